@@ -1,0 +1,47 @@
+# Two commands: `make reproduce` (set up, run the main job) and `make test` (set up, pass the tests).
+# Both are safe to repeat, work offline once set up, and need no root.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+CORES ?= all
+GPUS ?= 4
+
+# Without written bytecode every job would recompile torch's thousands of modules.
+export PYTHONDONTWRITEBYTECODE :=
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help setup reproduce test test-all restore lock lint clean-setup
+
+help:
+	@echo "make reproduce   set up, then run the main job at the scale that params.yaml names"
+	@echo "make test        set up, then run the tests"
+	@echo "make test-all    the same with the slow tests"
+	@echo "make restore     bring recorded results back from DVC's store without recomputing"
+	@echo "make lint        ruff, snakefmt and snakemake --lint"
+	@echo "make lock        resolve requirements/requirements.in into requirements/lock.txt"
+
+setup: .venv/.ready
+
+.venv/.ready: requirements/lock.txt requirements/requirements.in tools/setup.sh pyproject.toml
+	PYTHON="$(PYTHON)" bash tools/setup.sh
+
+reproduce: setup
+	snakemake --cores $(CORES) --resources gpu=$(GPUS)
+
+test: setup
+	pytest -n 2 -m "not slow"
+
+test-all: setup
+	pytest -n 2
+
+restore: setup
+	python -m fedgenbench.runtime.restore
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	bash tools/lint_workflow.sh
+
+lock:
+	bash tools/lock.sh

@@ -1,0 +1,1 @@
+"""FedGenBench: what diffusion models bring to federated learning, measured."""
