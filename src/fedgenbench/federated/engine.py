@@ -1,0 +1,130 @@
+"""Two interchangeable ways of running the clients of a round.
+
+``Sequential`` is the oracle: one client after another, eager autograd. ``Vectorised`` stacks the
+clients and maps the same pure functions over them with ``torch.func.vmap``; it wins where the cost
+of launching operators dominates. They agree within rounding (tests/federated/test_conformance.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from fedgenbench.federated import task as task_module
+from fedgenbench.federated.data import BatchOrder, FederatedData
+from fedgenbench.federated.method import Method, Phase
+from fedgenbench.federated.server import row_of, stack_slots
+from fedgenbench.federated.types import Batch, Slots
+
+EVALUATION_BATCH = 1000
+
+
+def _without_momentum(slots: Slots) -> Slots:
+    return {role: state for role, state in slots.items() if not role.startswith("momentum:")}
+
+
+class Sequential:
+    """One client after another."""
+
+    name = "sequential"
+
+    def __init__(self, method: Method, data: FederatedData):
+        self.method, self.data = method, data
+        method.task.grad = task_module.grad_eager
+
+    def map(self, function: Callable, slots: Slots, *arguments: Tensor) -> Slots:
+        """``function`` over the clients of stacked ``slots`` and of stacked ``arguments``."""
+        count = len(next(iter(slots["model"].values())))
+        return stack_slots(
+            [function(row_of(slots, row), *(a[row] for a in arguments)) for row in range(count)]
+        )
+
+    def train(
+        self, slots: Slots, phases: list[Phase], order: BatchOrder, clients: list[int]
+    ) -> Slots:
+        """Runs ``phases`` for the ``clients``, whose slots are stacked in that order."""
+        trained = []
+        for row, client in enumerate(clients):
+            mine = row_of(slots, row)
+            for phase in phases:
+                for x, y in order.batches(client, phase.epochs):
+                    mine = phase.step(mine, Batch(x, y))
+                mine = _without_momentum(mine)
+            trained.append(mine)
+        return stack_slots(trained)
+
+    @torch.no_grad()
+    def correct(self, slots: Slots) -> list[int]:
+        """Test samples that each client's deployed model gets right."""
+        counts = []
+        for client, rows in enumerate(self.data.test):
+            mine = row_of(slots, client)
+            counts.append(
+                sum(
+                    int(
+                        (
+                            self.method.predict(mine, self.data.images(part)).argmax(1)
+                            == self.data.y[part]
+                        ).sum()
+                    )
+                    for part in rows.split(EVALUATION_BATCH)
+                )
+            )
+        return counts
+
+
+class Vectorised:
+    """All clients at once."""
+
+    name = "vmap"
+
+    def __init__(self, method: Method, data: FederatedData):
+        self.method, self.data = method, data
+        method.task.grad = task_module.grad_functional
+
+    def map(self, function: Callable, slots: Slots, *arguments: Tensor) -> Slots:
+        return torch.vmap(function)(slots, *arguments)
+
+    def train(
+        self, slots: Slots, phases: list[Phase], order: BatchOrder, clients: list[int]
+    ) -> Slots:
+        for phase in phases:
+            masked = torch.vmap(lambda s, x, y, m, step=phase.step: step(s, Batch(x, y, m)))
+            full = torch.vmap(lambda s, x, y, step=phase.step: step(s, Batch(x, y)))
+            for x, y, mask, active in order.stacked(clients, phase.epochs):
+                new = full(slots, x, y) if mask is None else masked(slots, x, y, mask)
+                slots = new if active is None else _where(active, new, slots)
+            slots = _without_momentum(slots)
+        return slots
+
+    @torch.no_grad()
+    def correct(self, slots: Slots) -> list[int]:
+        predict = torch.vmap(self.method.predict)
+        rows = torch.nn.utils.rnn.pad_sequence(self.data.test, batch_first=True)
+        sizes = torch.tensor([len(r) for r in self.data.test], device=rows.device)
+        inside = torch.arange(rows.shape[1], device=rows.device) < sizes[:, None]
+        total = torch.zeros(len(sizes), dtype=torch.long, device=rows.device)
+        for part, ok in zip(
+            rows.split(EVALUATION_BATCH, 1), inside.split(EVALUATION_BATCH, 1), strict=True
+        ):
+            hit = predict(slots, self.data.images(part)).argmax(2) == self.data.y[part]
+            total += (hit & ok).sum(1)
+        return total.tolist()
+
+
+def _where(active: Tensor, new: Slots, old: Slots) -> Slots:
+    """``new`` for active clients, ``old`` for those that have no batch left."""
+
+    def pick(role: str, name: str, tensor: Tensor) -> Tensor:
+        before = old[role][name]
+        return torch.where(active.view(-1, *[1] * (tensor.dim() - 1)), tensor, before)
+
+    return {
+        role: {name: pick(role, name, t) for name, t in state.items()}
+        for role, state in new.items()
+    }
+
+
+ENGINES = {engine.name: engine for engine in (Sequential, Vectorised)}

@@ -1,0 +1,155 @@
+"""The method protocol: a federated method is a handful of pure functions of one client.
+
+The engine owns loops, batching, devices, checkpoints and communication accounting. A method says
+what a client keeps, what travels, how a local step goes, how the server aggregates and which model
+is scored. Method files import torch inside functions: settings are validated without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from fedgenbench.federated.types import Batch, Slots, State
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fedgenbench.federated.task import Task
+
+
+class MethodSettings(BaseModel):
+    """Base of every method's own settings; unknown keys and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of local training: ``epochs`` passes over the client's data with ``step``.
+
+    ``step(slots, batch) -> slots`` is one optimiser step of one client. Momentum starts at zero in
+    every phase.
+    """
+
+    epochs: int
+    step: Callable[[Slots, Batch], Slots]
+
+
+class Method:
+    """FedAvg's skeleton; a method overrides what makes it itself.
+
+    A client's slots persist between rounds exactly for the roles that ``init_client`` names; others,
+    such as ``start`` (the model as the round began), live for one round.
+    """
+
+    label: ClassVar[str]
+    family: ClassVar[Literal["control", "global", "personalised"]]
+    source: ClassVar[str]
+    # Which model is deployed on a client: the aggregate, the locally trained one, or the received one
+    # after the phases of ``adapt``.
+    personal: ClassVar[Literal["global", "trained", "adapted"]] = "trained"
+    pooled: ClassVar[bool] = False  # train on the union of all clients' data
+
+    class Settings(MethodSettings):
+        pass
+
+    def __init__(self, task: Task, epochs: int, settings: MethodSettings):
+        self.task, self.epochs, self.settings = task, epochs, settings
+
+    # What exists -----------------------------------------------------------------------------
+    def init_client(self, model: State) -> Slots:
+        return {"model": model}
+
+    def init_server(self, model: State, clients: int, seed: int) -> Slots:
+        return {"model": model}
+
+    # What travels ----------------------------------------------------------------------------
+    def shares(self, name: str) -> bool:
+        """Does the model tensor ``name`` travel?"""
+        return True
+
+    def download(self, server: Slots, client: int) -> Slots:
+        return {"model": self._shared(server["model"])}
+
+    def receive(self, slots: Slots, payload: Slots) -> Slots:
+        """The client's slots at the start of a round: what it kept, overlaid by what came."""
+        merged = slots | {role: slots.get(role, {}) | state for role, state in payload.items()}
+        return merged | {"start": merged["model"]}
+
+    def upload(self, slots: Slots) -> Slots:
+        return {"model": self._shared(slots["model"])}
+
+    def _shared(self, model: State) -> State:
+        return {name: t for name, t in model.items() if self.shares(name)}
+
+    # Local training --------------------------------------------------------------------------
+    def phases(self) -> list[Phase]:
+        return [Phase(self.epochs, self.step)]
+
+    def step(self, slots: Slots, batch: Batch) -> Slots:
+        return self.task.sgd(slots, "model", lambda model: self.loss(model, slots, batch))
+
+    def loss(self, model: State, slots: Slots, batch: Batch) -> tuple[Tensor, State]:
+        from fedgenbench.federated.task import cross_entropy
+
+        out = self.task.forward(model, batch)
+        return cross_entropy(out.logits, batch), out.buffers
+
+    def adapt(self) -> list[Phase]:
+        """Phases that turn the received model into the deployed one (``personal = "adapted"``)."""
+        return [Phase(self.epochs, self.step)]
+
+    def finish(self, slots: Slots, steps: Tensor) -> Slots:
+        """After the last phase; ``steps`` is the scalar number of local steps of the client."""
+        return slots
+
+    # Server ----------------------------------------------------------------------------------
+    def aggregate(
+        self, server: Slots, uploads: Slots, weights: Tensor, clients: list[int]
+    ) -> Slots:
+        """``uploads`` are stacked [K, ...] in client order, ``weights`` [K] sum to one."""
+        from fedgenbench.federated.server import weighted_mean
+
+        return server | {"model": server["model"] | weighted_mean(uploads["model"], weights)}
+
+    # What is scored --------------------------------------------------------------------------
+    def predict(self, slots: Slots, x: Tensor) -> Tensor:
+        """Logits [B, classes] of the client's deployed model."""
+        return self.task.logits(slots["model"], x)
+
+
+# id -> (module below fedgenbench.federated.methods, class)
+METHODS = {
+    "local": ("local", "LocalOnly"),
+    "centralised": ("centralised", "Centralised"),
+    "fedavg": ("fedavg", "FedAvg"),
+    "fedavg_ft": ("fedavg_ft", "FedAvgFT"),
+    "fedprox": ("fedprox", "FedProx"),
+    "scaffold": ("scaffold", "Scaffold"),
+    "feddyn": ("feddyn", "FedDyn"),
+    "moon": ("moon", "Moon"),
+    "fedbn": ("fedbn", "FedBN"),
+    "fedper": ("fedper", "FedPer"),
+    "lg_fedavg": ("lg_fedavg", "LGFedAvg"),
+    "fedrep": ("fedrep", "FedRep"),
+    "fedbabu": ("fedbabu", "FedBABU"),
+    "ditto": ("ditto", "Ditto"),
+    "pfedme": ("pfedme", "PFedMe"),
+    "per_fedavg": ("per_fedavg", "PerFedAvg"),
+    "apfl": ("apfl", "APFL"),
+    "fedrod": ("fedrod", "FedRoD"),
+    "fedala": ("fedala", "FedALA"),
+    "pfedsd": ("pfedsd", "PFedSD"),
+    "fedpac": ("fedpac", "FedPAC"),
+    "pfedhn": ("pfedhn", "PFedHN"),
+}
+
+
+def method_class(name: str) -> type[Method]:
+    module, cls = METHODS[name]
+    return getattr(import_module(f"fedgenbench.federated.methods.{module}"), cls)

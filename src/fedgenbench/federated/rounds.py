@@ -1,0 +1,248 @@
+"""Federated rounds: sampling, training, aggregation, evaluation, accounting, resumption."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fedgenbench.errors import UserError
+from fedgenbench.federated.data import BatchOrder, FederatedData
+from fedgenbench.federated.engine import ENGINES
+from fedgenbench.federated.method import Method
+from fedgenbench.federated.server import admit, nbytes, stack_slots
+from fedgenbench.federated.types import Slots
+from fedgenbench.rng import stream
+from fedgenbench.runtime.files import atomic_path
+
+Accuracy = list[float]
+
+
+class Federation:
+    """One run of one method: ``run()`` plays the rounds, resuming from a checkpoint if there is one.
+
+    Args:
+        method: the method, built on its task.
+        data: rows and clients. A ``pooled`` method trains on the union and is tested per client.
+        seed: root of this repetition's random streams (batch order, participation).
+        rounds: communication rounds.
+        batch_size: local batch size.
+        participation: share of clients per round, at least one.
+        engine: ``"sequential"`` or ``"vmap"``.
+        evaluate_every: rounds between evaluations; the first and the last are always evaluated.
+        on_bad_upload: ``"stop"`` or ``"skip"``.
+        checkpoint: file to resume from and to save to, or None.
+        checkpoint_seconds: least time between two checkpoints.
+        digest: what the checkpoint must have been made with.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        data: FederatedData,
+        *,
+        seed: int,
+        rounds: int,
+        batch_size: int,
+        participation: float = 1.0,
+        engine: str = "sequential",
+        evaluate_every: int = 1,
+        on_bad_upload: str = "stop",
+        checkpoint: Path | None = None,
+        checkpoint_seconds: float = 15.0,
+        digest: str = "",
+    ):
+        self.method, self.seed, self.rounds = method, seed, rounds
+        self.batch_size, self.participation = batch_size, participation
+        self.evaluate_every, self.on_bad_upload = evaluate_every, on_bad_upload
+        self.checkpoint, self.checkpoint_seconds, self.digest = (
+            checkpoint,
+            checkpoint_seconds,
+            digest,
+        )
+        self.testers = len(data.test)
+        self.data = data.pooled() if method.pooled else data
+        self.engine = ENGINES[engine](method, self.data)
+        self.sizes = torch.tensor([len(rows) for rows in self.data.train], dtype=torch.float64)
+
+        device = self.data.x.device
+        initial = {name: t.to(device) for name, t in method.task.initial_state().items()}
+        self.server = method.init_server(initial, len(self.sizes), seed)
+        self.clients = stack_slots([method.init_client(initial) for _ in self.sizes])
+        self.persistent = list(self.clients)
+        self.history: list[dict[str, Any]] = []
+        self.round = 0
+
+    def run(self, progress: Callable[[int, dict], None] = lambda round_, entry: None) -> list[dict]:
+        """Plays the remaining rounds and returns the history, one entry per round."""
+        if self.checkpoint and self.checkpoint.exists():
+            self._load()
+        saved = time.monotonic()
+        while self.round < self.rounds:
+            self.round += 1
+            self.history.append(self._play())
+            progress(self.round, self.history[-1])
+            due = time.monotonic() - saved >= self.checkpoint_seconds
+            if self.checkpoint and (due or self.round == self.rounds):
+                self._save()
+                saved = time.monotonic()
+        return self.history
+
+    def _play(self) -> dict[str, Any]:
+        method, engine = self.method, self.engine
+        chosen = self._participants()
+        evaluated = self.round in (1, self.rounds) or self.round % self.evaluate_every == 0
+        entry: dict[str, Any] = {"round": self.round, "clients": len(chosen)}
+
+        slots, entry["bytes_down"] = self._receive(chosen)
+        everybody = len(chosen) == len(self.sizes)
+        if evaluated:
+            entry["start"] = self._accuracy(slots if everybody else self._receive(None)[0])
+
+        order = BatchOrder(self.data, self.batch_size, self.seed, self.round)
+        phases = method.phases()
+        slots = engine.train(slots, phases, order, chosen)
+        steps = [sum(order.steps(client, phase.epochs) for phase in phases) for client in chosen]
+        slots = engine.map(
+            method.finish,
+            slots,
+            torch.tensor(steps, dtype=torch.float32, device=self.data.x.device),
+        )
+        self._keep(slots, chosen)
+
+        uploads = engine.map(method.upload, slots)
+        entry["bytes_up"] = nbytes(uploads) // len(chosen)
+        if entry["bytes_up"]:
+            self._aggregate(uploads, chosen, entry)
+
+        if evaluated:
+            entry["trained"] = self._accuracy(self.clients)
+            if "model" in self.server and (entry["bytes_up"] or method.pooled):
+                entry["global"] = self._global_accuracy()
+            if method.personal == "adapted":
+                received = self._receive(None)[0]
+                adapted = engine.train(
+                    received, method.adapt(), order, list(range(len(self.sizes)))
+                )
+                entry["personal"] = self._accuracy(adapted)
+            else:
+                entry["personal"] = entry[method.personal]
+        return entry
+
+    def _participants(self) -> list[int]:
+        count = len(self.sizes)
+        chosen = max(1, round(self.participation * count))
+        if chosen == count:
+            return list(range(count))
+        draw = stream(self.seed, "participation", self.round).choice(count, chosen, replace=False)
+        return sorted(draw.tolist())
+
+    def _receive(self, chosen: list[int] | None) -> tuple[Slots, int]:
+        """Slots of the chosen clients (None: all) after the download, and its mean bytes a client."""
+        everybody = range(len(self.sizes))
+        clients = list(everybody) if chosen is None else chosen
+        payloads = stack_slots([self.method.download(self.server, client) for client in clients])
+        kept = self.clients
+        if len(clients) != len(self.sizes):
+            kept = {role: {n: t[clients] for n, t in s.items()} for role, s in kept.items()}
+        size = nbytes(payloads) // len(clients)
+        # vmap and row_of both need the payload beside the slots, so it rides along under a prefix.
+        if not payloads:
+            return self.engine.map(lambda slots: self.method.receive(slots, {}), kept), 0
+        joint = kept | {f"payload:{role}": state for role, state in payloads.items()}
+
+        def receive(joint: Slots) -> Slots:
+            payload = {
+                r.removeprefix("payload:"): s for r, s in joint.items() if r.startswith("payload:")
+            }
+            slots = {r: s for r, s in joint.items() if not r.startswith("payload:")}
+            return self.method.receive(slots, payload)
+
+        return self.engine.map(receive, joint), size
+
+    def _keep(self, slots: Slots, chosen: list[int]) -> None:
+        """Stores the persistent roles of the clients that took part."""
+        for role in self.persistent:
+            if len(chosen) == len(self.sizes):
+                self.clients[role] = slots[role]
+                continue
+            for name, values in slots[role].items():
+                kept = self.clients[role][name].clone()
+                kept[chosen] = values
+                self.clients[role][name] = kept
+
+    def _aggregate(self, uploads: Slots, chosen: list[int], entry: dict[str, Any]) -> None:
+        rows = [
+            {role: {n: t[row] for n, t in s.items()} for role, s in uploads.items()}
+            for row in range(len(chosen))
+        ]
+        expected = {role: {n: t[0] for n, t in s.items()} for role, s in uploads.items()}
+        accepted, good, refused = admit(rows, expected, chosen, self.on_bad_upload)
+        if refused:
+            entry["refused"] = {str(client): fault for client, fault in refused.items()}
+        clients = [chosen[row] for row in good]
+        weights = self.sizes[clients]
+        self.server = self.method.aggregate(self.server, accepted, weights / weights.sum(), clients)
+
+    def _accuracy(self, slots: Slots) -> Accuracy:
+        if self.method.pooled:  # one model for all test sets
+            slots = {
+                role: {n: t.expand(self.testers, *t.shape[1:]) for n, t in state.items()}
+                for role, state in slots.items()
+            }
+        counts = self.engine.correct(slots)
+        return [n / len(rows) for n, rows in zip(counts, self.data.test, strict=True)]
+
+    @torch.no_grad()
+    def _global_accuracy(self) -> Accuracy:
+        """Accuracy of the server's model on each client's test set."""
+        rows = torch.cat(self.data.test)
+        unique, where = rows.unique(return_inverse=True)
+        logits = [
+            self.method.task.logits(self.server["model"], self.data.images(part))
+            for part in unique.split(1000)
+        ]
+        hits = (torch.cat(logits).argmax(1) == self.data.y[unique])[where]
+        parts = hits.split([len(r) for r in self.data.test])
+        return [int(part.sum()) / len(part) for part in parts]
+
+    # Checkpoints ------------------------------------------------------------------------------
+    def _save(self) -> None:
+        from safetensors.torch import save_file
+
+        tensors = {
+            f"{side}/{role}/{name}": t.contiguous().cpu()
+            for side, slots in (("clients", self.clients), ("server", self.server))
+            for role, state in slots.items()
+            for name, t in state.items()
+        }
+        notes = {"round": self.round, "history": self.history, "digest": self.digest}
+        with atomic_path(self.checkpoint) as temporary:
+            save_file(tensors, temporary, metadata={"federation": json.dumps(notes)})
+
+    def _load(self) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.checkpoint, "pt", device=str(self.data.x.device)) as file:
+                notes = json.loads(file.metadata()["federation"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise UserError(
+                f"{self.checkpoint} is damaged ({error}): delete it and the run starts again"
+            ) from error
+        if notes["digest"] != self.digest:
+            raise UserError(
+                f"{self.checkpoint} belongs to another configuration or code (digest "
+                f"{notes['digest']}, this run has {self.digest}): delete it and run again"
+            )
+        sides: dict[str, Slots] = {"clients": {}, "server": {}}
+        for key, tensor in tensors.items():
+            side, role, name = key.split("/", 2)
+            sides[side].setdefault(role, {})[name] = tensor
+        self.clients, self.server = sides["clients"], sides["server"]
+        self.round, self.history = notes["round"], notes["history"]

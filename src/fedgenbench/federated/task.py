@@ -1,0 +1,119 @@
+"""A classification task seen as pure functions of named tensors.
+
+All functions here are written for one client; an engine maps them over clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from fedgenbench.federated.types import SGD, Batch, Output, Slots, State
+
+
+class Task:
+    """A model skeleton, the names of its tensors, and differentiation for one client."""
+
+    def __init__(self, module: nn.Module, classes: int, sgd: SGD):
+        self.module = module
+        self.classes = classes
+        self.optimiser = sgd
+        self.parameters = [name for name, _ in module.named_parameters()]
+        self.buffers = [name for name, _ in module.named_buffers()]
+        self.head = {name for name in self.parameters if name.startswith("head.")}
+        # Batch norm is told by its running statistics; its affine tensors belong to it.
+        layers = {name.rpartition(".")[0] for name in self.buffers}
+        names = [*self.parameters, *self.buffers]
+        self.norm = {name for name in names if name.rpartition(".")[0] in layers}
+        # torch.func's transform composes with vmap; eager autograd is quicker for one client.
+        self.grad = grad_eager
+
+    def initial_state(self) -> State:
+        return {name: t.detach().clone() for name, t in self.module.state_dict().items()}
+
+    def forward(self, model: State, batch: Batch, train: bool = True) -> Output:
+        """One pass; ``train`` uses batch statistics and returns the moved running ones."""
+        if self.module.training is not train:
+            self.module.train(train)
+        state = dict(model)  # functional_call writes reassigned buffers back into it
+        logits, features = functional_call(self.module, state, (batch.x, batch.mask), strict=True)
+        return Output(logits, features, {name: state[name].detach() for name in self.buffers})
+
+    def logits(self, model: State, x: Tensor) -> Tensor:
+        return self.forward(model, Batch(x), train=False).logits
+
+    def sgd(
+        self,
+        slots: Slots,
+        slot: str,
+        loss: Callable[[State], tuple[Tensor, State]],
+        train: Iterable[str] | None = None,
+        lr: float | None = None,
+        adjust: Callable[[State], State] | None = None,
+    ) -> Slots:
+        """One SGD step of ``loss`` on the tensors ``train`` (default: all parameters) of a slot.
+
+        ``loss`` maps the slot's state to the scalar loss and the buffers after the pass.
+        ``adjust`` may change the gradients before weight decay and momentum. The momentum buffer is a
+        slot of its own, which the engine drops when a phase ends.
+        """
+        state = slots[slot]
+        names = self.parameters if train is None else [n for n in self.parameters if n in train]
+        fixed = {name: t for name, t in state.items() if name not in names}
+        moving = {name: state[name] for name in names}
+        grads, buffers = self.grad(lambda moving: loss(fixed | moving), moving)
+        if adjust is not None:
+            grads = adjust(grads)
+        lr = self.optimiser.lr if lr is None else lr
+        momentum, decay = self.optimiser.momentum, self.optimiser.weight_decay
+        key = f"momentum:{slot}"
+        velocity = dict(slots.get(key, {}))
+        new = {**state, **buffers}
+        for name in names:
+            step = grads[name]
+            if decay:
+                step = torch.add(step, state[name], alpha=decay)
+            if momentum:
+                if name in velocity:
+                    step = torch.add(step, velocity[name], alpha=momentum)
+                velocity[name] = step
+            new[name] = torch.sub(state[name], step, alpha=lr)
+        return slots | {slot: new} | ({key: velocity} if momentum else {})
+
+
+def grad_eager(loss: Callable[[State], tuple[Tensor, State]], at: State) -> tuple[State, State]:
+    """Gradient of ``loss`` at ``at`` and its auxiliary result, by eager autograd."""
+    leaves = {name: t.detach().requires_grad_() for name, t in at.items()}
+    value, aux = loss(leaves)
+    grads = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
+    return dict(zip(leaves, grads, strict=True)), aux
+
+
+def grad_functional(
+    loss: Callable[[State], tuple[Tensor, State]], at: State
+) -> tuple[State, State]:
+    """The same by ``torch.func``, for use under ``vmap``."""
+    return torch.func.grad(loss, has_aux=True)(at)
+
+
+def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of per-sample ``values`` [B] over the samples that count."""
+    if mask is None:
+        return values.mean()
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
+    """Mean cross-entropy over the samples that count."""
+    if batch.mask is None:
+        return F.cross_entropy(logits, batch.y)
+    return masked_mean(F.cross_entropy(logits, batch.y, reduction="none"), batch.mask)
+
+
+def squared_distance(a: State, b: State, names: Iterable[str]) -> Tensor:
+    """Sum of squared differences over the named tensors."""
+    return sum((a[name] - b[name]).square().sum() for name in names)

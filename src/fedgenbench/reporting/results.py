@@ -1,0 +1,138 @@
+"""What tables, figures and reports are made from: the collected runs, checked once."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from fedgenbench.errors import UserError
+
+FAMILIES = {"control": "Controls", "global": "Global", "personalised": "Personalised"}
+METRICS = {"personal": "Personalised", "start": "At start of round", "global": "Global"}
+
+_SCORES = ("experiment", "method", "seed", "metric", "client", "domain", "value")
+_RUNS = (
+    *("experiment", "method", "seed", "digest", "scale", "rounds", "engine", "device", "hardware"),
+    *("wall_seconds", "peak_memory_bytes", "bytes_up", "bytes_down"),
+    *("torch", "git_revision", "git_dirty", "started"),
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The collected runs of one grid.
+
+    scores: one row per run, metric and client (client -1 is the plain mean over clients); ``value``
+        is an accuracy in [0, 1], ``domain`` the client's domain or None.
+    rounds: the same per ``round``; round 0 is before the first one.
+    runs: one row per run; ``bytes_up`` and ``bytes_down`` are means per client and round.
+    experiments: id -> title, dataset, classes, clients, partition, rounds, local, model, note.
+    methods: id -> label, family (a key of ``FAMILIES``), source.
+    expected: (experiment, method, seed) -> digest of the code and settings of today.
+    allow_mixed: take runs of another digest too; every table then says so.
+
+    Raises UserError for a missing column, an unknown experiment or method, and a stale run.
+    """
+
+    scores: pd.DataFrame
+    rounds: pd.DataFrame
+    runs: pd.DataFrame
+    experiments: Mapping[str, Mapping[str, Any]]
+    methods: Mapping[str, Mapping[str, str]]
+    expected: Mapping[tuple[str, str, int], str]
+    allow_mixed: bool = False
+
+    def __post_init__(self) -> None:
+        frames = {
+            "scores": (self.scores, _SCORES),
+            "rounds": (self.rounds, (*_SCORES, "round")),
+            "runs": (self.runs, _RUNS),
+        }
+        for name, (frame, columns) in frames.items():
+            if missing := [column for column in columns if column not in frame]:
+                raise UserError(
+                    f"the collected {name} lack the column(s) {', '.join(missing)}: "
+                    "run the collect rule again"
+                )
+            for column, known in (("experiment", self.experiments), ("method", self.methods)):
+                if unknown := sorted(set(frame[column]) - set(known)):
+                    raise UserError(
+                        f"the collected {name} hold the {column}(s) {', '.join(unknown)}, which "
+                        "the settings do not name: run the collect rule again"
+                    )
+        for method, entry in self.methods.items():
+            if entry["family"] not in FAMILIES:
+                raise UserError(
+                    f"method {method} has the family {entry['family']!r}: "
+                    f"use one of {', '.join(FAMILIES)}"
+                )
+        if self.stale and not self.allow_mixed:
+            raise UserError(
+                f"{len(self.stale)} run(s) were made by other code or settings than today's: "
+                f"{'; '.join(self.stale[:5])}{'; …' if len(self.stale) > 5 else ''}. Run the "
+                "workflow again to renew them, or set allow_mixed to show them with a footnote."
+            )
+
+    @cached_property
+    def stale(self) -> list[str]:
+        """The runs whose digest is not the expected one, in words."""
+        found = []
+        for run in self.runs.itertuples():
+            expected = self.expected.get((run.experiment, run.method, run.seed))
+            if run.digest != expected:
+                found.append(
+                    f"{run.experiment}, {run.method}, seed {run.seed} "
+                    f"(digest {run.digest[:12]}, expected {expected[:12] if expected else 'none'})"
+                )
+        return found
+
+    def select(
+        self,
+        experiments: Collection[str] | None = None,
+        methods: Collection[str] | None = None,
+    ) -> "Results":
+        """The part on some experiments or methods, in the order of the settings."""
+        experiments = self.experiments if experiments is None else experiments
+        methods = self.methods if methods is None else methods
+
+        def keep(frame: pd.DataFrame) -> pd.DataFrame:
+            return frame[frame["experiment"].isin(experiments) & frame["method"].isin(methods)]
+
+        return replace(
+            self,
+            scores=keep(self.scores),
+            rounds=keep(self.rounds),
+            runs=keep(self.runs),
+            experiments={key: v for key, v in self.experiments.items() if key in experiments},
+            methods={key: v for key, v in self.methods.items() if key in methods},
+        )
+
+    def family(self, *families: str) -> list[str]:
+        return [key for key, entry in self.methods.items() if entry["family"] in families]
+
+    def label(self, method: str) -> str:
+        return self.methods[method]["label"]
+
+    def chance(self, experiment: str) -> float:
+        """Accuracy of a random guess."""
+        return 1 / self.experiments[experiment]["classes"]
+
+    def by_seed(self, experiment: str, metric: str, domain: str | None = None) -> pd.DataFrame:
+        """Accuracy, one row per seed and one column per method that has it.
+
+        Without ``domain`` it is the plain mean over clients, else the mean over that domain's.
+        """
+        frame = self.scores
+        frame = frame[(frame["experiment"] == experiment) & (frame["metric"] == metric)]
+        if domain is None:
+            return frame[frame["client"] == -1].pivot(
+                index="seed", columns="method", values="value"
+            )
+        frame = frame[(frame["client"] >= 0) & (frame["domain"] == domain)]
+        return frame.groupby(["seed", "method"])["value"].mean().unstack()
+
+    def domains(self, experiment: str) -> list[str]:
+        frame = self.scores[self.scores["experiment"] == experiment].sort_values("client")
+        return frame["domain"].dropna().unique().tolist()

@@ -1,0 +1,275 @@
+"""Tables: built from results once, written as LaTeX, Markdown, HTML and CSV by one emitter.
+
+Accuracies are in per cent, communication in MB (10^6 bytes) per client and round.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import pandas as pd
+
+from fedgenbench.evaluation.statistics import Interval, mean_interval, significantly_best
+from fedgenbench.reporting.rendering import HTML, LATEX, MARKDOWN
+from fedgenbench.reporting.results import FAMILIES, METRICS, Results
+from fedgenbench.runtime.files import write_text
+
+MISSING = "n/a"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is printed, and the number behind it (in the column's unit) when there is one."""
+
+    text: str = MISSING
+    bold: bool = False
+    interval: Interval | None = None
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The printed mean and half interval; the second is empty without an interval."""
+        mean, _, half = self.text.partition(" ± ")
+        return mean, half
+
+
+@dataclass(frozen=True)
+class Column:
+    """``group`` is the upper header; neighbours of one group share it. Text columns have no unit."""
+
+    label: str
+    group: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """``group`` is the block of rows it stands in; blocks are set apart by rules."""
+
+    id: str
+    label: str
+    cells: tuple[Cell, ...]
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table before any format. Raises ValueError for a row that does not fit the columns."""
+
+    id: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    stub: str = "Method"
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.cells) != len(self.columns):
+                raise ValueError(
+                    f"table {self.id}: row {row.id} has {len(row.cells)} cells "
+                    f"for {len(self.columns)} columns"
+                )
+
+    @property
+    def spans(self) -> list[tuple[str, int]]:
+        """The upper header as (label, number of columns); empty when no column has a group."""
+        runs = [(g, len(list(cs))) for g, cs in groupby(self.columns, lambda c: c.group)]
+        return runs if any(group for group, _ in runs) else []
+
+    @property
+    def blocks(self) -> list[tuple[str, list[Row]]]:
+        """Rows by block, as (label, rows)."""
+        return [(g, list(rows)) for g, rows in groupby(self.rows, lambda row: row.group)]
+
+
+def emit(table: Table, folder: Path) -> list[Path]:
+    """Writes ``<id>.tex``, ``.md``, ``.html`` (a fragment) and ``.csv`` and returns their paths."""
+    texts = {
+        "tex": LATEX.get_template("table.tex").render(table=table),
+        "md": MARKDOWN.get_template("table.md").render(table=table),
+        "html": HTML.get_template("table.html").render(table=table),
+        "csv": _csv(table),
+    }
+    paths = [Path(folder) / f"{table.id}.{suffix}" for suffix in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        write_text(path, text)
+    return paths
+
+
+def _csv(table: Table) -> str:
+    """One line per cell; numbers in full precision, empty where there is none."""
+    out = io.StringIO()
+    lines = csv.writer(out, lineterminator="\n")
+    lines.writerow(
+        ("block", "row", "label", "header", "column", "unit")
+        + ("mean", "low", "high", "n", "bold", "text")
+    )
+    for row in table.rows:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            i = cell.interval
+            numbers = ("", "", "", "") if i is None else (i.mean, i.low, i.high, i.n)
+            lines.writerow(
+                (row.group, row.id, row.label, column.group, column.label, column.unit)
+                + (*numbers, int(cell.bold), cell.text)
+            )
+    return out.getvalue()
+
+
+def percent(interval: Interval, bold: bool = False) -> Cell:
+    """A cell such as ``81.2 ± 0.6`` from an accuracy (or difference) in [-1, 1]."""
+    scaled = interval.scaled(100)
+    text = f"{scaled.mean:.1f}"
+    if scaled.half is not None:
+        text += f" ± {scaled.half:.1f}"
+    return Cell(text, bold, scaled)
+
+
+def method_table(
+    results: Results, id: str, caption: str, metrics: Sequence[str] = ("personal",)
+) -> Table:
+    """Methods by experiments: a column per metric, and one for communication up and down."""
+    columns, contents = [], []
+    for experiment, entry in results.experiments.items():
+        for metric in metrics:
+            columns.append(Column(METRICS[metric], entry["title"], "%"))
+            contents.append(_accuracies(results, experiment, metric))
+        columns.append(Column("Comm.", entry["title"], "MB"))
+        contents.append(_communication(results, experiment))
+    note = "Comm.: MB up and down, mean per client and round."
+    return _by_method(results, id, caption, columns, contents, (note,))
+
+
+def domain_table(
+    results: Results,
+    experiment: str,
+    id: str,
+    caption: str,
+    metrics: Sequence[str] = ("global", "personal"),
+) -> Table:
+    """Methods by the domains of one experiment, with the mean over clients, for each metric."""
+    columns, contents = [], []
+    for metric in metrics:
+        for domain in results.domains(experiment):
+            columns.append(Column(domain, METRICS[metric], "%"))
+            contents.append(_accuracies(results, experiment, metric, domain))
+        columns.append(Column("Mean", METRICS[metric], "%"))
+        contents.append(_accuracies(results, experiment, metric))
+    results = results.select(experiments=[experiment])
+    return _by_method(results, id, caption, columns, contents, ("Mean: plain mean over clients.",))
+
+
+def _by_method(
+    results: Results,
+    id: str,
+    caption: str,
+    columns: Sequence[Column],
+    contents: Sequence[dict[str, Cell]],
+    notes: Sequence[str],
+) -> Table:
+    """``contents`` holds one mapping from method to cell per column."""
+
+    def row(method: str, label: str, family: str) -> Row:
+        cells = tuple(column.get(method, Cell()) for column in contents)
+        return Row(method, label, cells, FAMILIES[family])
+
+    rows = [row("random_guess", "Random guess", "control")]
+    for family in FAMILIES:
+        rows += [row(method, results.label(method), family) for method in results.family(family)]
+    notes = (*notes, *table_notes(results))
+    return Table(id, caption, tuple(columns), tuple(rows), notes)
+
+
+def _accuracies(
+    results: Results, experiment: str, metric: str, domain: str | None = None
+) -> dict[str, Cell]:
+    frame = results.by_seed(experiment, metric, domain)
+    best = significantly_best(frame.drop(columns=results.family("control"), errors="ignore"))
+    # A computed value, not a measured one: no seeds.
+    cells = {"random_guess": percent(Interval(results.chance(experiment), None, None, 0))}
+    for method, values in frame.items():
+        cells[method] = percent(mean_interval(values.dropna()), bold=method in best)
+    return cells
+
+
+def _communication(results: Results, experiment: str) -> dict[str, Cell]:
+    runs = results.runs[results.runs["experiment"] == experiment]
+    megabytes = (runs["bytes_up"] + runs["bytes_down"]) / 1e6
+    cells = {}
+    for method, values in megabytes.groupby(runs["method"]):
+        if values.notna().any():
+            interval = mean_interval(values.dropna())
+            tiny = 0 < interval.mean < 0.01
+            cells[method] = Cell("<0.01" if tiny else f"{interval.mean:.2f}", False, interval)
+    return cells
+
+
+def table_notes(results: Results) -> list[str]:
+    """What every table says about how its numbers came about, and what was mixed in it."""
+    runs = results.runs
+    if runs.empty:
+        return ["No run of this table has been made yet."]
+    seeds = runs.groupby(["experiment", "method"])["seed"].nunique()
+    hardware = _distinct(runs, "hardware")
+    notes = [
+        "Mean ± half width of the 95 % t-interval over seeds. Bold: better than every other method "
+        "that is no control, by paired 95 % intervals."
+        if seeds.max() > 1
+        else "One seed: no interval, nothing in bold.",
+        f"Scale: {', '.join(_distinct(runs, 'scale'))}. Seeds: {_span(seeds)}. "
+        f"Rounds: {_span(runs['rounds'])}. Engine: {', '.join(_distinct(runs, 'engine'))}. "
+        f"Hardware: {', '.join(hardware)}.",
+    ]
+    for scale in _distinct(runs, "scale"):
+        if scale != "paper":
+            notes.append(f"Numbers at {scale} scale are not the papers'.")
+    if len(hardware) > 1:
+        notes.append(f"Warning: mixes runs from {len(hardware)} kinds of hardware.")
+    if dirty := int(runs["git_dirty"].sum()):
+        notes.append(f"Warning: {dirty} run(s) come from a working tree with uncommitted changes.")
+    if results.stale:
+        notes.append(
+            f"Warning: mixes in {len(results.stale)} run(s) of other code or settings: "
+            f"{'; '.join(results.stale)}."
+        )
+    return notes
+
+
+def _distinct(runs: pd.DataFrame, column: str) -> list[str]:
+    return sorted(set(runs[column].dropna()))
+
+
+def _span(values: pd.Series) -> str:
+    low, high = int(values.min()), int(values.max())
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def band_warnings(results: Results) -> list[str]:
+    """Methods whose mean leaves the band from the lowest to the highest control, in words.
+
+    The band goes from the lowest of random guess and measured controls to the highest measured one.
+    """
+    warnings = []
+    controls = results.family("control")
+    for experiment, entry in results.experiments.items():
+        chance = results.chance(experiment)
+        for metric, name in METRICS.items():
+            means = results.by_seed(experiment, metric).mean()
+            where = f"{entry['title']}, {name.lower()} accuracy"
+            measured = means[means.index.isin(controls)]
+            if means.empty:
+                continue
+            if measured.empty:
+                warnings.append(f"{where}: no control was run, so the band has no upper end.")
+            low = min(chance, measured.min()) if len(measured) else chance
+            for method, mean in means.drop(measured.index).items():
+                text = f"{where}: {results.label(method)} ({mean:.1%})"
+                if mean < low:
+                    bound = "a random guess" if low == chance else results.label(measured.idxmin())
+                    warnings.append(f"{text} is below {bound} ({low:.1%}).")
+                elif len(measured) and mean > measured.max():
+                    top = results.label(measured.idxmax())
+                    warnings.append(f"{text} is above {top} ({measured.max():.1%}).")
+    return warnings

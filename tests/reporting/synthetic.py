@@ -1,0 +1,145 @@
+"""A made-up grid of runs, shaped like a real one: every number comes from a fixed formula or seed."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fedgenbench.reporting.results import Results
+
+EXPERIMENTS = {
+    "fashion_mnist-10": {
+        "title": "Fashion-MNIST, 10 clients",
+        "dataset": "Fashion-MNIST",
+        "classes": 10,
+        "clients": 10,
+        "partition": "2 majority classes hold 80 % of each client's 600 images",
+        "rounds": 10,
+        "local": "5 epochs, SGD 0.01, batch 50",
+        "model": "LeNet-5",
+        "note": "",
+    },
+    "cifar10-20": {
+        "title": "CIFAR-10, 20 clients",
+        "dataset": "CIFAR-10",
+        "classes": 10,
+        "clients": 20,
+        "partition": "Dirichlet, α = 0.1",
+        "rounds": 10,
+        "local": "5 epochs, SGD 0.01, batch 50",
+        "model": "small CNN",
+        "note": "a tenth of the training images",
+    },
+    "emoji_domains": {
+        "title": "EmojiDomains, 5 clients",
+        "dataset": "EmojiDomains",
+        "classes": 10,
+        "clients": 5,
+        "partition": "one drawing style per client",
+        "rounds": 10,
+        "local": "5 epochs, SGD 0.01, batch 32",
+        "model": "ResNet-8",
+        "note": "",
+    },
+}
+DOMAINS = ["noto", "twemoji", "openmoji", "fluent", "blob"]
+
+# id -> label, family, final personalised accuracy, gap of the global model, MB up (= down)
+_METHODS = {
+    "local": ("Local only", "control", 0.712, None, 0.0),
+    "centralised": ("Centralised", "control", 0.905, 0.0, 0.0),
+    "fedavg": ("FedAvg", "global", 0.768, 0.01, 0.246),
+    "fedprox": ("FedProx", "global", 0.770, 0.01, 0.246),
+    "scaffold": ("SCAFFOLD", "global", 0.779, 0.01, 0.492),
+    "moon": ("MOON", "global", 0.766, 0.01, 0.246),
+    "fedbn": ("FedBN", "global", 0.791, 0.05, 0.240),
+    "feddyn": ("FedDyn", "global", 0.774, 0.0, 0.246),
+    "feddf": ("FedDF", "global", 0.760, 0.0, 0.246),
+    "fgl": ("FGL", "global", 0.751, 0.0, 0.02),
+    "fedlmg": ("FedLMG", "global", 0.783, 0.0, 0.05),
+    "fedavg_ft": ("FedAvg + fine-tuning", "personalised", 0.846, 0.08, 0.246),
+    "ditto": ("Ditto", "personalised", 0.851, 0.09, 0.246),
+    "fedrep": ("FedRep", "personalised", 0.858, None, 0.221),
+    "fedper": ("FedPer", "personalised", 0.855, None, 0.221),
+    "lg_fedavg": ("LG-FedAvg", "personalised", 0.809, None, 0.031),
+    "apfl": ("APFL", "personalised", 0.849, 0.08, 0.246),
+    "fedrod": ("FedRoD", "personalised", 0.862, 0.07, 0.250),
+    "pfedsd": ("pFedSD", "personalised", 0.860, 0.09, 0.246),
+    "fedpac": ("FedPAC", "personalised", 0.872, 0.08, 0.262),
+    "pfedgpa": ("pFedGPA", "personalised", 0.868, None, 0.246),
+    "warmfed": ("WarmFed", "personalised", 0.879, 0.06, 0.301),
+}
+METHODS = {
+    name: {"label": label, "family": family, "source": "made up"}
+    for name, (label, family, *_) in _METHODS.items()
+}
+
+
+def results(
+    seeds: int = 3,
+    rounds: int = 10,
+    experiments: tuple[str, ...] = tuple(EXPERIMENTS),
+    methods: tuple[str, ...] = tuple(METHODS),
+    **changes: Any,
+) -> Results:
+    rng = np.random.default_rng(7)
+    score_rows, round_rows, run_rows = [], [], []
+    shift = {"fashion_mnist-10": 0.0, "cifar10-20": -0.17, "emoji_domains": -0.08}
+    for experiment in experiments:
+        domains = DOMAINS if experiment == "emoji_domains" else [None] * 2
+        for seed in range(seeds):
+            split = rng.normal(0, 0.008)
+            for method in methods:
+                label, family, final, gap, megabytes = _METHODS[method]
+                final += shift[experiment] + split + rng.normal(0, 0.003)
+                key = {"experiment": experiment, "method": method, "seed": seed}
+                key["dataset"] = EXPERIMENTS[experiment]["dataset"]
+                speed = 0.25 + 0.5 * rng.random()
+                ends = {"personal": final}
+                if gap is not None and family != "control":
+                    ends["global"] = final - gap
+                if method == "centralised":
+                    ends["global"] = final
+                for metric, end in ends.items():
+                    for number in range(rounds + 1):
+                        level = 0.1 + (end - 0.1) * (1 - np.exp(-speed * number - 0.05))
+                        level += rng.normal(0, 0.004)
+                        for client in range(-1, len(domains)):
+                            row = key | {"metric": metric, "client": client, "round": number}
+                            row["domain"] = domains[client] if client >= 0 else None
+                            row["value"] = level + (0 if client < 0 else 0.02 * (client - 2))
+                            round_rows.append(row)
+                            if number == rounds:
+                                score_rows.append({k: v for k, v in row.items() if k != "round"})
+                run_rows.append(
+                    key
+                    | {
+                        "digest": f"{experiment}/{method}/{seed}",
+                        "wall_seconds": 40 + 30 * rng.random(),
+                        "peak_memory_bytes": 1.2e9 + 1e8 * rng.random(),
+                        "bytes_up": megabytes * 1e6,
+                        "bytes_down": megabytes * 1e6,
+                        "rounds": 1 if method in ("fgl", "fedlmg") else rounds,
+                        "engine": "vmap",
+                        "device": "cpu",
+                        "hardware": "2 × x86-64 core",
+                        "torch": "2.13.0",
+                        "git_revision": "fbac10a" + "0" * 33,
+                        "git_dirty": False,
+                        "scale": "embedded",
+                        "started": "2026-01-02T03:04:05+00:00",
+                        "uses_shared": method in ("warmfed", "fedlmg", "fgl"),
+                    }
+                )
+    runs = pd.DataFrame(run_rows)
+    inputs = {
+        "scores": pd.DataFrame(score_rows),
+        "rounds": pd.DataFrame(round_rows),
+        "runs": runs,
+        "experiments": {name: EXPERIMENTS[name] for name in experiments},
+        "methods": {name: METHODS[name] for name in methods},
+        "expected": {
+            (run.experiment, run.method, run.seed): run.digest for run in runs.itertuples()
+        },
+    }
+    return Results(**(inputs | changes))
