@@ -69,6 +69,7 @@ _METHODS = {
     "pfedgpa": ("pFedGPA", "personalised", 0.868, None, 0.246),
     "warmfed": ("WarmFed", "personalised", 0.879, 0.06, 0.301),
 }
+ONE_SHOT = ("fgl", "fedlmg")
 METHODS = {
     name: {"label": label, "family": family, "source": "made up"}
     for name, (label, family, *_) in _METHODS.items()
@@ -90,26 +91,27 @@ def results(
         for seed in range(seeds):
             split = rng.normal(0, 0.008)
             for method in methods:
-                label, family, final, gap, megabytes = _METHODS[method]
+                _, family, final, gap, megabytes = _METHODS[method]
                 final += shift[experiment] + split + rng.normal(0, 0.003)
                 key = {"experiment": experiment, "method": method, "seed": seed}
                 key["dataset"] = EXPERIMENTS[experiment]["dataset"]
-                speed = 0.25 + 0.5 * rng.random()
+                speed = 0.3 + 0.04 * (len(method) % 8) + 0.03 * rng.random()
                 ends = {"personal": final}
                 if gap is not None and family != "control":
                     ends["global"] = final - gap
                 if method == "centralised":
                     ends["global"] = final
                 for metric, end in ends.items():
-                    for number in range(rounds + 1):
-                        level = 0.1 + (end - 0.1) * (1 - np.exp(-speed * number - 0.05))
-                        level += rng.normal(0, 0.004)
+                    last = 1 if method in ONE_SHOT else rounds
+                    for number in range(last + 1):
+                        level = end - (end - 0.1) * np.exp(-speed * number)
+                        level = end if number == last else level + rng.normal(0, 0.004)
                         for client in range(-1, len(domains)):
                             row = key | {"metric": metric, "client": client, "round": number}
                             row["domain"] = domains[client] if client >= 0 else None
                             row["value"] = level + (0 if client < 0 else 0.02 * (client - 2))
                             round_rows.append(row)
-                            if number == rounds:
+                            if number == last:
                                 score_rows.append({k: v for k, v in row.items() if k != "round"})
                 run_rows.append(
                     key
@@ -119,7 +121,7 @@ def results(
                         "peak_memory_bytes": 1.2e9 + 1e8 * rng.random(),
                         "bytes_up": megabytes * 1e6,
                         "bytes_down": megabytes * 1e6,
-                        "rounds": 1 if method in ("fgl", "fedlmg") else rounds,
+                        "rounds": last,
                         "engine": "vmap",
                         "device": "cpu",
                         "hardware": "2 × x86-64 core",

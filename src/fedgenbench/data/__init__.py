@@ -1,0 +1,1 @@
+"""Data sets: fetch -> prepare -> partition. Nothing here imports torch."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -123,33 +124,28 @@ class Method:
         return self.task.logits(slots["model"], x)
 
 
-# id -> (module below fedgenbench.federated.methods, class)
-METHODS = {
-    "local": ("local", "LocalOnly"),
-    "centralised": ("centralised", "Centralised"),
-    "fedavg": ("fedavg", "FedAvg"),
-    "fedavg_ft": ("fedavg_ft", "FedAvgFT"),
-    "fedprox": ("fedprox", "FedProx"),
-    "scaffold": ("scaffold", "Scaffold"),
-    "feddyn": ("feddyn", "FedDyn"),
-    "moon": ("moon", "Moon"),
-    "fedbn": ("fedbn", "FedBN"),
-    "fedper": ("fedper", "FedPer"),
-    "lg_fedavg": ("lg_fedavg", "LGFedAvg"),
-    "fedrep": ("fedrep", "FedRep"),
-    "fedbabu": ("fedbabu", "FedBABU"),
-    "ditto": ("ditto", "Ditto"),
-    "pfedme": ("pfedme", "PFedMe"),
-    "per_fedavg": ("per_fedavg", "PerFedAvg"),
-    "apfl": ("apfl", "APFL"),
-    "fedrod": ("fedrod", "FedRoD"),
-    "fedala": ("fedala", "FedALA"),
-    "pfedsd": ("pfedsd", "PFedSD"),
-    "fedpac": ("fedpac", "FedPAC"),
-    "pfedhn": ("pfedhn", "PFedHN"),
-}
+# A method's id is the name of its file.
+METHODS = tuple(
+    sorted(
+        path.stem
+        for path in (Path(__file__).parent / "methods").glob("*.py")
+        if path.stem != "__init__"
+    )
+)
+
+
+def method_module(name: str) -> str:
+    return f"fedgenbench.federated.methods.{name}"
 
 
 def method_class(name: str) -> type[Method]:
-    module, cls = METHODS[name]
-    return getattr(import_module(f"fedgenbench.federated.methods.{module}"), cls)
+    """The one ``Method`` that the file of that name defines."""
+    module = import_module(method_module(name))
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Method)
+        and value.__module__ == module.__name__
+    )
+    return found

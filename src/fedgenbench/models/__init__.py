@@ -7,13 +7,7 @@ A model is an ``nn.Module`` whose ``forward(x, mask=None)`` returns ``(logits, f
 
 from importlib import import_module
 
-# name -> (module, class); the module is imported when the model is built.
-MODELS = {
-    "mlp": ("fedgenbench.models.mlp", "MLP"),
-    "fedpac_cnn": ("fedgenbench.models.cnn", "FedPACNet"),
-    "bn_cnn": ("fedgenbench.models.cnn", "BatchNormCNN"),
-}
-
+from fedgenbench.models.registry import MODELS
 
 def build(name: str, shape: tuple[int, int, int], classes: int, seed: int):
     """The model ``name`` for images of ``shape`` (C, H, W), initialised from ``seed`` alone."""

@@ -32,6 +32,7 @@ class Results:
     methods: id -> label, family (a key of ``FAMILIES``), source.
     expected: (experiment, method, seed) -> digest of the code and settings of today.
     allow_mixed: take runs of another digest too; every table then says so.
+    whole: what this is a part of; ``select`` sets it.
 
     Raises UserError for a missing column, an unknown experiment or method, and a stale run.
     """
@@ -43,6 +44,7 @@ class Results:
     methods: Mapping[str, Mapping[str, str]]
     expected: Mapping[tuple[str, str, int], str]
     allow_mixed: bool = False
+    whole: "Results | None" = None
 
     def __post_init__(self) -> None:
         frames = {
@@ -107,10 +109,16 @@ class Results:
             runs=keep(self.runs),
             experiments={key: v for key, v in self.experiments.items() if key in experiments},
             methods={key: v for key, v in self.methods.items() if key in methods},
+            whole=self.whole or self,
         )
 
     def family(self, *families: str) -> list[str]:
         return [key for key, entry in self.methods.items() if entry["family"] in families]
+
+    def place(self, method: str) -> int:
+        """The method's place in its family, the same in every part of the results."""
+        whole = self.whole or self
+        return whole.family(self.methods[method]["family"]).index(method)
 
     def label(self, method: str) -> str:
         return self.methods[method]["label"]

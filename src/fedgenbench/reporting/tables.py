@@ -18,6 +18,10 @@ from fedgenbench.reporting.results import FAMILIES, METRICS, Results
 from fedgenbench.runtime.files import write_text
 
 MISSING = "n/a"
+_CSV_COLUMNS = (
+    *("block", "row", "label", "header", "column", "unit"),
+    *("mean", "low", "high", "n", "bold", "text"),
+)
 
 
 @dataclass(frozen=True)
@@ -103,17 +107,16 @@ def _csv(table: Table) -> str:
     """One line per cell; numbers in full precision, empty where there is none."""
     out = io.StringIO()
     lines = csv.writer(out, lineterminator="\n")
-    lines.writerow(
-        ("block", "row", "label", "header", "column", "unit")
-        + ("mean", "low", "high", "n", "bold", "text")
-    )
+    lines.writerow(_CSV_COLUMNS)
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
             i = cell.interval
             numbers = ("", "", "", "") if i is None else (i.mean, i.low, i.high, i.n)
             lines.writerow(
-                (row.group, row.id, row.label, column.group, column.label, column.unit)
-                + (*numbers, int(cell.bold), cell.text)
+                (
+                    *(row.group, row.id, row.label, column.group, column.label, column.unit),
+                    *(*numbers, int(cell.bold), cell.text),
+                )
             )
     return out.getvalue()
 

@@ -1,0 +1,44 @@
+# The workflow: fetch, prepare, partition, federate, collect, tables, figures, report.
+# `snakemake --cores all --resources gpu=4` runs the scale that params.yaml names;
+# `snakemake smoke` (or embedded, paper) runs another. profiles/default is picked up by itself.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/federated.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    input:
+        products(SETTINGS.scale),
+    default_target: True
+
+
+rule smoke:
+    input:
+        products("smoke"),
+
+
+rule embedded:
+    input:
+        products("embedded"),
+
+
+rule paper:
+    input:
+        products("paper"),
+
+
+rule data:
+    input:
+        [part.path for part in GRIDS[SETTINGS.scale].partitions.values()],
+
+
+rule runs:
+    input:
+        run_files(SETTINGS.scale, "metrics.json"),

@@ -1,0 +1,62 @@
+# Configuration, determinism, and the tables that wildcards are looked up in.
+import os
+import sys
+
+from fedgenbench import config as configuration
+from fedgenbench.errors import UserError
+from fedgenbench.grid import Grid
+
+# The same bits on every CPU with AVX2: set before any job's Python starts (docs/determinism.md).
+os.environ.update(
+    ATEN_CPU_CAPABILITY="avx2",
+    ONEDNN_MAX_CPU_ISA="AVX2",
+    MKL_CBWR="COMPATIBLE",
+    OMP_NUM_THREADS="1",
+    OPENBLAS_NUM_THREADS="1",
+)
+# Without written bytecode every job recompiles what it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+try:
+    SCALES = configuration.load("params.yaml", overrides=config)
+except UserError as error:
+    sys.exit(f"\n{error}\n")
+SETTINGS = SCALES[config.get("scale") or configuration.default_scale("params.yaml")]
+GRIDS = {scale: Grid(settings) for scale, settings in SCALES.items()}
+
+# By what stands in a path, over all scales: a digest names the same thing in each of them.
+PREPARED = {p.folder: p for grid in GRIDS.values() for p in grid.prepared.values()}
+PARTITIONS = {p.path: p for grid in GRIDS.values() for p in grid.partitions.values()}
+RUNS = {run.folder: run for grid in GRIDS.values() for run in grid.runs}
+DEVICE_GPUS = 0 if SETTINGS.device == "cpu" else 1
+
+
+wildcard_constraints:
+    dataset="[a-z0-9_]+",
+    experiment="[a-zA-Z0-9_.-]+",
+    method="[a-z0-9_]+",
+    seed=r"\d+",
+    scale="|".join(configuration.SCALES),
+    digest="[0-9a-f]{10}",
+
+
+def run_files(scale, name):
+    return [f"{run.folder}/{name}" for run in GRIDS[scale].runs]
+
+
+def manifest(scale, product):
+    """The file that stands for a product; its digest changes with whatever would change the product."""
+    return f"results/{scale}/{product}/{product}-{GRIDS[scale].product_digest(product + '.py')}.json"
+
+
+def products(scale):
+    return [
+        *run_files(scale, "metrics.json"),
+        *(manifest(scale, product) for product in ("tables", "figures", "report")),
+    ]
+
+
+if workflow.is_main_process:
+    print(
+        f"\nFedGenBench, scale {SETTINGS.scale}:\n{GRIDS[SETTINGS.scale].forecast()}\n", file=sys.stderr
+    )

@@ -1,0 +1,311 @@
+"""``params.yaml`` to typed, validated settings. Unknown keys are refused, nothing is guessed.
+
+The file holds the ``embedded`` scale; ``scales.smoke`` and ``scales.paper`` are overlays, merged key
+by key over it (a list replaces a list). All three are validated whichever is run.
+
+``python -m fedgenbench.config`` writes docs/params.schema.json and docs/settings.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fedgenbench.data.partition import Scheme
+from fedgenbench.errors import UserError
+from fedgenbench.federated.method import METHODS, method_class
+from fedgenbench.models.registry import MODELS
+
+SCALES = ("smoke", "embedded", "paper")
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Dataset(Strict):
+    """How a data set is prepared and shown to a model."""
+
+    title: str = Field(description="Name in tables.")
+    limit_per_class: int | None = Field(
+        ge=1, description="Training and test images kept per class; null keeps all."
+    )
+    mean: list[float] = Field(min_length=1, description="Per channel, images scaled to [0, 1].")
+    std: list[Annotated[float, Field(gt=0)]] = Field(min_length=1, description="Per channel.")
+    augment: bool = Field(description="Random crop after a border of 4, and horizontal flip.")
+
+
+class Local(Strict):
+    """A client's local training: SGD, the same for every method of an experiment."""
+
+    epochs: int = Field(ge=1, description="Passes over a client's data in a round.")
+    batch_size: int = Field(ge=1, description="The last batch of a pass may be smaller.")
+    lr: float = Field(gt=0, description="Learning rate.")
+    momentum: float = Field(ge=0, lt=1, description="Momentum, zero at the start of a round.")
+    weight_decay: float = Field(ge=0, description="L2 penalty on all trained tensors.")
+
+
+class Experiment(Strict):
+    """One row of the grid: a data set, a partition, a model, a budget, and the methods compared."""
+
+    title: str = Field(description="Name in tables and figures.")
+    dataset: str = Field(description="A key of `datasets`.")
+    partition: Scheme = Field(discriminator="scheme", description="Who holds which images.")
+    model: Literal[tuple(MODELS)] = Field(description="The clients' classifier.")
+    rounds: int = Field(ge=1, description="Communication rounds.")
+    participation: float = Field(gt=0, le=1, description="Share of clients in a round.")
+    local: Local = Field(description="Local training.")
+    engine: Literal["sequential", "vmap"] = Field(description="How clients are run.")
+    evaluate_every: int = Field(
+        ge=1, description="Rounds between evaluations; the first and last are always evaluated."
+    )
+    report_global: bool = Field(
+        description="Also report the server's model, not only the clients' own."
+    )
+    methods: list[str] = Field(min_length=1, description="Keys of `methods`.")
+    note: str = Field(description="What was cut against the papers' setting; printed in reports.")
+
+
+class Forecast(Strict):
+    """Measured costs that a dry run's forecast is made of."""
+
+    seconds_per_1000_samples: dict[str, float] = Field(
+        description="Training cost of a model on one CPU core: forward, backward and update."
+    )
+    passes: dict[str, float] = Field(
+        description="Cost of a method's local training relative to FedAvg's; 1 if absent."
+    )
+    start_seconds: float = Field(ge=0, description="Start of a job: imports and data.")
+
+
+class Settings(Strict):
+    """The whole configuration at one scale."""
+
+    scale: Literal["smoke", "embedded", "paper"] = Field(description="What `snakemake` runs.")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="One repetition each: split, initial weights and batch order."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        description="auto takes a GPU where one answers. cpu frees jobs from the gpu resource."
+    )
+    score_rounds: int = Field(
+        ge=1, description="Evaluations at the end of a run whose mean is the score."
+    )
+    confidence: float = Field(gt=0, lt=1, description="Of the t-intervals over seeds.")
+    on_bad_upload: Literal["stop", "skip"] = Field(
+        description="A non-finite or misshapen upload ends the run, or is left out and recorded."
+    )
+    checkpoint_seconds: float = Field(ge=0, description="Least time between two checkpoints.")
+    datasets: dict[str, Dataset] = Field(description="By name of the source in data/sources.yaml.")
+    methods: dict[str, dict[str, Any]] = Field(description="Settings of each method.")
+    experiments: dict[str, Experiment] = Field(min_length=1, description="The grid.")
+    forecast: Forecast = Field(description="For the forecast of a dry run only.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: {self.seeds} names one twice")
+        for name in self.methods:
+            if name not in METHODS:
+                raise ValueError(f"methods: {_unknown(name, METHODS)}")
+        for key, experiment in self.experiments.items():
+            where = f"experiments.{key}"
+            if experiment.dataset not in self.datasets:
+                raise ValueError(
+                    f"{where}.dataset: {_unknown(experiment.dataset, self.datasets)}"
+                )
+            if len(set(experiment.methods)) < len(experiment.methods):
+                raise ValueError(f"{where}.methods names one twice")
+            for name in experiment.methods:
+                if name not in METHODS:
+                    raise ValueError(f"{where}.methods: {_unknown(name, METHODS)}")
+                if name not in self.methods:
+                    raise ValueError(f"{where}.methods: {name!r} has no settings under `methods`")
+            if experiment.report_global and experiment.partition.scheme == "fedpac":
+                # The same label mix in training and test is what that scheme is for.
+                raise ValueError(f"{where}.report_global: fedpac's test sets are personal")
+        return self
+
+
+def _unknown(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+    return f"{name!r} is not known; {hint}"
+
+
+def merge(base: dict, overlay: dict) -> dict:
+    """``overlay`` over ``base``, key by key; anything but a mapping replaces."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        # Another partition scheme is another type: its keys do not mix with the old one's.
+        fresh = both and "scheme" in value and value["scheme"] != merged[key].get("scheme")
+        merged[key] = merge(merged[key], value) if both and not fresh else value
+    return merged
+
+
+def load(path: str | Path = "params.yaml", overrides: dict | None = None) -> dict[str, Settings]:
+    """The settings of every scale, by name; ``overrides`` (Snakemake's --config) come last.
+
+    Raises:
+        UserError: names the file, the scale and each faulty key, with the way out.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run in the repository's folder") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} must be a mapping of settings")
+    overlays = raw.pop("scales", {})
+    for name in overlays:
+        if name not in SCALES:
+            raise UserError(f"{path}: scales: {_unknown(name, SCALES)}")
+    raw = merge(raw, overrides or {})
+    scale = raw.get("scale")
+    # The scale that runs is checked first, so that its errors are the ones shown.
+    names = sorted(SCALES, key=lambda name: name != scale)
+    return {
+        name: _validate(merge(merge(raw, overlays.get(name) or {}), {"scale": name}), path, name)
+        if scale in SCALES
+        else _validate(raw, path, "embedded")
+        for name in names
+    }
+
+
+def _validate(raw: dict, path: str | Path, scale: str) -> Settings:
+    faults = []
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        faults += [_explain(item) for item in error.errors()]
+        raise UserError(_message(path, scale, faults)) from None
+    for name, values in settings.methods.items():
+        try:
+            method_class(name).Settings.model_validate(values)
+        except ValidationError as error:
+            faults += [_explain(item, ("methods", name)) for item in error.errors()]
+    for key, experiment in settings.experiments.items():
+        lost = set(settings.forecast.passes) - set(METHODS)
+        if lost:
+            faults.append(f"forecast.passes: {_unknown(lost.pop(), METHODS)}")
+        if experiment.model not in settings.forecast.seconds_per_1000_samples:
+            faults.append(
+                f"forecast.seconds_per_1000_samples: no figure for {experiment.model!r} ({key})"
+            )
+    if faults:
+        raise UserError(_message(path, scale, faults))
+    return settings
+
+
+def _message(path: str | Path, scale: str, faults: list[str]) -> str:
+    lines = "\n".join(f"  {fault}" for fault in dict.fromkeys(faults))
+    return f"{path} (scale {scale}) has {len(faults)} fault(s):\n{lines}\nSee docs/settings.md."
+
+
+def _explain(error: Any, prefix: tuple[str, ...] = ()) -> str:
+    key = ".".join(str(part) for part in (*prefix, *error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key; is it misspelt or in the wrong place?"
+    if error["type"] == "missing":
+        return f"{key}: missing"
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return f"{key} = {error['input']!r}: {error['msg']}"
+
+
+# Generated documentation -----------------------------------------------------------------------
+def schema() -> str:
+    """The JSON schema of ``params.yaml`` (editors complete and check from it)."""
+    document = Settings.model_json_schema()
+    document["title"] = "FedGenBench settings"
+    document["properties"]["scales"] = {
+        "description": "Overlays of the keys above, by scale.",
+        "type": "object",
+        "propertyNames": {"enum": list(SCALES)},
+    }
+    methods = {
+        name: method_class(name).Settings.model_json_schema() | {"description": _first_line(name)}
+        for name in METHODS
+    }
+    document["properties"]["methods"] = {
+        "type": "object",
+        "properties": methods,
+        "additionalProperties": False,
+    }
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _first_line(method: str) -> str:
+    cls = method_class(method)
+    return f"{cls.label}. {(cls.__doc__ or '').strip().splitlines()[0]}"
+
+
+def page() -> str:
+    """The settings page of the documentation, in Markdown."""
+    lines = [
+        "# Settings",
+        "",
+        "Generated from the types in `src/fedgenbench/config.py`; do not edit. Every value, with its",
+        "reason, stands in `params.yaml`.",
+        "",
+    ]
+    documents = Settings.model_json_schema()
+    parts = {"Settings": documents, **documents["$defs"]}
+    for title, part in parts.items():
+        lines += [f"## {title}", "", (part.get("description") or "").strip(), ""]
+        lines += _rows(part)
+    lines += ["## Methods", ""]
+    for name in METHODS:
+        cls = method_class(name)
+        lines += [f"### `{name}`", "", f"{_first_line(name)} Source: {cls.source}.", ""]
+        lines += _rows(cls.Settings.model_json_schema())
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _rows(part: dict[str, Any]) -> list[str]:
+    if not part.get("properties"):
+        return []
+    rows = ["| key | type | meaning |", "| --- | --- | --- |"]
+    for key, value in part["properties"].items():
+        rows.append(f"| `{key}` | {_type(value)} | {value.get('description', '')} |")
+    return [*rows, ""]
+
+
+def _type(value: dict[str, Any]) -> str:
+    if "$ref" in value:
+        return value["$ref"].rsplit("/", 1)[-1]
+    for union in ("anyOf", "oneOf"):
+        if union in value:
+            return " or ".join(_type(item) for item in value[union])
+    if "enum" in value:
+        return ", ".join(f"`{item}`" for item in value["enum"])
+    if "const" in value:
+        return f"`{value['const']}`"
+    bounds = [
+        f"{sign} {value[key]:g}"
+        for key, sign in (
+            ("minimum", "≥"),
+            ("exclusiveMinimum", ">"),
+            ("maximum", "≤"),
+            ("exclusiveMaximum", "<"),
+        )
+        if key in value
+    ]
+    kind = value.get("type", "any")
+    if kind == "array":
+        kind = f"list of {_type(value['items'])}" if "items" in value else "list"
+    return " ".join([kind, ", ".join(bounds)]).strip()
+
+
+if __name__ == "__main__":
+    from fedgenbench.runtime.files import write_text
+
+    write_text("docs/params.schema.json", schema())
+    write_text("docs/settings.md", page())

@@ -1,0 +1,127 @@
+"""One run of the grid: from a partition to ``metrics.json`` and ``run.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fedgenbench.data.dataset import Dataset
+from fedgenbench.data.partition import Partition
+from fedgenbench.federated.data import FederatedData, normalised
+from fedgenbench.federated.method import method_class
+from fedgenbench.federated.rounds import Federation
+from fedgenbench.federated.task import Task
+from fedgenbench.federated.types import SGD
+from fedgenbench.models import build
+from fedgenbench.rng import torch_seed
+
+
+def federated_data(
+    dataset: Dataset, partition: Partition, mean: list, std: list, augment: bool, device: str
+) -> FederatedData:
+    """Only the rows that some client holds, on ``device``."""
+    train = np.unique(np.concatenate([client.train for client in partition.clients]))
+    test = np.unique(np.concatenate([client.test for client in partition.clients]))
+    images = np.concatenate([dataset.train_images[train], dataset.test_images[test]])
+    labels = np.concatenate([dataset.train_labels[train], dataset.test_labels[test]])
+    x, black = normalised(images, mean, std, device)
+
+    def rows(held: np.ndarray, kept: list[int], offset: int) -> torch.Tensor:
+        return torch.from_numpy(np.searchsorted(held, kept) + offset).to(device)
+
+    return FederatedData(
+        x=x,
+        y=torch.from_numpy(labels).to(device),
+        train=[rows(train, client.train, 0) for client in partition.clients],
+        test=[rows(test, client.test, len(train)) for client in partition.clients],
+        black=black if augment else None,
+    )
+
+
+def federation(
+    settings: dict[str, Any],
+    data: FederatedData,
+    classes: int,
+    *,
+    digest: str = "",
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 15.0,
+) -> Federation:
+    """The run that ``grid.Run.settings`` describes, on its data.
+
+    Initial weights depend on the seed and the model alone: all methods of a repetition share them.
+    """
+    seed = settings["seed"]
+    module = build(
+        settings["model"], data.shape, classes, torch_seed(seed, "weights", settings["model"])
+    )
+    local = dict(settings["local"])
+    epochs, batch_size = local.pop("epochs"), local.pop("batch_size")
+    cls = method_class(settings["method"])
+    chosen = cls.Settings.model_validate(settings["method_settings"])
+    return Federation(
+        cls(Task(module, classes, SGD(**local)), epochs, chosen),
+        data,
+        seed=seed,
+        rounds=settings["rounds"],
+        batch_size=batch_size,
+        participation=settings["participation"],
+        engine=settings["engine"],
+        evaluate_every=settings["evaluate_every"],
+        on_bad_upload=settings["on_bad_upload"],
+        checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        digest=digest,
+    )
+
+
+def score(history: list[dict[str, Any]], last: int) -> dict[str, list[float]]:
+    """Mean of the last evaluations per metric and client, accuracies in [0, 1]."""
+    evaluated = [entry for entry in history if "personal" in entry][-last:]
+    return {
+        metric: np.mean([entry[metric] for entry in evaluated], axis=0).tolist()
+        for metric in ("personal", "start", "trained", "global")
+        if metric in evaluated[-1]
+    }
+
+
+def federate(
+    settings: dict[str, Any],
+    dataset: Dataset,
+    partition: Partition,
+    device: str,
+    *,
+    digest: str,
+    checkpoint: Path,
+    checkpoint_seconds: float,
+    progress: Any,
+) -> dict[str, Any]:
+    """Plays the run and returns its metrics, a pure function of the arguments before ``digest``."""
+    data = federated_data(
+        dataset, partition, settings["mean"], settings["std"], settings["augment"], device
+    )
+    run = federation(
+        settings,
+        data,
+        len(dataset.classes),
+        digest=digest,
+        checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+
+    def tell(round_: int, entry: dict[str, Any]) -> None:
+        accuracy = f"{100 * np.mean(entry['personal']):.1f} %" if "personal" in entry else ""
+        progress(round_, accuracy)
+
+    history = run.run(tell)
+    return {
+        "digest": digest,
+        "settings": settings,
+        "rounds": history,
+        "score": score(history, settings["score_rounds"]),
+        "bytes_up": float(np.mean([entry["bytes_up"] for entry in history])),
+        "bytes_down": float(np.mean([entry["bytes_down"] for entry in history])),
+    }

@@ -1,0 +1,44 @@
+"""Plays one run of the grid, resuming from its checkpoint if it was killed before."""
+
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.params.device) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.data.dataset import load
+    from fedgenbench.data.partition import Partition
+    from fedgenbench.federated.run import federate
+    from fedgenbench.runtime.files import sha256_file, write_json
+
+    torch.set_num_threads(1)
+    settings, names = snakemake.params.settings, snakemake.wildcards
+    label = f"{names.experiment}/{names.method}/seed{names.seed}"
+    checkpoint = Path(snakemake.params.checkpoint)
+    metrics = federate(
+        settings,
+        load(Path(snakemake.input.data).parent),
+        Partition.load(Path(snakemake.input.partition)),
+        device,
+        digest=names.digest,
+        checkpoint=checkpoint,
+        checkpoint_seconds=snakemake.params.checkpoint_seconds,
+        progress=Progress(label, settings["rounds"]),
+    )
+    provenance = watch.record(device)
+    write_json(snakemake.output.metrics, metrics)
+    write_json(
+        snakemake.output.run,
+        provenance
+        | {key: metrics[key] for key in ("digest", "settings", "bytes_up", "bytes_down")}
+        | {"metrics_sha256": sha256_file(snakemake.output.metrics)},
+    )
+    checkpoint.unlink(missing_ok=True)
+    accuracy = sum(metrics["score"]["personal"]) / len(metrics["score"]["personal"])
+    seconds = provenance["wall_seconds"]
+    print(f"{label}: {100 * accuracy:.1f} % personalised, {seconds:.0f} s", flush=True)

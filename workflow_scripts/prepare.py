@@ -1,0 +1,15 @@
+"""Raw files to arrays and a data card."""
+
+from pathlib import Path
+
+from fedgenbench.runtime.job import job
+
+with job(snakemake):
+    from fedgenbench.data.prepare import prepare
+
+    prepare(
+        snakemake.wildcards.dataset,
+        Path(snakemake.input[0]).parent,
+        Path(snakemake.output[0]).parent,
+        limit_per_class=snakemake.params.limit_per_class,
+    )
