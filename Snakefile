@@ -15,7 +15,7 @@ include: "rules/report.smk"
 
 rule all:
     input:
-        products(SETTINGS.scale),
+        products(SCALE),
     default_target: True
 
 
@@ -36,9 +36,9 @@ rule paper:
 
 rule data:
     input:
-        [part.path for part in GRIDS[SETTINGS.scale].partitions.values()],
+        [part.path for part in GRIDS[SCALE].partitions.values()],
 
 
 rule runs:
     input:
-        run_files(SETTINGS.scale, "metrics.json"),
+        run_files(SCALE, "metrics.json"),

@@ -4,7 +4,7 @@ import sys
 
 from fedgenbench import config as configuration
 from fedgenbench.errors import UserError
-from fedgenbench.grid import Grid
+from fedgenbench.grid import Grid, cuts
 
 # The same bits on every CPU with AVX2: set before any job's Python starts (docs/determinism.md).
 os.environ.update(
@@ -18,17 +18,18 @@ os.environ.update(
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 try:
-    SCALES = configuration.load("params.yaml", overrides=config)
+    SCALE, ALL_SETTINGS = configuration.load("params.yaml", overrides=config)
 except UserError as error:
     sys.exit(f"\n{error}\n")
-SETTINGS = SCALES[config.get("scale") or configuration.default_scale("params.yaml")]
-GRIDS = {scale: Grid(settings) for scale, settings in SCALES.items()}
+GRIDS = {scale: Grid(settings) for scale, settings in ALL_SETTINGS.items()}
+# Scripts read the device from here: it is no rerun trigger, since it changes no setting of a run.
+config["device"] = ALL_SETTINGS[SCALE].device
 
 # By what stands in a path, over all scales: a digest names the same thing in each of them.
 PREPARED = {p.folder: p for grid in GRIDS.values() for p in grid.prepared.values()}
 PARTITIONS = {p.path: p for grid in GRIDS.values() for p in grid.partitions.values()}
 RUNS = {run.folder: run for grid in GRIDS.values() for run in grid.runs}
-DEVICE_GPUS = 0 if SETTINGS.device == "cpu" else 1
+JOB_GPUS = 0 if config["device"] == "cpu" else 1
 
 
 wildcard_constraints:
@@ -38,6 +39,14 @@ wildcard_constraints:
     seed=r"\d+",
     scale="|".join(configuration.SCALES),
     digest="[0-9a-f]{10}",
+
+
+def run_of(wildcards):
+    return RUNS["results/runs/{experiment}/{method}/seed{seed}-{digest}".format(**wildcards)]
+
+
+def partition_path(wildcards):
+    return "data/partitions/{experiment}/seed{seed}-{digest}.json".format(**wildcards)
 
 
 def run_files(scale, name):
@@ -58,5 +67,5 @@ def products(scale):
 
 if workflow.is_main_process:
     print(
-        f"\nFedGenBench, scale {SETTINGS.scale}:\n{GRIDS[SETTINGS.scale].forecast()}\n", file=sys.stderr
+f"\nFedGenBench, scale {SCALE}:\n{GRIDS[SCALE].forecast()}\n", file=sys.stderr
     )

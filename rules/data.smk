@@ -1,11 +1,13 @@
 # fetch -> prepare -> partition
+from fedgenbench.data.fetch import source_of
+from fedgenbench.runtime.digest import digest
 
 
 rule fetch:
     output:
         "data/raw/{dataset}/SOURCE.json",
     params:
-        source=lambda wildcards: source_digest(wildcards.dataset),
+        source=lambda wildcards: digest(source_of(wildcards.dataset)),
     log:
         "results/logs/fetch/{dataset}.log",
     benchmark:

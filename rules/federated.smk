@@ -10,9 +10,7 @@ rule federate:
         run="results/runs/{experiment}/{method}/seed{seed}-{digest}/run.json",
     params:
         settings=lambda wildcards: run_of(wildcards).settings,
-        device=SETTINGS.device,
         checkpoint="results/checkpoints/{experiment}/{method}/seed{seed}-{digest}.safetensors",
-        checkpoint_seconds=SETTINGS.checkpoint_seconds,
     log:
         "results/logs/federate/{experiment}/{method}/seed{seed}-{digest}.log",
     benchmark:
@@ -20,6 +18,6 @@ rule federate:
     threads: 1
     retries: 1
     resources:
-        gpu=DEVICE_GPUS,
+        gpu=JOB_GPUS,
     script:
         "../workflow_scripts/federate.py"

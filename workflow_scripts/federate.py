@@ -7,7 +7,7 @@ from fedgenbench.runtime.job import job
 from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
-with job(snakemake), lease(snakemake.params.device) as device:
+with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch()
     import torch
 
@@ -27,7 +27,6 @@ with job(snakemake), lease(snakemake.params.device) as device:
         device,
         digest=names.digest,
         checkpoint=checkpoint,
-        checkpoint_seconds=snakemake.params.checkpoint_seconds,
         progress=Progress(label, settings["rounds"]),
     )
     provenance = watch.record(device)

@@ -100,7 +100,6 @@ class Settings(Strict):
     on_bad_upload: Literal["stop", "skip"] = Field(
         description="A non-finite or misshapen upload ends the run, or is left out and recorded."
     )
-    checkpoint_seconds: float = Field(ge=0, description="Least time between two checkpoints.")
     datasets: dict[str, Dataset] = Field(description="By name of the source in data/sources.yaml.")
     methods: dict[str, dict[str, Any]] = Field(description="Settings of each method.")
     experiments: dict[str, Experiment] = Field(min_length=1, description="The grid.")
@@ -149,8 +148,12 @@ def merge(base: dict, overlay: dict) -> dict:
     return merged
 
 
-def load(path: str | Path = "params.yaml", overrides: dict | None = None) -> dict[str, Settings]:
-    """The settings of every scale, by name; ``overrides`` (Snakemake's --config) come last.
+def load(
+    path: str | Path = "params.yaml", overrides: dict | None = None
+) -> tuple[str, dict[str, Settings]]:
+    """The scale that is asked for, and the settings of every scale by name.
+
+    ``overrides`` (Snakemake's --config) come after the file and before the scales' overlays.
 
     Raises:
         UserError: names the file, the scale and each faulty key, with the way out.
@@ -163,19 +166,19 @@ def load(path: str | Path = "params.yaml", overrides: dict | None = None) -> dic
         raise UserError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise UserError(f"{path} must be a mapping of settings")
-    overlays = raw.pop("scales", {})
+    overlays = raw.pop("scales", None) or {}
+    raw = merge(raw, overrides or {})
+    chosen = raw.get("scale")
+    if chosen not in SCALES:
+        raise UserError(f"{path}: scale: {_unknown(str(chosen), SCALES)}")
     for name in overlays:
         if name not in SCALES:
             raise UserError(f"{path}: scales: {_unknown(name, SCALES)}")
-    raw = merge(raw, overrides or {})
-    scale = raw.get("scale")
     # The scale that runs is checked first, so that its errors are the ones shown.
-    names = sorted(SCALES, key=lambda name: name != scale)
-    return {
+    order = sorted(SCALES, key=lambda name: name != chosen)
+    return chosen, {
         name: _validate(merge(merge(raw, overlays.get(name) or {}), {"scale": name}), path, name)
-        if scale in SCALES
-        else _validate(raw, path, "embedded")
-        for name in names
+        for name in order
     }
 
 
@@ -191,10 +194,9 @@ def _validate(raw: dict, path: str | Path, scale: str) -> Settings:
             method_class(name).Settings.model_validate(values)
         except ValidationError as error:
             faults += [_explain(item, ("methods", name)) for item in error.errors()]
+    for name in set(settings.forecast.passes) - set(METHODS):
+        faults.append(f"forecast.passes: {_unknown(name, METHODS)}")
     for key, experiment in settings.experiments.items():
-        lost = set(settings.forecast.passes) - set(METHODS)
-        if lost:
-            faults.append(f"forecast.passes: {_unknown(lost.pop(), METHODS)}")
         if experiment.model not in settings.forecast.seconds_per_1000_samples:
             faults.append(
                 f"forecast.seconds_per_1000_samples: no figure for {experiment.model!r} ({key})"

@@ -12,7 +12,7 @@ from typing import Any
 
 from fedgenbench.config import Settings
 from fedgenbench.data.fetch import source_of
-from fedgenbench.federated.method import method_module
+from fedgenbench.federated.method import method_class, method_module
 from fedgenbench.models.registry import MODELS
 from fedgenbench.runtime.digest import code_digest, digest
 
@@ -118,27 +118,68 @@ class Grid:
         )
         return Run(name, method, seed, partition, settings, digest([settings, partition.digest, code]))
 
+    @property
+    def used_data(self) -> dict[str, Prepared]:
+        """The prepared data sets that some experiment uses."""
+        used = {experiment.dataset for experiment in self.settings.experiments.values()}
+        return {name: part for name, part in self.prepared.items() if name in used}
+
     def product_digest(self, script: str) -> str:
         """Digest of a product of the whole grid that ``workflow_scripts/script`` makes."""
-        shown = self.settings.model_dump(exclude={"forecast", "checkpoint_seconds", "device"})
-        return digest([shown, [run.digest for run in self.runs], code_digest(SCRIPTS / script)])
+        shown = self.settings.model_dump(exclude={"forecast", "device"})
+        return digest([shown, self.listing(), code_digest(SCRIPTS / script)])
+
+    # What reports show --------------------------------------------------------------------------
+    def listing(self) -> list[list[Any]]:
+        """Experiment, method, seed, digest and folder of every run."""
+        return [[r.experiment, r.method, r.seed, r.digest, r.folder] for r in self.runs]
+
+    def experiment_notes(self) -> dict[str, dict[str, Any]]:
+        """Per experiment its data set, its partition scheme, and what tables say of it."""
+        notes = {}
+        for name, experiment in self.settings.experiments.items():
+            local, scheme = experiment.local, experiment.partition.model_dump()
+            details = ", ".join(f"{k} {v}" for k, v in scheme.items() if k != "scheme")
+            limit = self.settings.datasets[experiment.dataset].limit_per_class
+            clients, _, _ = experiment.partition.size_hint(experiment.dataset, limit)
+            notes[name] = {
+                "dataset": experiment.dataset,
+                "scheme": scheme,
+                "shown": {
+                    "title": experiment.title,
+                    "dataset": self.settings.datasets[experiment.dataset].title,
+                    "clients": clients,
+                    "partition": f"{scheme['scheme']} ({details})",
+                    "rounds": experiment.rounds,
+                    "local": f"{local.epochs} epoch(s), batch {local.batch_size}, SGD lr {local.lr:g}, "
+                    f"momentum {local.momentum:g}, weight decay {local.weight_decay:g}",
+                    "model": experiment.model,
+                    "note": experiment.note,
+                },
+            }
+        return notes
+
+    def method_notes(self) -> dict[str, dict[str, str]]:
+        """Label, family and source of every method that runs, in the order of ``methods``."""
+        used = {run.method for run in self.runs}
+        classes = {name: method_class(name) for name in self.settings.methods if name in used}
+        return {
+            name: {"label": cls.label, "family": cls.family, "source": cls.source}
+            for name, cls in classes.items()
+        }
 
     # Forecast ---------------------------------------------------------------------------------
     def seconds(self, run: Run) -> float:
         """Forecast of a run on one CPU core; evaluation counts as a third of a training pass."""
         costs, experiment = self.settings.forecast, self.settings.experiments[run.experiment]
-        clients, train, test = self._samples(run.experiment)
-        clients *= experiment.participation
+        limit = self.settings.datasets[experiment.dataset].limit_per_class
+        clients, train, test = experiment.partition.size_hint(experiment.dataset, limit)
+        train *= experiment.participation
         passes = costs.passes.get(run.method, 1.0) * experiment.local.epochs * experiment.rounds
         evaluations = 3 * (1 + experiment.rounds // experiment.evaluate_every)
         samples = clients * (train * passes + test * evaluations / 3)
         per_1000 = costs.seconds_per_1000_samples[experiment.model]
         return costs.start_seconds + samples / 1000 * per_1000
-
-    def _samples(self, experiment: str) -> tuple[int, int, int]:
-        """Clients, training and test images of a client (an upper bound where they differ)."""
-        scheme = self.settings.experiments[experiment].partition
-        return scheme.size_hint()
 
     def forecast(self) -> str:
         """The grid and what it will cost, as lines of text."""
@@ -152,3 +193,28 @@ class Grid:
             lines.append(f"{name:<22}{methods:>8}{seeds:>7}{len(runs):>6}{minutes:>14.1f}")
         lines.append(f"{'all':<22}{'':>15}{len(self.runs):>6}{total:>14.1f}")
         return "\n".join(lines)
+
+
+def cuts(settings: Settings, paper: Settings) -> list[dict[str, str]]:
+    """What this scale changes against the paper scale, setting by setting."""
+    rows = []
+    for name, experiment in settings.experiments.items():
+        here, there = _flat(experiment.model_dump()), _flat(paper.experiments[name].model_dump())
+        rows += [
+            {
+                "setting": f"{name}: {key}",
+                "here": str(here.get(key, "none")),
+                "paper": str(there.get(key, "none")),
+                "reason": experiment.note,
+            }
+            for key in sorted(here.keys() | there.keys())
+            if here.get(key) != there.get(key) and key not in ("note", "engine", "evaluate_every")
+        ]
+    return rows
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

@@ -24,6 +24,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from fedgenbench.data.dataset import Dataset
+from fedgenbench.data.fetch import source_of
 from fedgenbench.errors import UserError
 from fedgenbench.rng import stream
 from fedgenbench.runtime.files import read_json, write_json
@@ -41,6 +42,20 @@ class _Settings(BaseModel):
         description="share of each client's training images, stratified by class, set apart to "
         "choose a round without a look at test data",
     )
+
+    def size_hint(self, dataset: str, limit_per_class: int | None) -> tuple[int, int, int]:
+        """Clients, and training and test images of a client, the mean where clients differ.
+
+        It rests on the facts in sources.yaml, so a forecast needs no data.
+        """
+        facts = source_of(dataset)["facts"]
+        domains = len(facts.get("domains", [dataset]))
+        limit = np.inf if limit_per_class is None else limit_per_class * domains
+        images = [sum(min(count, limit) for count in facts[part]) for part in ("train", "test")]
+        return self._sizes(*images, classes=len(facts["train"]), domains=domains)
+
+    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
+        raise NotImplementedError
 
 
 class FedPacSettings(_Settings):
@@ -63,9 +78,15 @@ class FedPacSettings(_Settings):
         default=0, ge=0, description="first position used in each class; FedPAC on CIFAR-10: 500"
     )
 
+    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
+        return self.clients, self.train_per_client, self.test_per_client
+
 
 class DomainSettings(_Settings):
     scheme: Literal["domain"]
+
+    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
+        return domains, train // domains, test // domains
 
 
 class DomainShardsSettings(_Settings):
@@ -74,40 +95,47 @@ class DomainShardsSettings(_Settings):
         ge=1, description="WarmFed's 60 clients on DomainNet are read as 10 per domain"
     )
 
+    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
+        clients = domains * self.clients_per_domain
+        return clients, train // clients, test // domains
+
 
 class DirichletSettings(_Settings):
     scheme: Literal["dirichlet"]
-    clients: int = Field(ge=1)
+    clients: int = Field(ge=1, description="number of clients")
     alpha: float = Field(gt=0, allow_inf_nan=False, description="smaller is more skewed")
     min_samples: int = Field(
         default=10, ge=1, description="training images of the poorest client; FGL: 10"
     )
+
+    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
+        return self.clients, train // self.clients, test // self.clients
 
 
 class ClassBlocksSettings(_Settings):
     scheme: Literal["class_blocks"]
     classes_per_client: int = Field(ge=1, description="FedLMG's label skew: 10 of 60 classes")
 
+    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
+        clients = classes // self.classes_per_client
+        return clients, train // clients, test // clients
 
-PartitionSettings = Annotated[
-    FedPacSettings
-    | DomainSettings
-    | DomainShardsSettings
-    | DirichletSettings
-    | ClassBlocksSettings,
-    Field(discriminator="scheme"),
-]
 
-_PAIRS_OF_THREE = [[0, 1, 2], [2, 3, 4], [4, 5, 6], [6, 7, 8], [8, 9, 0]]
+# The field `scheme` discriminates.
+Scheme = (
+    FedPacSettings | DomainSettings | DomainShardsSettings | DirichletSettings | ClassBlocksSettings
+)
+
+_OVERLAPPING_TRIPLES = [[0, 1, 2], [2, 3, 4], [4, 5, 6], [6, 7, 8], [8, 9, 0]]
 # FedPacSettings(scheme="fedpac", clients=10, **FEDPAC["cifar10"])
 FEDPAC: dict[str, dict[str, Any]] = {
     "fashion_mnist": {
-        "groups": _PAIRS_OF_THREE,
+        "groups": _OVERLAPPING_TRIPLES,
         "train_per_client": 600,
         "test_per_client": 600,
     },
     "cifar10": {
-        "groups": _PAIRS_OF_THREE,
+        "groups": _OVERLAPPING_TRIPLES,
         "train_per_client": 600,
         "test_per_client": 300,
         "train_start": 2000,
@@ -189,7 +217,7 @@ def _digest(clients: list[dict[str, list[int]]]) -> str:
     return hashlib.sha256(json.dumps(clients, sort_keys=True).encode()).hexdigest()
 
 
-def make_partition(dataset: Dataset, settings: PartitionSettings, seed: int) -> Partition:
+def make_partition(dataset: Dataset, settings: Scheme, seed: int) -> Partition:
     """Deals ``dataset`` out to clients. Equal arguments give an equal partition.
 
     ``UserError`` names the setting that the data set cannot meet.
@@ -221,10 +249,10 @@ def make_partition(dataset: Dataset, settings: PartitionSettings, seed: int) -> 
         ]
         for part, all_labels in labels.items()
     }
-    sizes = [len(client.train) for client in clients]
+    sizes = sorted({len(client.train) for client in clients})
     card = (
         f"{dataset.card['title']}, scheme {settings.scheme}: {len(clients)} clients with "
-        f"{min(sizes)} to {max(sizes)} training images, seed {seed}"
+        f"{' to '.join(map(str, sizes[:1] + sizes[1:][-1:]))} training images each, seed {seed}"
     )
     return Partition(
         dataset=dataset.name,
@@ -247,7 +275,9 @@ def _split_off(
     steps = np.floor(np.arange(len(order) + 1) * fraction + 1e-9)
     picked = np.diff(steps) > 0
     if picked.all():
-        raise UserError("partition.valid_fraction leaves a client without training images: lower it")
+        raise UserError(
+            "partition.valid_fraction leaves a client without training images: lower it"
+        )
     return np.sort(order[~picked]), np.sort(order[picked])
 
 
@@ -337,7 +367,9 @@ def _domain_shards(
 ) -> _Parts:
     shards, tests = [], []
     count = settings.clients_per_domain
-    for number, (train, test) in enumerate(zip(*_domain_positions(dataset, settings.scheme))):
+    for number, (train, test) in enumerate(
+        zip(*_domain_positions(dataset, settings.scheme), strict=True)
+    ):
         if count > len(train):
             raise UserError(
                 f"partition.clients_per_domain: {count} clients for the {len(train)} training "

@@ -19,15 +19,6 @@ from fedgenbench.errors import UserError
 from fedgenbench.rng import stream
 from fedgenbench.runtime.files import atomic_path, read_json, sha256_file, write_json
 
-EMOJI_DOMAINS = (
-    "noto",
-    "openmoji",
-    "fluent-emoji",
-    "fluent-emoji-high-contrast",
-    "emojione-monotone",
-    "twemoji",
-)
-EMOJI_PUBLIC_DOMAINS = ("fluent-emoji-flat", "emojione", "noto-v1", "emojione-v1")
 EMOJI_SIZE = 32
 # FedLMG gives a client 30 images per class; leaving the rest out keeps data scarce, as there.
 EMOJI_TRAIN_PER_CLASS = 30
@@ -79,6 +70,11 @@ def prepare(
         "counts": {part: len(arrays[f"{part}_labels"]) for part in parts},
         "histograms": {part: _histograms(arrays, card, part) for part in parts},
     }
+    if limit_per_class is None:
+        for part in ("train", "test"):
+            found = [sum(column) for column in zip(*card["histograms"][part], strict=True)]
+            _require(dataset, f"{part} images per class", found, spec["facts"][part])
+
     from safetensors.numpy import save_file
 
     with atomic_path(target / "data.safetensors") as temporary:
@@ -108,14 +104,13 @@ def _require(dataset: str, what: str, found: Any, expected: Any) -> None:
 # --- sets with an official test split -------------------------------------------------------------
 
 
-def _read_official(dataset: str, raw: Path, size: int | None, limit: int | None
+def _read_official(
+    dataset: str, raw: Path, size: int | None, limit: int | None
 ) -> tuple[_Arrays, _Card]:
     read = _read_cifar if dataset == "cifar10" else _read_idx
     arrays = {}
     for part in ("train", "test"):
         images, labels = read(raw, part)
-        histogram = np.bincount(labels, minlength=10).tolist()
-        _require(dataset, f"{part} images per class", histogram, source_of(dataset)["facts"][part])
         if limit is not None:
             kept = _first_of_each_class(labels, limit, dataset, part)
             images, labels = images[kept], labels[kept]
@@ -183,22 +178,19 @@ def is_test_name(name: str) -> bool:
     return name_hash(name) % 3 == 0
 
 
-def _read_emoji(dataset: str, raw: Path, size: int | None, limit: int | None
+def _read_emoji(
+    dataset: str, raw: Path, size: int | None, limit: int | None
 ) -> tuple[_Arrays, _Card]:
-    size = size or EMOJI_SIZE
-    classes, columns, drawings = emoji_classes(), defaultdict(list), {}
-    for style in (*EMOJI_DOMAINS, *EMOJI_PUBLIC_DOMAINS):
+    facts, classes = source_of(dataset)["facts"], emoji_classes()
+    columns, drawings = defaultdict(list), {}
+    for style in (*facts["domains"], *facts["public_domains"]):
         icons = json.loads((raw / style / "icons.json").read_bytes())
-        own = [
-            name for names in classes.values() for name in names if name in icons["icons"]
-        ]
-        _require(
-            dataset, f"listed emoji drawn in {style}:", len(own), source_of(dataset)["facts"][style]
-        )
+        own = [name for names in classes.values() for name in names if name in icons["icons"]]
+        _require(dataset, f"listed emoji in {style}:", len(own), facts["drawings"][style])
         drawn, repeated = _distinct(own, icons)
         drawings[style] = {"drawn": len(own), "repeated": repeated}
-        public = style in EMOJI_PUBLIC_DOMAINS
-        domain = (EMOJI_PUBLIC_DOMAINS if public else EMOJI_DOMAINS).index(style)
+        public = style in facts["public_domains"]
+        domain = facts["public_domains" if public else "domains"].index(style)
         for label, names in enumerate(classes.values()):
             ordered = sorted(drawn.intersection(names), key=name_hash)
             train = [name for name in ordered if not is_test_name(name)]
@@ -208,14 +200,16 @@ def _read_emoji(dataset: str, raw: Path, size: int | None, limit: int | None
                 test = [name for name in ordered if is_test_name(name)]
                 chosen = {"train": train[:EMOJI_TRAIN_PER_CLASS][:limit], "test": test[:limit]}
             for part, taken in chosen.items():
-                columns[f"{part}_images"] += [_render(style, icons, name, size) for name in taken]
+                columns[f"{part}_images"] += [
+                    _render(style, icons, name, size or EMOJI_SIZE) for name in taken
+                ]
                 columns[f"{part}_labels"] += [label] * len(taken)
                 columns[f"{part}_domains"] += [domain] * len(taken)
                 columns[f"{part}_names"] += taken
     card = {
         "classes": list(classes),
-        "domains": list(EMOJI_DOMAINS),
-        "public_domains": list(EMOJI_PUBLIC_DOMAINS),
+        "domains": facts["domains"],
+        "public_domains": facts["public_domains"],
         "drawings": drawings,
         "notes": [
             "Split by emoji name, the same in every style: a name is a test name if its sha256, "

@@ -59,12 +59,12 @@ def paired_difference(a: pd.Series, b: pd.Series, confidence: float = 0.95) -> I
     return mean_interval((a - b).dropna(), confidence)
 
 
-def significantly_best(frame: pd.DataFrame) -> set[str]:
+def significantly_best(frame: pd.DataFrame, confidence: float = 0.95) -> set[str]:
     """The method to print bold: the highest mean, if it beats every other one by itself.
 
     ``frame`` has one row per seed and one column per contender (no controls), NaN for a missing
-    run; higher is better. The result holds one method, or none when some paired 95 % interval
-    against another contender reaches zero or does not exist (fewer than two common seeds).
+    run; higher is better. The result holds one method, or none when some paired interval against
+    another contender reaches zero or does not exist (fewer than two common seeds).
 
     All comparisons must succeed together, so no correction for their number is due.
     """
@@ -74,6 +74,8 @@ def significantly_best(frame: pd.DataFrame) -> set[str]:
     best = frame.mean().idxmax()
     for rival in frame.columns.drop(best):
         common = frame[[best, rival]].dropna()
-        if len(common) < 2 or paired_difference(common[best], common[rival]).low <= 0:
+        if len(common) < 2:
+            return set()
+        if paired_difference(common[best], common[rival], confidence).low <= 0:
             return set()
     return {best}

@@ -7,7 +7,7 @@ is scored. Method files import torch inside functions: settings are validated wi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from fedgenbench.federated.types import Batch, Slots, State
+from fedgenbench.federated.types import SGD, Batch, Slots, State
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,10 +63,12 @@ class Method:
         self.task, self.epochs, self.settings = task, epochs, settings
 
     # What exists -----------------------------------------------------------------------------
-    def init_client(self, model: State) -> Slots:
+    def init_client(self, model: State, counts: Tensor) -> Slots:
+        """``counts`` [classes]: the client's training samples per class."""
         return {"model": model}
 
-    def init_server(self, model: State, clients: int, seed: int) -> Slots:
+    def init_server(self, model: State, shares: Tensor, seed: int) -> Slots:
+        """``shares`` [N]: each client's share of all training samples."""
         return {"model": model}
 
     # What travels ----------------------------------------------------------------------------
@@ -92,8 +94,26 @@ class Method:
     def phases(self) -> list[Phase]:
         return [Phase(self.epochs, self.step)]
 
-    def step(self, slots: Slots, batch: Batch) -> Slots:
-        return self.task.sgd(slots, "model", lambda model: self.loss(model, slots, batch))
+    def step(
+        self,
+        slots: Slots,
+        batch: Batch,
+        train: Iterable[str] | None = None,
+        optimiser: SGD | None = None,
+    ) -> Slots:
+        """One optimiser step of the model, or of its tensors ``train``."""
+        return self.task.sgd(
+            slots,
+            "model",
+            lambda model: self.loss(model, slots, batch),
+            train=train,
+            optimiser=optimiser,
+            adjust=lambda grads: self.adjust(grads, slots),
+        )
+
+    def adjust(self, grads: State, slots: Slots) -> State:
+        """Changes the gradient of the loss, before weight decay and momentum."""
+        return grads
 
     def loss(self, model: State, slots: Slots, batch: Batch) -> tuple[Tensor, State]:
         from fedgenbench.federated.task import cross_entropy
@@ -119,6 +139,11 @@ class Method:
         return server | {"model": server["model"] | weighted_mean(uploads["model"], weights)}
 
     # What is scored --------------------------------------------------------------------------
+    def global_model(self, server: Slots) -> State | None:
+        """The one model that the server could hand to anybody, or None where there is none."""
+        model = server["model"]
+        return model if all(self.shares(name) for name in model) else None
+
     def predict(self, slots: Slots, x: Tensor) -> Tensor:
         """Logits [B, classes] of the client's deployed model."""
         return self.task.logits(slots["model"], x)

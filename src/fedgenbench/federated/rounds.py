@@ -15,7 +15,7 @@ from fedgenbench.federated.data import BatchOrder, FederatedData
 from fedgenbench.federated.engine import ENGINES
 from fedgenbench.federated.method import Method
 from fedgenbench.federated.server import admit, nbytes, stack_slots
-from fedgenbench.federated.types import Slots
+from fedgenbench.federated.types import Slots, State
 from fedgenbench.rng import stream
 from fedgenbench.runtime.files import atomic_path
 
@@ -71,8 +71,15 @@ class Federation:
 
         device = self.data.x.device
         initial = {name: t.to(device) for name, t in method.task.initial_state().items()}
-        self.server = method.init_server(initial, len(self.sizes), seed)
-        self.clients = stack_slots([method.init_client(initial) for _ in self.sizes])
+        self.server = method.init_server(initial, self.sizes / self.sizes.sum(), seed)
+        self.clients = stack_slots(
+            [
+                method.init_client(
+                    initial, torch.bincount(self.data.y[rows], minlength=method.task.classes)
+                )
+                for rows in self.data.train
+            ]
+        )
         self.persistent = list(self.clients)
         self.history: list[dict[str, Any]] = []
         self.round = 0
@@ -110,19 +117,20 @@ class Federation:
         slots = engine.map(
             method.finish,
             slots,
-            torch.tensor(steps, dtype=torch.float32, device=self.data.x.device),
+            torch.tensor(steps, dtype=torch.float64, device=self.data.x.device),
         )
-        self._keep(slots, chosen)
-
         uploads = engine.map(method.upload, slots)
         entry["bytes_up"] = nbytes(uploads) // len(chosen)
-        if entry["bytes_up"]:
-            self._aggregate(uploads, chosen, entry)
+        if method.pooled:  # all data are in one place: nothing travels
+            entry["bytes_down"] = entry["bytes_up"] = 0
+        good = self._aggregate(uploads, chosen, entry)
+        self._keep(slots, chosen, good)
 
         if evaluated:
             entry["trained"] = self._accuracy(self.clients)
-            if "model" in self.server and (entry["bytes_up"] or method.pooled):
-                entry["global"] = self._global_accuracy()
+            model = method.global_model(self.server)
+            if model is not None:
+                entry["global"] = self._global_accuracy(model)
             if method.personal == "adapted":
                 received = self._receive(None)[0]
                 adapted = engine.train(
@@ -164,18 +172,23 @@ class Federation:
 
         return self.engine.map(receive, joint), size
 
-    def _keep(self, slots: Slots, chosen: list[int]) -> None:
-        """Stores the persistent roles of the clients that took part."""
+    def _keep(self, slots: Slots, chosen: list[int], good: list[int]) -> None:
+        """Stores the persistent roles of the clients whose upload was accepted (rows ``good``).
+
+        A refused client stays as it was before the round: its state and the server's still agree.
+        """
         for role in self.persistent:
-            if len(chosen) == len(self.sizes):
+            if len(good) == len(self.sizes):
                 self.clients[role] = slots[role]
                 continue
+            clients = [chosen[row] for row in good]
             for name, values in slots[role].items():
                 kept = self.clients[role][name].clone()
-                kept[chosen] = values
+                kept[clients] = values[good]
                 self.clients[role][name] = kept
 
-    def _aggregate(self, uploads: Slots, chosen: list[int], entry: dict[str, Any]) -> None:
+    def _aggregate(self, uploads: Slots, chosen: list[int], entry: dict[str, Any]) -> list[int]:
+        """Gives the good uploads to the method's server; returns their rows."""
         rows = [
             {role: {n: t[row] for n, t in s.items()} for role, s in uploads.items()}
             for row in range(len(chosen))
@@ -187,6 +200,7 @@ class Federation:
         clients = [chosen[row] for row in good]
         weights = self.sizes[clients]
         self.server = self.method.aggregate(self.server, accepted, weights / weights.sum(), clients)
+        return good
 
     def _accuracy(self, slots: Slots) -> Accuracy:
         if self.method.pooled:  # one model for all test sets
@@ -198,13 +212,12 @@ class Federation:
         return [n / len(rows) for n, rows in zip(counts, self.data.test, strict=True)]
 
     @torch.no_grad()
-    def _global_accuracy(self) -> Accuracy:
-        """Accuracy of the server's model on each client's test set."""
+    def _global_accuracy(self, model: State) -> Accuracy:
+        """Accuracy of one model on each client's test set."""
         rows = torch.cat(self.data.test)
         unique, where = rows.unique(return_inverse=True)
         logits = [
-            self.method.task.logits(self.server["model"], self.data.images(part))
-            for part in unique.split(1000)
+            self.method.task.logits(model, self.data.images(part)) for part in unique.split(1000)
         ]
         hits = (torch.cat(logits).argmax(1) == self.data.y[unique])[where]
         parts = hits.split([len(r) for r in self.data.test])

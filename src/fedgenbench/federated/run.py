@@ -48,7 +48,6 @@ def federation(
     *,
     digest: str = "",
     checkpoint: Path | None = None,
-    checkpoint_seconds: float = 15.0,
 ) -> Federation:
     """The run that ``grid.Run.settings`` describes, on its data.
 
@@ -73,7 +72,6 @@ def federation(
         evaluate_every=settings["evaluate_every"],
         on_bad_upload=settings["on_bad_upload"],
         checkpoint=checkpoint,
-        checkpoint_seconds=checkpoint_seconds,
         digest=digest,
     )
 
@@ -96,20 +94,19 @@ def federate(
     *,
     digest: str,
     checkpoint: Path,
-    checkpoint_seconds: float,
     progress: Any,
 ) -> dict[str, Any]:
     """Plays the run and returns its metrics, a pure function of the arguments before ``digest``."""
+    partition.require(dataset)
     data = federated_data(
         dataset, partition, settings["mean"], settings["std"], settings["augment"], device
     )
     run = federation(
         settings,
         data,
-        len(dataset.classes),
+        dataset.n_classes,
         digest=digest,
         checkpoint=checkpoint,
-        checkpoint_seconds=checkpoint_seconds,
     )
 
     def tell(round_: int, entry: dict[str, Any]) -> None:

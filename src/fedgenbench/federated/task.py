@@ -6,6 +6,7 @@ All functions here are written for one client; an engine maps them over clients.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,7 @@ class Task:
         self.parameters = [name for name, _ in module.named_parameters()]
         self.buffers = [name for name, _ in module.named_buffers()]
         self.head = {name for name in self.parameters if name.startswith("head.")}
+        self.body = set(self.parameters) - self.head
         # Batch norm is told by its running statistics; its affine tensors belong to it.
         layers = {name.rpartition(".")[0] for name in self.buffers}
         names = [*self.parameters, *self.buffers]
@@ -46,35 +48,43 @@ class Task:
     def logits(self, model: State, x: Tensor) -> Tensor:
         return self.forward(model, Batch(x), train=False).logits
 
-    def sgd(
-        self,
-        slots: Slots,
-        slot: str,
-        loss: Callable[[State], tuple[Tensor, State]],
-        train: Iterable[str] | None = None,
-        lr: float | None = None,
-        adjust: Callable[[State], State] | None = None,
-    ) -> Slots:
-        """One SGD step of ``loss`` on the tensors ``train`` (default: all parameters) of a slot.
+    def classify(self, head: State, features: Tensor) -> Tensor:
+        """Logits of the last layer with the tensors ``head`` (named as in the model)."""
+        own = {name.removeprefix("head."): t for name, t in head.items()}
+        return functional_call(self.module.head, own, (features,))
 
-        ``loss`` maps the slot's state to the scalar loss and the buffers after the pass.
-        ``adjust`` may change the gradients before weight decay and momentum. The momentum buffer is a
-        slot of its own, which the engine drops when a phase ends.
+    def gradient(
+        self,
+        loss: Callable[[State], tuple[Tensor, Any]],
+        state: State,
+        train: Iterable[str] | None = None,
+    ) -> tuple[State, Any]:
+        """Gradient of ``loss`` at ``state`` for the tensors ``train`` (default: all parameters).
+
+        ``loss`` maps a state to a scalar and to what else is wanted of the pass, returned as it is.
         """
-        state = slots[slot]
         names = self.parameters if train is None else [n for n in self.parameters if n in train]
         fixed = {name: t for name, t in state.items() if name not in names}
         moving = {name: state[name] for name in names}
-        grads, buffers = self.grad(lambda moving: loss(fixed | moving), moving)
-        if adjust is not None:
-            grads = adjust(grads)
-        lr = self.optimiser.lr if lr is None else lr
-        momentum, decay = self.optimiser.momentum, self.optimiser.weight_decay
-        key = f"momentum:{slot}"
+        return self.grad(lambda moving: loss(fixed | moving), moving)
+
+    def descend(
+        self,
+        slots: Slots,
+        slot: str,
+        grads: State,
+        buffers: State,
+        optimiser: SGD | None = None,
+    ) -> Slots:
+        """One SGD step of a slot along ``grads``; ``buffers`` replace the slot's.
+
+        The momentum buffer is a slot of its own, which the engine drops when a phase ends.
+        """
+        lr, momentum, decay = optimiser or self.optimiser
+        state, key = slots[slot], f"momentum:{slot}"
         velocity = dict(slots.get(key, {}))
         new = {**state, **buffers}
-        for name in names:
-            step = grads[name]
+        for name, step in grads.items():
             if decay:
                 step = torch.add(step, state[name], alpha=decay)
             if momentum:
@@ -84,8 +94,27 @@ class Task:
             new[name] = torch.sub(state[name], step, alpha=lr)
         return slots | {slot: new} | ({key: velocity} if momentum else {})
 
+    def sgd(
+        self,
+        slots: Slots,
+        slot: str,
+        loss: Callable[[State], tuple[Tensor, State]],
+        train: Iterable[str] | None = None,
+        optimiser: SGD | None = None,
+        adjust: Callable[[State], State] | None = None,
+    ) -> Slots:
+        """One SGD step of ``loss`` on the tensors ``train`` (default: all parameters) of a slot.
 
-def grad_eager(loss: Callable[[State], tuple[Tensor, State]], at: State) -> tuple[State, State]:
+        ``loss`` maps the slot's state to the scalar loss and the buffers after the pass.
+        ``adjust`` may change the gradients before weight decay and momentum.
+        """
+        grads, buffers = self.gradient(loss, slots[slot], train)
+        if adjust is not None:
+            grads = adjust(grads)
+        return self.descend(slots, slot, grads, buffers, optimiser)
+
+
+def grad_eager(loss: Callable[[State], tuple[Tensor, Any]], at: State) -> tuple[State, Any]:
     """Gradient of ``loss`` at ``at`` and its auxiliary result, by eager autograd."""
     leaves = {name: t.detach().requires_grad_() for name, t in at.items()}
     value, aux = loss(leaves)
@@ -93,9 +122,7 @@ def grad_eager(loss: Callable[[State], tuple[Tensor, State]], at: State) -> tupl
     return dict(zip(leaves, grads, strict=True)), aux
 
 
-def grad_functional(
-    loss: Callable[[State], tuple[Tensor, State]], at: State
-) -> tuple[State, State]:
+def grad_functional(loss: Callable[[State], tuple[Tensor, Any]], at: State) -> tuple[State, Any]:
     """The same by ``torch.func``, for use under ``vmap``."""
     return torch.func.grad(loss, has_aux=True)(at)
 
@@ -114,6 +141,9 @@ def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     return masked_mean(F.cross_entropy(logits, batch.y, reduction="none"), batch.mask)
 
 
-def squared_distance(a: State, b: State, names: Iterable[str]) -> Tensor:
-    """Sum of squared differences over the named tensors."""
-    return sum((a[name] - b[name]).square().sum() for name in names)
+def proximal(grads: State, state: State, anchor: State, strength: float) -> State:
+    """``grads`` plus the gradient of ``strength``/2 · ‖state − anchor‖²."""
+    return {
+        name: torch.add(grad, state[name] - anchor[name], alpha=strength)
+        for name, grad in grads.items()
+    }

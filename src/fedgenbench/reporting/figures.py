@@ -16,22 +16,26 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import LogFormatter
 
-from fedgenbench.evaluation.statistics import mean_interval
+from fedgenbench.errors import UserError
 from fedgenbench.reporting.results import FAMILIES, METRICS, Results
 from fedgenbench.runtime.files import atomic_path, write_json
 
-# Paul Tol's "muted" scheme, told apart with any colour vision, and Okabe and Ito's vermilion.
+# Told apart with any colour vision: Paul Tol's "muted" scheme, its two pale colours replaced by
+# Okabe and Ito's blue and vermilion, and black.
 COLOURS = (
-    *("#332288", "#CC6677", "#117733", "#88CCEE", "#AA4499"),
-    *("#999933", "#882255", "#44AA99", "#DDCC77", "#D55E00"),
+    *("#332288", "#CC6677", "#117733", "#56B4E9", "#AA4499"),
+    *("#999933", "#882255", "#44AA99", "#D55E00", "#222222"),
 )
 MARKERS = {"control": "D", "global": "o", "personalised": "s"}
+LINE = 0.114  # inches from one label to the next
 INK, GREY, FAINT = "#222222", "#767676", "#dcdcdc"
 
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": GREY,
@@ -51,7 +55,8 @@ _STYLE: dict[str, Any] = {
     "xtick.minor.size": 0,
     "ytick.major.size": 0,
     "lines.linewidth": 1.2,
-    "lines.markeredgewidth": 0,
+    "lines.markeredgewidth": 0.4,
+    "lines.markeredgecolor": "white",
     "savefig.dpi": 200,
     # Element ids from a fixed salt: equal figures give equal bytes.
     "svg.hashsalt": "fedgenbench",
@@ -91,10 +96,13 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
         if frame["method"].isin(results.family(family)).any()
     ]
     last = frame["round"].max()
-    drawing, panels = _panels(len(metrics) * len(families), len(families), width=1.95, height=2.3)
+    lines = len(results.family("control")) + max(len(results.family(f)) for f in families)
+    drawing, panels = _panels(
+        len(metrics) * len(families), len(families), width=1.95, height=_labelled_height(lines)
+    )
     for axes, (metric, family) in zip(panels, product(metrics, families), strict=True):
         curves = {
-            method: _by_round(rows)
+            method: _by_round(results, rows)
             for method, rows in frame[frame["metric"] == metric].groupby("method")
         }
         finals = results.by_seed(experiment, metric).mean() * 100
@@ -103,7 +111,7 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
         spread = max(finals.max() - finals.min(), 2)
         axes.set(xlim=(0, last), ylim=(finals.min() - spread / 3, finals.max() + spread / 8))
         axes.set(xlabel="Round", ylabel="Accuracy (%)")
-        axes.set_title(f"{METRICS[metric]} accuracy, {FAMILIES[family].lower()} methods")
+        axes.set_title(f"{METRICS[metric]} accuracy, {FAMILIES[family].lower()}")
         labels = _draw_controls(axes, results, controls)
         own = [method for method in results.family(family) if method in curves]
         for method in curves.keys() - {*own, *controls.index}:
@@ -121,9 +129,9 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
         _label_right(axes, labels)
     return Figure(
         f"curves_{experiment}",
-        f"{results.experiments[experiment]['title']}: accuracy by round, mean and 95 % t-interval "
-        "over seeds. Grey lines: the other family. Dashed: where the controls end. "
-        "The axis leaves out the first climb.",
+        f"{results.experiments[experiment]['title']}: accuracy by round, mean and "
+        f"{results.level} t-interval over seeds. Grey lines: the other family. Dashed: "
+        "where the controls end. The axis leaves out the first climb.",
         drawing,
     )
 
@@ -143,8 +151,7 @@ def final_accuracies(results: Results, metric: str) -> Figure:
             if method not in tables[experiment]:
                 continue
             values = tables[experiment][method].dropna() * 100
-            interval, colour = mean_interval(values), _colour(results, method)
-            axes.plot(values, [row] * len(values), "|", color=colour, alpha=0.5, markersize=4)
+            interval, colour = results.interval(values), _colour(results, method)
             if interval.half is not None:
                 axes.plot([interval.low, interval.high], [row, row], color=colour)
             axes.plot(interval.mean, row, _marker(results, method), color=colour, markersize=4)
@@ -153,11 +160,11 @@ def final_accuracies(results: Results, metric: str) -> Figure:
         axes.grid(axis="y", visible=False)
         axes.set_yticks(range(len(order)), [results.label(method) for method in order])
         axes.tick_params(labelleft=position % 3 == 0)
-    guesses = sorted({f"{results.chance(experiment):.1%}" for experiment in tables})
+    guesses = sorted({f"{100 * results.guess(experiment).mean:.1f} %" for experiment in tables})
     return Figure(
         f"final_{metric}",
-        f"{METRICS[metric]} accuracy of every method: mean, 95 % t-interval and the seeds (ticks). "
-        "Round: global methods; square: personalised; grey diamond: controls. "
+        f"{METRICS[metric]} accuracy of every method: mean and {results.level} t-interval over "
+        "seeds. Round: global methods; square: personalised; grey diamond: controls. "
         f"A random guess ({', '.join(guesses)}) is not drawn.",
         drawing,
     )
@@ -173,7 +180,8 @@ def communication(results: Results, metric: str) -> Figure:
     runs = results.runs
     traffic = (runs["bytes_up"] + runs["bytes_down"]) * runs["rounds"] / 1e6
     traffic = traffic.groupby([runs["experiment"], runs["method"]]).mean()
-    drawing, panels = _panels(len(tables), 2, width=1.95, height=2.3)
+    height = _labelled_height(len(results.methods))
+    drawing, panels = _panels(len(tables), 2, width=1.95, height=height)
     for axes, (experiment, table) in zip(panels, tables.items(), strict=True):
         means = table.mean() * 100
         controls = means[means.index.isin(results.family("control"))]
@@ -182,6 +190,7 @@ def communication(results: Results, metric: str) -> Figure:
         axes.set_xscale("log")
         axes.margins(x=0.08, y=0.06)
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(LogFormatter())
         axes.set(xlabel="MB per client, whole run", ylabel="Accuracy (%)")
         axes.set_title(results.experiments[experiment]["title"])
         labels = _draw_controls(axes, results, controls)
@@ -205,13 +214,17 @@ def communication(results: Results, metric: str) -> Figure:
 
 
 def _measured(results: Results, metric: str) -> dict[str, pd.DataFrame]:
+    """Accuracy by seed and method, of each experiment that has the metric."""
     tables = {experiment: results.by_seed(experiment, metric) for experiment in results.experiments}
-    return {experiment: table for experiment, table in tables.items() if not table.empty}
+    tables = {experiment: table for experiment, table in tables.items() if not table.empty}
+    if not tables:
+        raise UserError(f"no collected run has the metric {metric!r}: ask for another, or run more")
+    return tables
 
 
-def _by_round(rows: pd.DataFrame) -> pd.DataFrame:
+def _by_round(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
     """Mean and interval in per cent, indexed by round; NaN (a gap) where there is no interval."""
-    intervals = rows.groupby("round")["value"].agg(mean_interval)
+    intervals = rows.groupby("round")["value"].agg(results.interval)
     ends = [(i.mean, i.low, i.high) for i in intervals]
     return 100 * pd.DataFrame(ends, intervals.index, ["mean", "low", "high"], dtype=float)
 
@@ -255,6 +268,11 @@ def _panels(
     return drawing, panels
 
 
+def _labelled_height(lines: int) -> float:
+    """Inches that a panel needs for its column of labels, and at least a good shape."""
+    return max(2.0, lines * LINE)
+
+
 def _draw_controls(
     axes: Axes, results: Results, controls: pd.Series
 ) -> list[tuple[float, str, str]]:
@@ -272,7 +290,7 @@ def _label_right(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
     axes.set_ylim(low, high)
     inches = axes.get_position().height * axes.figure.get_figheight()
     labels = sorted(labels)
-    steps = (high - low) / inches * 8.2 / 72 * np.arange(len(labels))
+    steps = (high - low) / inches * LINE * np.arange(len(labels))
     # Least squares under "at least one line apart", inside the axes where there is room.
     wished = np.array([y for y, _, _ in labels]) - steps
     places = isotonic_regression(wished).x.clip(low, max(high - steps[-1], low)) + steps

@@ -19,6 +19,9 @@ _LATEX_CHARACTERS = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "\n": " ",
+    # Else the start of a row would be read as an argument of the line end before it.
+    "[": "{[}",
+    "*": "{*}",
     # What labels and notes use and pdflatex does not know by itself.
     "±": r"$\pm$",
     "×": r"$\times$",

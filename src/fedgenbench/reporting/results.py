@@ -8,9 +8,19 @@ from typing import Any
 import pandas as pd
 
 from fedgenbench.errors import UserError
+from fedgenbench.evaluation.statistics import Interval, mean_interval, significantly_best
 
-FAMILIES = {"control": "Controls", "global": "Global", "personalised": "Personalised"}
-METRICS = {"personal": "Personalised", "start": "At start of round", "global": "Global"}
+FAMILIES = {
+    "control": "Controls",
+    "global": "Global methods",
+    "personalised": "Personalised methods",
+}
+METRICS = {
+    "personal": "Personalised",
+    "start": "Received model",
+    "trained": "Trained model",
+    "global": "Global",
+}
 
 _SCORES = ("experiment", "method", "seed", "metric", "client", "domain", "value")
 _RUNS = (
@@ -26,11 +36,12 @@ class Results:
 
     scores: one row per run, metric and client (client -1 is the plain mean over clients); ``value``
         is an accuracy in [0, 1], ``domain`` the client's domain or None.
-    rounds: the same per ``round``; round 0 is before the first one.
+    rounds: the same per evaluated ``round``; round 0, if there, is before the first one.
     runs: one row per run; ``bytes_up`` and ``bytes_down`` are means per client and round.
     experiments: id -> title, dataset, classes, clients, partition, rounds, local, model, note.
     methods: id -> label, family (a key of ``FAMILIES``), source.
     expected: (experiment, method, seed) -> digest of the code and settings of today.
+    confidence: of every interval over seeds.
     allow_mixed: take runs of another digest too; every table then says so.
     whole: what this is a part of; ``select`` sets it.
 
@@ -43,6 +54,7 @@ class Results:
     experiments: Mapping[str, Mapping[str, Any]]
     methods: Mapping[str, Mapping[str, str]]
     expected: Mapping[tuple[str, str, int], str]
+    confidence: float = 0.95
     allow_mixed: bool = False
     whole: "Results | None" = None
 
@@ -123,9 +135,23 @@ class Results:
     def label(self, method: str) -> str:
         return self.methods[method]["label"]
 
-    def chance(self, experiment: str) -> float:
-        """Accuracy of a random guess."""
-        return 1 / self.experiments[experiment]["classes"]
+    @property
+    def level(self) -> str:
+        """The confidence as text, e.g. ``95 %``."""
+        return f"{100 * self.confidence:g} %"
+
+    def interval(self, by_seed: pd.Series) -> Interval:
+        """Mean and interval over the seeds that have a value."""
+        return mean_interval(by_seed.dropna(), self.confidence)
+
+    def best(self, by_seed: pd.DataFrame) -> set[str]:
+        """The method to print bold among the columns, controls left out."""
+        contenders = by_seed.drop(columns=self.family("control"), errors="ignore")
+        return significantly_best(contenders, self.confidence)
+
+    def guess(self, experiment: str) -> Interval:
+        """Accuracy of a random guess: computed, so without seeds and interval."""
+        return Interval(1 / self.experiments[experiment]["classes"], None, None, 0)
 
     def by_seed(self, experiment: str, metric: str, domain: str | None = None) -> pd.DataFrame:
         """Accuracy, one row per seed and one column per method that has it.

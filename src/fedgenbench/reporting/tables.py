@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fedgenbench.evaluation.statistics import Interval, mean_interval, significantly_best
+from fedgenbench.evaluation.statistics import Interval
 from fedgenbench.reporting.rendering import HTML, LATEX, MARKDOWN
 from fedgenbench.reporting.results import FAMILIES, METRICS, Results
 from fedgenbench.runtime.files import write_text
@@ -26,26 +26,35 @@ _CSV_COLUMNS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """What is printed, and the number behind it (in the column's unit) when there is one."""
+    """What is printed, and the number behind it (in the column's unit) when there is one.
+
+    tone: "", "good", "bad", "open" or "mute" colours a verdict where the format has colours.
+    """
 
     text: str = MISSING
     bold: bool = False
     interval: Interval | None = None
+    tone: str = ""
 
     @property
     def parts(self) -> tuple[str, str]:
         """The printed mean and half interval; the second is empty without an interval."""
+        if self.interval is None:
+            return self.text, ""
         mean, _, half = self.text.partition(" ± ")
         return mean, half
 
 
 @dataclass(frozen=True)
 class Column:
-    """``group`` is the upper header; neighbours of one group share it. Text columns have no unit."""
+    """``group`` is the upper header; neighbours of one group share it.
+
+    unit: None for a column of text, "" for numbers without one.
+    """
 
     label: str
     group: str = ""
-    unit: str = ""
+    unit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,11 @@ class Table:
         """The upper header as (label, number of columns); empty when no column has a group."""
         runs = [(g, len(list(cs))) for g, cs in groupby(self.columns, lambda c: c.group)]
         return runs if any(group for group, _ in runs) else []
+
+    @property
+    def shows_units(self) -> bool:
+        """Whether the header names units: not where all columns have the same, which a note says."""
+        return len({column.unit for column in self.columns}) > 1
 
     @property
     def blocks(self) -> list[tuple[str, list[Row]]]:
@@ -161,7 +175,8 @@ def domain_table(
         columns.append(Column("Mean", METRICS[metric], "%"))
         contents.append(_accuracies(results, experiment, metric))
     results = results.select(experiments=[experiment])
-    return _by_method(results, id, caption, columns, contents, ("Mean: plain mean over clients.",))
+    note = "Accuracies in %. Mean: plain mean over clients."
+    return _by_method(results, id, caption, columns, contents, (note,))
 
 
 def _by_method(
@@ -189,11 +204,10 @@ def _accuracies(
     results: Results, experiment: str, metric: str, domain: str | None = None
 ) -> dict[str, Cell]:
     frame = results.by_seed(experiment, metric, domain)
-    best = significantly_best(frame.drop(columns=results.family("control"), errors="ignore"))
-    # A computed value, not a measured one: no seeds.
-    cells = {"random_guess": percent(Interval(results.chance(experiment), None, None, 0))}
+    best = results.best(frame)
+    cells = {"random_guess": percent(results.guess(experiment))}
     for method, values in frame.items():
-        cells[method] = percent(mean_interval(values.dropna()), bold=method in best)
+        cells[method] = percent(results.interval(values), bold=method in best)
     return cells
 
 
@@ -203,7 +217,7 @@ def _communication(results: Results, experiment: str) -> dict[str, Cell]:
     cells = {}
     for method, values in megabytes.groupby(runs["method"]):
         if values.notna().any():
-            interval = mean_interval(values.dropna())
+            interval = results.interval(values)
             tiny = 0 < interval.mean < 0.01
             cells[method] = Cell("<0.01" if tiny else f"{interval.mean:.2f}", False, interval)
     return cells
@@ -215,22 +229,22 @@ def table_notes(results: Results) -> list[str]:
     if runs.empty:
         return ["No run of this table has been made yet."]
     seeds = runs.groupby(["experiment", "method"])["seed"].nunique()
-    hardware = _distinct(runs, "hardware")
+    hardware = distinct(runs, "hardware")
     notes = [
-        "Mean ± half width of the 95 % t-interval over seeds. Bold: better than every other method "
-        "that is no control, by paired 95 % intervals."
+        f"Mean ± half width of the {results.level} t-interval over seeds. Bold: better than every "
+        f"other method that is no control, by paired {results.level} intervals."
         if seeds.max() > 1
         else "One seed: no interval, nothing in bold.",
-        f"Scale: {', '.join(_distinct(runs, 'scale'))}. Seeds: {_span(seeds)}. "
-        f"Rounds: {_span(runs['rounds'])}. Engine: {', '.join(_distinct(runs, 'engine'))}. "
+        f"Scale: {', '.join(distinct(runs, 'scale'))}. Seeds: {_span(seeds)}. "
+        f"Rounds: {_span(runs['rounds'])}. Engine: {', '.join(distinct(runs, 'engine'))}. "
         f"Hardware: {', '.join(hardware)}.",
     ]
-    for scale in _distinct(runs, "scale"):
+    for scale in distinct(runs, "scale"):
         if scale != "paper":
             notes.append(f"Numbers at {scale} scale are not the papers'.")
     if len(hardware) > 1:
         notes.append(f"Warning: mixes runs from {len(hardware)} kinds of hardware.")
-    if dirty := int(runs["git_dirty"].sum()):
+    if dirty := int(runs["git_dirty"].eq(True).sum()):
         notes.append(f"Warning: {dirty} run(s) come from a working tree with uncommitted changes.")
     if results.stale:
         notes.append(
@@ -240,7 +254,7 @@ def table_notes(results: Results) -> list[str]:
     return notes
 
 
-def _distinct(runs: pd.DataFrame, column: str) -> list[str]:
+def distinct(runs: pd.DataFrame, column: str) -> list[str]:
     return sorted(set(runs[column].dropna()))
 
 
@@ -250,29 +264,26 @@ def _span(values: pd.Series) -> str:
 
 
 def band_warnings(results: Results) -> list[str]:
-    """Methods whose mean leaves the band from the lowest to the highest control, in words.
+    """Methods whose mean leaves the band of the controls, in words.
 
     The band goes from the lowest of random guess and measured controls to the highest measured one.
     """
     warnings = []
-    controls = results.family("control")
     for experiment, entry in results.experiments.items():
-        chance = results.chance(experiment)
-        for metric, name in METRICS.items():
+        for metric in ("personal", "global"):
             means = results.by_seed(experiment, metric).mean()
-            where = f"{entry['title']}, {name.lower()} accuracy"
-            measured = means[means.index.isin(controls)]
-            if means.empty:
-                continue
-            if measured.empty:
+            controls = means[means.index.isin(results.family("control"))]
+            where = f"{entry['title']}, {METRICS[metric].lower()} accuracy"
+            if controls.empty and not means.empty:
                 warnings.append(f"{where}: no control was run, so the band has no upper end.")
-            low = min(chance, measured.min()) if len(measured) else chance
-            for method, mean in means.drop(measured.index).items():
-                text = f"{where}: {results.label(method)} ({mean:.1%})"
-                if mean < low:
-                    bound = "a random guess" if low == chance else results.label(measured.idxmin())
-                    warnings.append(f"{text} is below {bound} ({low:.1%}).")
-                elif len(measured) and mean > measured.max():
-                    top = results.label(measured.idxmax())
-                    warnings.append(f"{text} is above {top} ({measured.max():.1%}).")
+            band = {results.label(method): mean for method, mean in controls.items()}
+            band["a random guess"] = results.guess(experiment).mean
+            lowest = min(band, key=band.get)
+            highest = None if controls.empty else max(band, key=band.get)
+            for method, mean in means.drop(controls.index).items():
+                text = f"{where}: {results.label(method)} ({100 * mean:.1f} %) is"
+                if mean < band[lowest]:
+                    warnings.append(f"{text} below {lowest} ({100 * band[lowest]:.1f} %).")
+                elif highest and mean > band[highest]:
+                    warnings.append(f"{text} above {highest} ({100 * band[highest]:.1f} %).")
     return warnings

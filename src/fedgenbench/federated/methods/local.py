@@ -1,7 +1,6 @@
 """Local training only: the control below which federation is not worth its cost."""
 
 from fedgenbench.federated.method import Method
-from fedgenbench.federated.types import Slots
 
 
 class LocalOnly(Method):
@@ -11,8 +10,5 @@ class LocalOnly(Method):
     family = "control"
     source = "papers/pfedgpa.md §6"
 
-    def download(self, server: Slots, client: int) -> Slots:
-        return {}
-
-    def upload(self, slots: Slots) -> Slots:
-        return {}
+    def shares(self, name: str) -> bool:
+        return False

@@ -1,0 +1,99 @@
+"""Runs to tidy tables: what every table, figure and report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fedgenbench.errors import UserError
+from fedgenbench.runtime.files import read_json, sha256_file
+
+METRICS = ("personal", "start", "trained", "global")
+
+
+def collect(
+    runs: Mapping[tuple[str, str, int], Path],
+    expected: Mapping[tuple[str, str, int], str],
+    domains: Mapping[str, list[str] | None],
+    scale: str,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Scores, accuracies per round, and one row per run.
+
+    Args:
+        runs: (experiment, method, seed) -> folder with metrics.json and run.json.
+        expected: the digests that the runs must repeat.
+        domains: experiment -> each client's domain, or None where clients are not domains.
+        scale: written into every run's row.
+
+    Raises:
+        UserError: names a run whose files do not belong together or to the settings.
+    """
+    scores, rounds, facts = [], [], []
+    for key, folder in runs.items():
+        metrics, run = read_json(folder / "metrics.json"), read_json(folder / "run.json")
+        if run["metrics_sha256"] != sha256_file(folder / "metrics.json"):
+            raise UserError(
+                f"{folder}/metrics.json is not what {folder}/run.json was written with: delete the "
+                "folder and run again"
+            )
+        if metrics["digest"] != expected[key] or run["digest"] != expected[key]:
+            raise UserError(
+                f"{folder} was made by other code or settings (digest {metrics['digest']}, "
+                f"expected {expected[key]}): delete the folder and run again"
+            )
+        experiment, method, seed = key
+        base = {"experiment": experiment, "method": method, "seed": seed}
+        where = domains[experiment]
+        for metric, values in metrics["score"].items():
+            scores += _rows(base | {"metric": metric}, values, where)
+        for entry in metrics["rounds"]:
+            for metric in METRICS:
+                if metric in entry:
+                    label = base | {"metric": metric, "round": entry["round"]}
+                    rounds += _rows(label, entry[metric], where)
+        facts.append(base | {"scale": scale} | _facts(metrics, run))
+    return pd.DataFrame(scores), pd.DataFrame(rounds), pd.DataFrame(facts)
+
+
+def _rows(base: dict[str, Any], values: list[float], domains: list[str] | None) -> list[dict]:
+    """One row per client, and one with client -1 for their plain mean."""
+    named = domains or [None] * len(values)
+    return [
+        {**base, "client": client, "domain": domain, "value": value}
+        for client, (domain, value) in enumerate(
+            zip([None, *named], [float(np.mean(values)), *values], strict=True), start=-1
+        )
+    ]
+
+
+def _facts(metrics: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    settings = metrics["settings"]
+    return {
+        "digest": metrics["digest"],
+        "rounds": settings["rounds"],
+        "engine": settings["engine"],
+        "device": run["device"],
+        "hardware": run["cpu"] if run["device"] == "cpu" else run["device"],
+        "wall_seconds": run["wall_seconds"],
+        "peak_memory_bytes": run["peak_memory_bytes"],
+        "bytes_up": metrics["bytes_up"],
+        "bytes_down": metrics["bytes_down"],
+        "refused": sum(len(entry.get("refused", {})) for entry in metrics["rounds"]),
+        "torch": run["versions"]["torch"],
+        "git_revision": run["git_revision"],
+        "git_dirty": run["git_dirty"],
+        "started": run["started"],
+    }
+
+
+def client_domains(scheme: Mapping[str, Any], card: Mapping[str, Any]) -> list[str] | None:
+    """Each client's domain under a partition scheme that deals by domain."""
+    if scheme["scheme"] == "domain":
+        return list(card["domains"])
+    if scheme["scheme"] == "domain_shards":
+        return [name for name in card["domains"] for _ in range(scheme["clients_per_domain"])]
+    return None

@@ -1,0 +1,348 @@
+"""The report of a grid of runs: one HTML file and one PDF from the same parts.
+
+Both are self-contained and give equal bytes for equal input. Every number comes from the results.
+"""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fedgenbench.errors import UserError
+from fedgenbench.evaluation.statistics import Interval
+from fedgenbench.reporting.rendering import HTML
+from fedgenbench.reporting.results import FAMILIES, METRICS, Results
+from fedgenbench.reporting.tables import (
+    MISSING,
+    Cell,
+    Column,
+    Row,
+    Table,
+    band_warnings,
+    distinct,
+    percent,
+)
+from fedgenbench.runtime.files import atomic_path, read_json, write_text
+
+# Verdict -> tone of its cell; the order is that of the tally.
+VERDICTS = {
+    "supported": "good",
+    "contradicted": "bad",
+    "undecided": "open",
+    "not testable here": "mute",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper says can be seen, and the verdict (a key of ``VERDICTS``) of the runs."""
+
+    id: str
+    text: str
+    source: str
+    verdict: str
+    evidence: str
+
+    def __post_init__(self) -> None:
+        if self.verdict not in VERDICTS:
+            raise UserError(
+                f"claim {self.id} has the verdict {self.verdict!r}: use one of {', '.join(VERDICTS)}"
+            )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure read back from its files; ``svg`` is the whole SVG document."""
+
+    id: str
+    caption: str
+    svg: str
+
+    @property
+    def data_uri(self) -> str:
+        # An image of its own: inlined drawings would share one space of element ids.
+        encoded = base64.b64encode(self.svg.encode()).decode()
+        return f"data:image/svg+xml;base64,{encoded}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report. Blank lines in ``text`` part paragraphs; claims go to the scoreboard."""
+
+    title: str
+    text: str = ""
+    bullets: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    figures: Sequence[Picture] = ()
+    claims: Sequence[Claim] = ()
+
+    @property
+    def paragraphs(self) -> list[str]:
+        return [paragraph.strip() for paragraph in self.text.split("\n\n") if paragraph.strip()]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report is made from.
+
+    sections: the papers' parts, in order.
+    cards: the datasets' card.json: title, classes and domains (names), counts (part -> images),
+        works (a list of work, licence, by, url) and, optionally, notes (sentences).
+    cuts: settings that this scale cuts: setting, here, paper, reason.
+    """
+
+    title: str
+    results: Results
+    sections: Sequence[Section]
+    cards: Sequence[Mapping[str, Any]]
+    cuts: Sequence[Mapping[str, str]]
+
+
+def read_picture(path: Path) -> Picture:
+    """The figure whose SVG is at ``path``, with the caption that lies beside it."""
+    path = Path(path)
+    return Picture(svg=path.read_text(encoding="utf-8"), **read_json(path.with_suffix(".json")))
+
+
+def build_report(report: Report, folder: Path) -> list[Path]:
+    """Writes ``report.html`` and ``report.pdf`` and returns their paths."""
+    import typst
+
+    folder = Path(folder)
+    summary = _summary(report)
+    sections = [
+        *_scoreboard(report.sections),
+        _what_ran(report.results),
+        *report.sections,
+        _controls(report.results),
+        *_cuts(report.cuts),
+        *_data(report.cards),
+        _provenance(report.results),
+    ]
+    page = HTML.get_template("report.html").render(
+        title=report.title, summary=summary, sections=sections
+    )
+    write_text(folder / "report.html", page)
+
+    # The text reaches typst as data, never as markup, so nothing has to be escaped.
+    content = {
+        "title": report.title,
+        "summary": asdict(summary),
+        "sections": [asdict(section) for section in sections],
+    }
+    template = resources.files("fedgenbench.reporting") / "templates" / "report.typ"
+    pdf = typst.compile(
+        template.read_bytes(),
+        format="pdf",
+        sys_inputs={"content": json.dumps(content)},
+        ignore_system_fonts=True,
+        timestamp=0,
+    )
+    with atomic_path(folder / "report.pdf") as temporary:
+        temporary.write_bytes(pdf)
+    return [folder / "report.html", folder / "report.pdf"]
+
+
+def _summary(report: Report) -> Section:
+    results = report.results
+    runs = results.runs
+    scales = distinct(runs, "scale")
+    methods = runs["method"].nunique()
+    sentences = [
+        f"{len(runs)} runs of {methods} methods on {runs['experiment'].nunique()} experiments "
+        f"at {' and '.join(scales)} scale: {runs['wall_seconds'].sum() / 3600:.1f} hours on "
+        f"{' and '.join(distinct(runs, 'hardware'))}."
+    ]
+    sentences += [f"Numbers at {s} scale are not the papers'." for s in scales if s != "paper"]
+    verdicts = Counter(claim.verdict for section in report.sections for claim in section.claims)
+    if verdicts:
+        tally = ", ".join(f"{verdicts[v]} {v}" for v in VERDICTS if verdicts[v])
+        sentences.append(f"Of {verdicts.total()} claims of the papers: {tally}.")
+    if warnings := len(band_warnings(results)):
+        sentences.append(f"Warnings about the band of the controls: {warnings}.")
+    bullets = [line for e in results.experiments if (line := _headline(results, e))]
+    return Section("Summary", " ".join(sentences), bullets)
+
+
+def _headline(results: Results, experiment: str) -> str:
+    """The highest method of an experiment, between its controls, in a sentence; empty if no run."""
+    for metric in ("personal", "global"):
+        table = results.by_seed(experiment, metric)
+        controls = table.columns.intersection(results.family("control"))
+        means = table.drop(columns=controls).mean()
+        if not means.empty:
+            break
+    else:
+        return ""
+    best = means.idxmax()
+    lead = "significantly" if results.best(table) else "not significantly"
+    band = [f"{results.label(c)} {_unbroken(results.interval(table[c]))}" for c in controls]
+    band.append(f"random guess {_unbroken(results.guess(experiment))}")
+    return (
+        f"{results.experiments[experiment]['title']}: the highest {METRICS[metric].lower()} accuracy "
+        f"is {results.label(best)}'s {_unbroken(results.interval(table[best]))}, {lead} above "
+        f"every other method ({', '.join(band)})."
+    )
+
+
+def _unbroken(interval: Interval) -> str:
+    """A percentage for running text, which no line end parts."""
+    return f"{percent(interval).text} %".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _scoreboard(sections: Sequence[Section]) -> list[Section]:
+    rows = [
+        Row(
+            claim.id,
+            claim.id,
+            (
+                Cell(claim.verdict, tone=VERDICTS[claim.verdict]),
+                *(Cell(claim.text), Cell(claim.evidence), Cell(claim.source)),
+            ),
+            section.title,
+        )
+        for section in sections
+        for claim in section.claims
+    ]
+    if not rows:
+        return []
+    table = Table(
+        "claims",
+        "What the papers say can be seen, and what these runs show.",
+        tuple(Column(label) for label in ("Verdict", "Claim", "Evidence", "Source")),
+        tuple(rows),
+        (
+            "Undecided: the paired interval over seeds reaches zero. Not testable here: needs "
+            "a larger scale or data that are not at hand.",
+        ),
+        "Id",
+    )
+    return [Section("Scoreboard of claims", tables=[table])]
+
+
+def _what_ran(results: Results) -> Section:
+    runs = results.runs
+    keys = {
+        **{"Dataset": "dataset", "Classes": "classes", "Clients": "clients"},
+        **{
+            "Partition": "partition",
+            "Model": "model",
+            "Rounds": "rounds",
+            "Local training": "local",
+        },
+        "Note": "note",
+    }
+    grid = Table(
+        "grid",
+        "The experiments.",
+        tuple(Column(label) for label in keys),
+        tuple(
+            Row(e, entry["title"], tuple(Cell(str(entry[key]) or "–") for key in keys.values()))
+            for e, entry in results.experiments.items()
+        ),
+        stub="Experiment",
+    )
+    rows = []
+    for experiment, own in runs.groupby("experiment", sort=False):
+        hours = own["wall_seconds"] / 3600
+        cells = (
+            *(str(own["method"].nunique()), str(own["seed"].nunique()), str(len(own))),
+            *(f"{hours.sum():.2f}", f"{60 * hours.median():.1f}"),
+            f"{own['peak_memory_bytes'].max() / 1e9:.1f}",
+            *(", ".join(distinct(own, column)) for column in ("device", "engine")),
+        )
+        title = results.experiments[experiment]["title"]
+        rows.append(Row(experiment, title, tuple(Cell(text) for text in cells)))
+    cost = Table(
+        "cost",
+        "What it cost.",
+        (
+            *(Column(label, unit="") for label in ("Methods", "Seeds", "Runs")),
+            *(Column("All runs", unit="h"), Column("Median run", unit="min")),
+            *(Column("Peak memory", unit="GB"), Column("Device"), Column("Engine")),
+        ),
+        tuple(rows),
+        (f"Hardware: {', '.join(distinct(runs, 'hardware'))}.",),
+        "Experiment",
+    )
+    return Section("What ran", tables=[grid, cost])
+
+
+def _controls(results: Results) -> Section:
+    warnings = band_warnings(results)
+    text = (
+        "Every table holds three controls: a random guess, training on each client alone, and "
+        "training on the pooled data. A method outside the band they span is not an error by "
+        "itself, but asks for an explanation. "
+    )
+    text += "These leave it:" if warnings else "None leaves it here."
+    return Section("Controls", text, warnings)
+
+
+def _cuts(cuts: Sequence[Mapping[str, str]]) -> list[Section]:
+    if not cuts:
+        return []
+    keys = {"Here": "here", "Paper": "paper", "Reason": "reason"}
+    rows = [
+        Row(c["setting"], c["setting"], tuple(Cell(str(c[k])) for k in keys.values())) for c in cuts
+    ]
+    table = Table(
+        "cuts",
+        "Settings that differ from the papers' because of the scale.",
+        tuple(Column(label) for label in keys),
+        tuple(rows),
+        stub="Setting",
+    )
+    return [Section("What was cut for the scale", tables=[table])]
+
+
+def _data(cards: Sequence[Mapping[str, Any]]) -> list[Section]:
+    tables = []
+    for number, card in enumerate(cards):
+        notes = [f"Images: {', '.join(f'{part} {n:,}' for part, n in card['counts'].items())}."]
+        for title in ("classes", "domains"):
+            if names := card[title]:
+                notes.append(f"{title.capitalize()} ({len(names)}): {', '.join(names)}.")
+        rows = [
+            Row(work["work"], work["work"], tuple(Cell(work[k]) for k in ("licence", "by", "url")))
+            for work in card["works"]
+        ]
+        columns = (Column("Licence"), Column("By"), Column("Address"))
+        notes += card.get("notes", [])
+        tables.append(
+            Table(f"card-{number}", f"{card['title']}.", columns, tuple(rows), tuple(notes), "Work")
+        )
+    return [Section("Data", tables=tables)] if tables else []
+
+
+def _provenance(results: Results) -> Section:
+    runs = results.runs
+    bullets = []
+    for revision, own in runs.groupby(runs["git_revision"].fillna("unknown")):
+        dirty = int(own["git_dirty"].eq(True).sum())
+        remark = f", {dirty} of them with uncommitted changes" if dirty else ""
+        bullets.append(f"Revision {revision}: {len(own)} run(s){remark}.")
+    bullets.append(f"PyTorch {', '.join(distinct(runs, 'torch'))}.")
+    bullets.append(f"First run started {runs['started'].min()}, last {runs['started'].max()}.")
+    digests = runs.sort_values("seed").groupby(["method", "experiment"])["digest"]
+    digests = digests.agg(lambda own: " ".join(own.str[:7])).to_dict()
+    table = Table(
+        "digests",
+        "Digests of code and settings, by seed.",
+        tuple(Column(entry["title"]) for entry in results.experiments.values()),
+        tuple(
+            Row(
+                method,
+                results.label(method),
+                tuple(Cell(digests.get((method, e), MISSING)) for e in results.experiments),
+                FAMILIES[results.methods[method]["family"]],
+            )
+            for family in FAMILIES
+            for method in results.family(family)
+        ),
+    )
+    return Section("Provenance", bullets=bullets, tables=[table])

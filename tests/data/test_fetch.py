@@ -1,0 +1,275 @@
+import gzip
+import io
+import json
+import re
+import stat
+import subprocess
+import sys
+import tarfile
+
+import numpy as np
+import pytest
+from stand_ins import IDX, entry, pins, write_files, write_tgz
+
+from fedgenbench.data import fetch as module
+from fedgenbench.data.fetch import fetch, source_table
+from fedgenbench.errors import UserError
+from fedgenbench.runtime.files import read_json
+
+CONTENTS = {"a.bin": b"first file", "b/c.bin": b"second file"}
+NPM = {
+    "kind": "npm",
+    "archives": {"@us/toy@1.0.0": {"a.bin": "package/a.bin", "b/c.bin": "package/sub/c.bin"}},
+}
+PACKED = {"package/a.bin": b"first file", "package/sub/c.bin": b"second file"}
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """A folder that the stand-ins for npm, apt-get and dpkg-deb serve, and nothing else on PATH."""
+    programs, shelf = tmp_path / "programs", tmp_path / "shelf"
+    programs.mkdir()
+    shelf.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+
+    def program(name, body):
+        path = programs / name
+        path.write_text(f"#!{sys.executable}\nimport pathlib, shutil, sys\n{body}")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    log = f"open({str(tmp_path / 'calls')!r}, 'a').write(' '.join(sys.argv) + '\\n')\n"
+    copy = f"for path in pathlib.Path({str(shelf)!r}).iterdir(): shutil.copy(path, '.')\n"
+    program("npm", log + copy)
+    program("apt-get", log + f"if 'update' in sys.argv: sys.exit('one repository is down')\n{copy}")
+    # In these tests a .deb is the tar that the real program would unwrap.
+    program("dpkg-deb", log + "shutil.copyfileobj(open(sys.argv[2], 'rb'), sys.stdout.buffer)\n")
+    return shelf
+
+
+def held(folder):
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_npm_leaves_the_files_and_where_they_came_from(tmp_path, shelf, set_table):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    write_tgz(shelf / "us-toy-1.0.0.tgz", PACKED | {"package/index.js": b"never kept"})
+    target = tmp_path / "raw" / "toy"
+    fetch("toy", target)
+    assert held(target) == {"a.bin", "b/c.bin", "SOURCE.json"}
+    assert {name: (target / name).read_bytes() for name in CONTENTS} == CONTENTS
+    source = read_json(target / "SOURCE.json")
+    assert source["files"] == pins(CONTENTS)
+    assert source["source"]["kind"] == "npm"
+    assert list(source["source"]["archives"]) == ["us-toy-1.0.0.tgz"]
+    assert source["works"][0]["licence"] == "MIT"
+    assert list(target.parent.iterdir()) == [target]
+    assert "--ignore-scripts" in (tmp_path / "calls").read_text()
+
+
+def test_a_repeat_needs_no_network(tmp_path, shelf, set_table):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    write_tgz(shelf / "us-toy-1.0.0.tgz", PACKED)
+    fetch("toy", tmp_path / "toy")
+    before = (tmp_path / "calls").read_text(), (tmp_path / "toy" / "SOURCE.json").read_bytes()
+    fetch("toy", tmp_path / "toy")
+    after = (tmp_path / "calls").read_text(), (tmp_path / "toy" / "SOURCE.json").read_bytes()
+    assert before == after
+
+
+def test_files_placed_by_hand_are_accepted(tmp_path, shelf, set_table):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    fetch("toy", write_files(tmp_path / "toy", CONTENTS))
+    assert read_json(tmp_path / "toy" / "SOURCE.json")["source"] == {"kind": "found in place"}
+    assert not (tmp_path / "calls").exists()
+
+
+def test_an_altered_file_is_replaced_and_a_stranger_left_alone(tmp_path, shelf, set_table):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    write_tgz(shelf / "us-toy-1.0.0.tgz", PACKED)
+    target = write_files(tmp_path / "toy", CONTENTS | {"a.bin": b"first fils", "notes": b"mine"})
+    fetch("toy", target)
+    assert (target / "a.bin").read_bytes() == b"first file"
+    assert (target / "notes").read_bytes() == b"mine"
+
+
+def refused(target, *expected):
+    with pytest.raises(UserError) as caught:
+        fetch("toy", target)
+    for text in ("toy", str(target), *pins(CONTENTS), *pins(CONTENTS).values(), *expected):
+        assert text in str(caught.value)
+    assert held(target.parent) == set()
+    assert list(target.parent.iterdir()) == []
+
+
+def test_wrong_content(tmp_path, shelf, set_table):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    write_tgz(shelf / "us-toy-1.0.0.tgz", PACKED | {"package/a.bin": b"first fils"})
+    refused(tmp_path / "raw" / "toy", "npm @us/toy@1.0.0", "a.bin truncated or altered")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.95])
+def test_cut_off_download(tmp_path, shelf, set_table, kept):
+    noise = np.random.default_rng(0).bytes(20_000)
+    set_table({"toy": entry(CONTENTS | {"a.bin": noise}, sources=[NPM])})
+    archive = shelf / "us-toy-1.0.0.tgz"
+    write_tgz(archive, PACKED | {"package/a.bin": noise})
+    archive.write_bytes(archive.read_bytes()[: int(archive.stat().st_size * kept)])
+    with pytest.raises(UserError, match="no source gave the data set toy"):
+        fetch("toy", tmp_path / "raw" / "toy")
+    assert list((tmp_path / "raw").iterdir()) == []
+
+
+def test_missing_member(tmp_path, shelf, set_table):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    write_tgz(shelf / "us-toy-1.0.0.tgz", {"package/a.bin": b"first file"})
+    refused(tmp_path / "raw" / "toy", "holds no file package/sub/c.bin")
+
+
+def test_hostile_archive_writes_nowhere_else(tmp_path, shelf, set_table):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"second file")
+    with tarfile.open(shelf / "us-toy-1.0.0.tgz", "w:gz") as tar:
+        for name in ("../../../escaped", "/escaped", "package/a.bin"):
+            member = tarfile.TarInfo(name)
+            member.size = 10
+            tar.addfile(member, io.BytesIO(b"first file"))
+        link = tarfile.TarInfo("package/sub/c.bin")
+        link.type, link.linkname = tarfile.SYMTYPE, str(secret)
+        tar.addfile(link)
+    refused(tmp_path / "raw" / "toy", "holds no file package/sub/c.bin")
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_missing_client_and_dead_host_are_both_named(tmp_path, monkeypatch, set_table):
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    address = (tmp_path / "nowhere" / "toy.tar.gz").as_uri()
+    http = {"kind": "http", "archives": {address: {"a.bin": "a.bin", "b/c.bin": "c.bin"}}}
+    debian = {"kind": "debian", "archives": {"dataset-toy": {}}}
+    set_table({"toy": entry(CONTENTS, sources=[NPM, debian, http])})
+    refused(
+        tmp_path / "raw" / "toy",
+        "npm is not installed",
+        "apt-get is not installed",
+        f"http {address}",
+        "No such file",
+    )
+
+
+def test_a_failing_client_is_quoted(tmp_path, shelf, set_table):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    program = tmp_path / "programs" / "npm"
+    program.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('404 Not Found')\n")
+    refused(tmp_path / "raw" / "toy", "npm ended with status 1: 404 Not Found")
+
+
+def test_the_next_source_answers(tmp_path, shelf, set_table):
+    (tmp_path / "programs" / "npm").unlink()
+    (shelf / "a.bin.gz").write_bytes(gzip.compress(b"first file"))
+    write_tgz(shelf / "rest.tar.gz", {"rest/c.bin": b"second file"})
+    http = {
+        "kind": "http",
+        "archives": {
+            (shelf / "a.bin.gz").as_uri(): {"a.bin": None},
+            (shelf / "rest.tar.gz").as_uri(): {"b/c.bin": "rest/c.bin"},
+        },
+    }
+    set_table({"toy": entry(CONTENTS, sources=[NPM, http])})
+    fetch("toy", tmp_path / "raw" / "toy")
+    source = read_json(tmp_path / "raw" / "toy" / "SOURCE.json")["source"]
+    assert source["kind"] == "http"
+    assert set(source["archives"]) == {"a.bin.gz", "rest.tar.gz"}
+
+
+def test_debian_needs_no_root_and_no_working_neighbours(tmp_path, shelf, set_table, monkeypatch):
+    debian = {
+        "kind": "debian",
+        "archives": {"dataset-toy": {"a.bin": "usr/share/a.bin.gz", "b/c.bin": "usr/share/c.bin"}},
+    }
+    set_table({"toy": entry(CONTENTS, sources=[debian])})
+    with tarfile.open(shelf / "dataset-toy_2~git1-1_all.deb", "w") as tar:
+        for name, content in (
+            ("a.bin.gz", gzip.compress(b"first file")),
+            ("c.bin", b"second file"),
+        ):
+            member = tarfile.TarInfo(f"./usr/share/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    # A relative target: apt-get and dpkg-deb run in another folder.
+    monkeypatch.chdir(tmp_path)
+    fetch("toy", module.Path("raw/toy"))
+    assert (tmp_path / "raw/toy/a.bin").read_bytes() == b"first file"
+    source = read_json(tmp_path / "raw/toy/SOURCE.json")["source"]
+    assert list(source["archives"]) == ["dataset-toy_2~git1-1_all.deb"]
+    calls = (tmp_path / "calls").read_text()
+    assert "install" not in calls
+    assert re.search(rf"Dir::State={tmp_path}\S+ .*Dir::Cache={tmp_path}\S+ .*download", calls)
+
+
+def test_interruption_leaves_nothing_behind(tmp_path, set_table, monkeypatch):
+    def interrupted(packages, scratch):
+        (scratch / "half.tgz").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(module._KINDS, "npm", interrupted)
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    with pytest.raises(KeyboardInterrupt):
+        fetch("toy", tmp_path / "raw" / "toy")
+    assert list((tmp_path / "raw").iterdir()) == []
+
+
+def test_unknown_data_set(tmp_path):
+    with pytest.raises(UserError, match=r"emnist.*fashion_mnist, mnist, cifar10, emoji_domains"):
+        fetch("emnist", tmp_path / "emnist")
+
+
+def test_cifar10_png_gives_the_binary_batches(tmp_path):
+    from PIL import Image
+
+    labels = np.arange(60_000) % 10
+    pixels = np.zeros((10_000, 32, 32, 3), np.uint8)
+    pixels[:, 3, 5] = (200, 100, 50)
+    pixels[:, 0, 0, 0] = np.arange(10_000) % 251
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        Image.fromarray(pixels.reshape(10_000, 1024, 3)).save(
+            tmp_path / f"{name}.png", compress_level=1
+        )
+    (tmp_path / "train_lables.json").write_text(json.dumps(labels[:50_000].tolist()))
+    (tmp_path / "test_lables.json").write_text(json.dumps((labels[50_000:] * 0 + 7).tolist()))
+    module._cifar10_png(tmp_path)
+    records = np.fromfile(tmp_path / "data_batch_2.bin", np.uint8).reshape(10_000, 3073)
+    assert (records[:, 0] == labels[10_000:20_000]).all()
+    planes = records[:, 1:].reshape(10_000, 3, 32, 32)
+    assert planes[77, :, 3, 5].tolist() == [200, 100, 50]
+    assert (planes[:, 0, 0, 0] == np.arange(10_000) % 251).all()
+    assert (np.fromfile(tmp_path / "test_batch.bin", np.uint8).reshape(-1, 3073)[:, 0] == 7).all()
+
+
+@pytest.mark.parametrize("dataset", ["fashion_mnist", "mnist", "cifar10", "emoji_domains"])
+def test_the_real_table_is_sound(dataset):
+    spec = source_table()[dataset]
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in spec["files"].values())
+    assert {"work", "licence", "by", "url"} == set.intersection(*map(set, spec["works"]))
+    for source in spec["sources"]:
+        assert source["kind"] in module._KINDS
+        given = [name for members in source["archives"].values() for name in members]
+        assert len(given) == len(set(given))
+        if "convert" in source:
+            assert source["convert"] in module._CONVERTERS
+        else:
+            assert set(given) == set(spec["files"])
+        if source["kind"] == "npm":
+            assert all(re.search(r".@\d+\.\d+\.\d+$", archive) for archive in source["archives"])
+
+
+def test_the_idx_sets_share_their_file_names():
+    table = source_table()
+    assert set(table["mnist"]["files"]) == set(table["fashion_mnist"]["files"]) == set(IDX)
+
+
+def test_nothing_here_imports_torch():
+    code = (
+        "import sys, fedgenbench.data.fetch, fedgenbench.data.prepare, fedgenbench.data.partition;"
+        "sys.exit('torch' in sys.modules or 'PIL' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,31 @@
+"""The report as one HTML page and one PDF."""
+
+from pathlib import Path
+
+from fedgenbench.runtime.job import job
+
+with job(snakemake):
+    from fedgenbench.reporting.field_tables import field_tables
+    from fedgenbench.reporting.report import Report, Section, build_report, read_picture
+    from fedgenbench.reporting.store import read_results, write_manifest
+    from fedgenbench.runtime.files import read_json
+
+    results = read_results(Path(snakemake.input.collected).parent)
+    figures = Path(snakemake.input.figures).parent
+    shown = [name for name in read_json(snakemake.input.figures)["files"] if name.endswith(".svg")]
+    field = Section(
+        title="The federated field",
+        text="Every method shares the split, the initial weights and the order of batches of a "
+        "repetition. Scores are those of the last round; no round is chosen by its test score.",
+        tables=field_tables(results),
+        figures=[read_picture(figures / name) for name in shown],
+    )
+    report = Report(
+        title=f"FedGenBench at {snakemake.wildcards.scale} scale",
+        results=results,
+        sections=[field],
+        cards=[read_json(path) for path in snakemake.params.cards],
+        cuts=snakemake.params.cuts,
+    )
+    manifest = Path(snakemake.output[0])
+    write_manifest(manifest, build_report(report, manifest.parent), results)
