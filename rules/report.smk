@@ -25,6 +25,7 @@ rule collect:
         experiments=lambda wildcards: GRIDS[wildcards.scale].experiment_notes(),
         methods=lambda wildcards: GRIDS[wildcards.scale].method_notes(),
         cards=lambda wildcards: cards(wildcards.scale),
+        confidence=lambda wildcards: ALL_SETTINGS[wildcards.scale].confidence,
     log:
         "results/logs/collect/{scale}-{digest}.log",
     benchmark:

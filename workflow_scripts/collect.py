@@ -34,6 +34,7 @@ with job(snakemake):
         {
             "experiments": experiments,
             "methods": wanted.methods,
+            "confidence": wanted.confidence,
             "expected": [[*key, digest] for key, (digest, _) in keys.items()],
             "order": {"experiments": list(experiments), "methods": list(wanted.methods)},
         },

@@ -139,7 +139,6 @@ class Grid:
         notes = {}
         for name, experiment in self.settings.experiments.items():
             local, scheme = experiment.local, experiment.partition.model_dump()
-            details = ", ".join(f"{k} {v}" for k, v in scheme.items() if k != "scheme")
             limit = self.settings.datasets[experiment.dataset].limit_per_class
             clients, _, _ = experiment.partition.size_hint(experiment.dataset, limit)
             notes[name] = {
@@ -149,7 +148,7 @@ class Grid:
                     "title": experiment.title,
                     "dataset": self.settings.datasets[experiment.dataset].title,
                     "clients": clients,
-                    "partition": f"{scheme['scheme']} ({details})",
+                    "partition": _in_words(scheme),
                     "rounds": experiment.rounds,
                     "local": f"{local.epochs} epoch(s), batch {local.batch_size}, SGD lr {local.lr:g}, "
                     f"momentum {local.momentum:g}, weight decay {local.weight_decay:g}",
@@ -193,6 +192,27 @@ class Grid:
             lines.append(f"{name:<22}{methods:>8}{seeds:>7}{len(runs):>6}{minutes:>14.1f}")
         lines.append(f"{'all':<22}{'':>15}{len(self.runs):>6}{total:>14.1f}")
         return "\n".join(lines)
+
+
+def _in_words(scheme: dict[str, Any]) -> str:
+    """A partition scheme for a reader."""
+    match scheme["scheme"]:
+        case "fedpac":
+            uniform = round(100 * scheme["uniform_share"])
+            return (
+                f"{uniform} % of a client's images uniform over the classes, {100 - uniform} % from the "
+                f"dominant classes of its group ({len(scheme['groups'])} groups); "
+                f"{scheme['train_per_client']} training and {scheme['test_per_client']} test images each"
+            )
+        case "domain":
+            return "one client per domain"
+        case "domain_shards":
+            return f"{scheme['clients_per_domain']} random shards per domain"
+        case "dirichlet":
+            return f"class shares drawn from Dirichlet({scheme['alpha']:g})"
+        case "class_blocks":
+            return f"{scheme['classes_per_client']} consecutive classes per client"
+    raise ValueError(scheme["scheme"])
 
 
 def cuts(settings: Settings, paper: Settings) -> list[dict[str, str]]:

@@ -80,7 +80,7 @@ def test_difference_is_antisymmetric(values, data):
 
 def test_pairing_sees_what_single_intervals_hide():
     split = np.array([0.60, 0.70, 0.80])
-    frame = pd.DataFrame({"a": split + [0.020, 0.021, 0.022], "b": split})
+    frame = pd.DataFrame({"a": split + np.array([0.020, 0.021, 0.022]), "b": split})
     assert mean_interval(frame["a"]).low < mean_interval(frame["b"]).high
     assert significantly_best(frame) == {"a"}
 

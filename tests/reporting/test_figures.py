@@ -1,5 +1,6 @@
 import json
 import re
+from itertools import pairwise
 
 import matplotlib
 import pytest
@@ -47,7 +48,7 @@ def test_labels_keep_apart(grid):
     places = sorted(text.get_position()[1] for text in axes.texts if text.get_text() in names)
     low, high = axes.get_ylim()
     line = figures.LINE / (axes.get_position().height * figure.drawing.get_figheight())
-    gaps = [b - a for a, b in zip(places, places[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(places)]
     assert len(places) == len(names)
     assert min(gaps) >= (high - low) * line * 0.999
 

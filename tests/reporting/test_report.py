@@ -17,18 +17,15 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>'
 class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
-        self.text, self.addresses, self.headings, self.scripts = "", [], [], 0
+        self.text, self.addresses, self.tags = "", [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        self.scripts += tag == "script"
-        self.headings += [""] if tag == "h2" else []
+        self.tags.append(tag)
         self.addresses += [v for k, v in attributes if k in ("src", "href", "srcset", "data")]
 
     def handle_data(self, data):
         self.text += data
-        if self.headings:
-            self.headings[-1] = self.headings[-1] + data if self.lasttag != "h2" else data
 
 
 def pdf_text(path):
@@ -44,7 +41,7 @@ def test_the_page_loads_nothing_from_elsewhere(report_folder):
     page = Page(text)
     assert page.addresses
     assert all(address.startswith(("#", "data:")) for address in page.addresses)
-    assert page.scripts == 0
+    assert not {"script", "link", "iframe"} & set(page.tags)
     assert "@import" not in text
     assert "url(" not in text
 
@@ -65,13 +62,13 @@ def test_the_scoreboard_stands_first_and_every_part_is_there(report_folder):
     ]
     assert titles[4:] == ["Controls", "What was cut for the scale", "Data", "Provenance"]
     summary = Page(text.split("<nav")[0]).text
-    assert "198 runs of 22 methods on 3 experiments at embedded scale" in summary
-    assert "Of 4 claims of the papers: 1 supported, 1 contradicted, 1 undecided" in summary
+    assert "198 runs of 22 methods on 3 experiment(s) at embedded scale" in summary
+    assert "Of 4 claim(s) of the papers: 1 supported, 1 contradicted, 1 undecided" in summary
 
 
 def test_pdf_says_the_same(report_folder):
     text = pdf_text(report_folder / "report.pdf")
-    assert "198 runs of 22 methods on 3 experiments at embedded scale" in text
+    assert "198 runs of 22 methods on 3 experiment(s) at embedded scale" in text
     assert "Scoreboard of claims" in text
     for row in ("WarmFed", "Random guess", "CC-BY-4.0", "200 × 5"):
         assert row in text
@@ -93,7 +90,9 @@ def test_nasty_text_comes_out_as_it_went_in(tmp_path):
         methods=dict(grid.methods) | {"fedavg": grid.methods["fedavg"] | {"label": NASTY}},
     )
     claim = Claim("c", NASTY, NASTY, "supported", NASTY)
-    section = Section(NASTY, NASTY, [NASTY], figures=[Picture("p", NASTY, SVG)], claims=[claim])
+    section = Section(
+        NASTY, NASTY, [NASTY], figures=[Picture("p", NASTY, SVG, 1.0)], claims=[claim]
+    )
     cut = {"setting": NASTY, "here": NASTY, "paper": NASTY, "reason": NASTY}
     build_report(Report(NASTY, grid, [section], [], [cut]), tmp_path)
     assert Page((tmp_path / "report.html").read_text()).text.count(NASTY) >= 12

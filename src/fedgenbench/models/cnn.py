@@ -37,14 +37,14 @@ class FedPACNet(nn.Module):
 
 
 class BatchNormCNN(nn.Module):
-    """Three blocks of conv k3, batch norm, ReLU and 2×2 max-pool, 32-64-128 channels, then the head.
+    """Three blocks of conv k3, batch norm, 2×2 max-pool and ReLU, 16-32-64 channels, then the head.
 
     The small counterpart of the batch-norm ResNets of WarmFed and FedLMG for 32×32 images.
     """
 
     def __init__(self, shape: tuple[int, int, int], classes: int):
         super().__init__()
-        widths = [shape[0], 32, 64, 128]
+        widths = [shape[0], 16, 32, 64]
         self.convs = nn.ModuleList(
             nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in itertools.pairwise(widths)
         )
@@ -53,6 +53,6 @@ class BatchNormCNN(nn.Module):
 
     def forward(self, x, mask=None):
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = F.max_pool2d(F.relu(norm(conv(x), mask)), 2)
+            x = F.relu(F.max_pool2d(norm(conv(x), mask), 2))
         features = x.mean((2, 3))
         return self.head(features), features

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from fedgenbench.errors import UserError
 from fedgenbench.reporting.results import FAMILIES, METRICS, Results
@@ -74,13 +74,14 @@ class Figure:
 
 @matplotlib.rc_context(_STYLE)
 def emit(figure: Figure, folder: Path) -> list[Path]:
-    """Writes ``<id>.svg``, ``.png`` (200 dpi), ``.pdf`` and ``.json`` (the caption)."""
+    """Writes ``<id>.svg``, ``.png`` (200 dpi), ``.pdf`` and ``.json`` (caption, width in inches)."""
     paths = [Path(folder) / f"{figure.id}.{suffix}" for suffix in ("svg", "png", "pdf", "json")]
     dates = {"svg": {"Date": None}, "png": {}, "pdf": {"CreationDate": None}}
     for path, (suffix, metadata) in zip(paths, dates.items(), strict=False):
         with atomic_path(path) as temporary:
             figure.drawing.savefig(temporary, format=suffix, metadata=metadata)
-    write_json(paths[-1], {"id": figure.id, "caption": figure.caption})
+    width = figure.drawing.get_figwidth()
+    write_json(paths[-1], {"id": figure.id, "caption": figure.caption, "width": width})
     return paths
 
 
@@ -111,11 +112,13 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
         spread = max(finals.max() - finals.min(), 2)
         axes.set(xlim=(0, last), ylim=(finals.min() - spread / 3, finals.max() + spread / 8))
         axes.set(xlabel="Round", ylabel="Accuracy (%)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(f"{METRICS[metric]} accuracy, {FAMILIES[family].lower()}")
         labels = _draw_controls(axes, results, controls)
         own = [method for method in results.family(family) if method in curves]
-        for method in curves.keys() - {*own, *controls.index}:
-            axes.plot(curves[method]["mean"], color=FAINT, linewidth=0.8, zorder=1)
+        for method, curve in curves.items():
+            if method not in own and method not in controls:
+                axes.plot(curve["mean"], color=FAINT, linewidth=0.8, zorder=1)
         for method in own:
             curve, colour = curves[method], _colour(results, method)
             axes.fill_between(

@@ -56,11 +56,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure read back from its files; ``svg`` is the whole SVG document."""
+    """A figure read back from its files: the whole SVG document and its width in inches."""
 
     id: str
     caption: str
     svg: str
+    width: float
 
     @property
     def data_uri(self) -> str:
@@ -82,7 +83,7 @@ class Section:
 
     @property
     def paragraphs(self) -> list[str]:
-        return [paragraph.strip() for paragraph in self.text.split("\n\n") if paragraph.strip()]
+        return [" ".join(part.split()) for part in self.text.split("\n\n") if part.strip()]
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,8 @@ def build_report(report: Report, folder: Path) -> list[Path]:
     # The text reaches typst as data, never as markup, so nothing has to be escaped.
     content = {
         "title": report.title,
-        "summary": asdict(summary),
-        "sections": [asdict(section) for section in sections],
+        "summary": _plain(summary),
+        "sections": [_plain(section) for section in sections],
     }
     template = resources.files("fedgenbench.reporting") / "templates" / "report.typ"
     pdf = typst.compile(
@@ -147,13 +148,17 @@ def build_report(report: Report, folder: Path) -> list[Path]:
     return [folder / "report.html", folder / "report.pdf"]
 
 
+def _plain(section: Section) -> dict[str, Any]:
+    return asdict(section) | {"paragraphs": section.paragraphs}
+
+
 def _summary(report: Report) -> Section:
     results = report.results
     runs = results.runs
     scales = distinct(runs, "scale")
     methods = runs["method"].nunique()
     sentences = [
-        f"{len(runs)} runs of {methods} methods on {runs['experiment'].nunique()} experiments "
+        f"{len(runs)} runs of {methods} methods on {runs['experiment'].nunique()} experiment(s) "
         f"at {' and '.join(scales)} scale: {runs['wall_seconds'].sum() / 3600:.1f} hours on "
         f"{' and '.join(distinct(runs, 'hardware'))}."
     ]
@@ -161,7 +166,7 @@ def _summary(report: Report) -> Section:
     verdicts = Counter(claim.verdict for section in report.sections for claim in section.claims)
     if verdicts:
         tally = ", ".join(f"{verdicts[v]} {v}" for v in VERDICTS if verdicts[v])
-        sentences.append(f"Of {verdicts.total()} claims of the papers: {tally}.")
+        sentences.append(f"Of {verdicts.total()} claim(s) of the papers: {tally}.")
     if warnings := len(band_warnings(results)):
         sentences.append(f"Warnings about the band of the controls: {warnings}.")
     bullets = [line for e in results.experiments if (line := _headline(results, e))]
@@ -179,13 +184,15 @@ def _headline(results: Results, experiment: str) -> str:
     else:
         return ""
     best = means.idxmax()
-    lead = "significantly" if results.best(table) else "not significantly"
+    lead = (
+        "significantly above every other method" if results.best(table) else "no significant lead"
+    )
     band = [f"{results.label(c)} {_unbroken(results.interval(table[c]))}" for c in controls]
     band.append(f"random guess {_unbroken(results.guess(experiment))}")
     return (
         f"{results.experiments[experiment]['title']}: the highest {METRICS[metric].lower()} accuracy "
-        f"is {results.label(best)}'s {_unbroken(results.interval(table[best]))}, {lead} above "
-        f"every other method ({', '.join(band)})."
+        f"is {results.label(best)}'s {_unbroken(results.interval(table[best]))}, {lead}. "
+        f"Controls: {', '.join(band)}."
     )
 
 
@@ -227,13 +234,13 @@ def _scoreboard(sections: Sequence[Section]) -> list[Section]:
 def _what_ran(results: Results) -> Section:
     runs = results.runs
     keys = {
-        **{"Dataset": "dataset", "Classes": "classes", "Clients": "clients"},
-        **{
-            "Partition": "partition",
-            "Model": "model",
-            "Rounds": "rounds",
-            "Local training": "local",
-        },
+        "Dataset": "dataset",
+        "Classes": "classes",
+        "Clients": "clients",
+        "Partition": "partition",
+        "Model": "model",
+        "Rounds": "rounds",
+        "Local training": "local",
         "Note": "note",
     }
     grid = Table(

@@ -30,7 +30,7 @@ _RUNS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """The collected runs of one grid.
 
@@ -45,7 +45,8 @@ class Results:
     allow_mixed: take runs of another digest too; every table then says so.
     whole: what this is a part of; ``select`` sets it.
 
-    Raises UserError for a missing column, an unknown experiment or method, and a stale run.
+    Raises UserError for a missing column, an unknown experiment, method or family, a run that is
+    there twice and, without ``allow_mixed``, a stale one.
     """
 
     scores: pd.DataFrame
@@ -76,6 +77,8 @@ class Results:
                         f"the collected {name} hold the {column}(s) {', '.join(unknown)}, which "
                         "the settings do not name: run the collect rule again"
                     )
+        if self.scores.duplicated(["experiment", "method", "seed", "metric", "client"]).any():
+            raise UserError("the collected scores hold a run twice: run the collect rule again")
         for method, entry in self.methods.items():
             if entry["family"] not in FAMILIES:
                 raise UserError(
@@ -124,8 +127,8 @@ class Results:
             whole=self.whole or self,
         )
 
-    def family(self, *families: str) -> list[str]:
-        return [key for key, entry in self.methods.items() if entry["family"] in families]
+    def family(self, family: str) -> list[str]:
+        return [key for key, entry in self.methods.items() if entry["family"] == family]
 
     def place(self, method: str) -> int:
         """The method's place in its family, the same in every part of the results."""
@@ -161,11 +164,11 @@ class Results:
         frame = self.scores
         frame = frame[(frame["experiment"] == experiment) & (frame["metric"] == metric)]
         if domain is None:
-            return frame[frame["client"] == -1].pivot(
-                index="seed", columns="method", values="value"
-            )
-        frame = frame[(frame["client"] >= 0) & (frame["domain"] == domain)]
-        return frame.groupby(["seed", "method"])["value"].mean().unstack()
+            frame = frame[frame["client"] == -1]
+        else:
+            frame = frame[(frame["client"] >= 0) & (frame["domain"] == domain)]
+        table = frame.groupby(["seed", "method"])["value"].mean().unstack()
+        return table[[method for method in self.methods if method in table]]
 
     def domains(self, experiment: str) -> list[str]:
         frame = self.scores[self.scores["experiment"] == experiment].sort_values("client")

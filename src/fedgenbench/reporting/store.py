@@ -25,7 +25,13 @@ def read_results(folder: Path) -> Results:
         {key: context[part][key] for key in context["order"][part]}
         for part in ("experiments", "methods")
     )
-    return Results(**frames, experiments=experiments, methods=methods, expected=expected)
+    return Results(
+        **frames,
+        experiments=experiments,
+        methods=methods,
+        expected=expected,
+        confidence=context["confidence"],
+    )
 
 
 def write_manifest(manifest: Path, files: list[Path], results: Results) -> None:

@@ -1,0 +1,155 @@
+"""What every method must do; a new file below federated/methods is picked up by itself."""
+
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load, save
+from tiny import (
+    SETTINGS,
+    assert_close,
+    assert_equal,
+    flat,
+    make_federation,
+    make_task,
+)
+
+from fedgenbench.federated.method import METHODS, method_class
+
+pytestmark = pytest.mark.parametrize("name", METHODS)
+
+# Three of the four clients take part in a round: idle clients, unequal sizes and short batches at once.
+OPTIONS = {"rounds": 3, "participation": 0.75}
+
+
+@cache
+def played(name, engine="sequential"):
+    federation = make_federation(name, engine=engine, **OPTIONS)
+    federation.run()
+    return federation
+
+
+def assert_same_run(left, right):
+    assert left.history == right.history
+    assert_equal(left.clients, right.clients)
+    assert_equal(left.server, right.server)
+
+
+def test_two_runs_are_equal_to_the_bit(name):
+    again = make_federation(name, **OPTIONS)
+    again.run()
+    assert_same_run(played(name), again)
+
+
+def test_a_killed_run_resumes_to_the_bits_of_an_unbroken_one(name, tmp_path):
+    options = OPTIONS | {"checkpoint": tmp_path / "run.safetensors", "checkpoint_seconds": 0}
+
+    def die(round_, entry):
+        if round_ == 2:  # after the checkpoint of round 1, before that of round 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_federation(name, **options).run(die)
+    resumed = make_federation(name, **options)
+    resumed.run()
+    assert_same_run(played(name), resumed)
+
+
+def test_engines_agree(name):
+    left, right = played(name), played(name, "vmap")
+    assert_close(left.clients, right.clients)
+    assert_close(left.server, right.server)
+    for a, b in zip(left.history, right.history, strict=True):
+        assert a.keys() == b.keys()
+        for key in a:
+            np.testing.assert_allclose(a[key], b[key], atol=1e-12)
+
+
+def test_states_survive_safetensors_and_keep_their_type(name):
+    federation = played(name)
+    for slots in (federation.clients, federation.server):
+        tensors = {key: t.contiguous() for key, t in flat(slots).items()}
+        back = load(save(tensors))
+        assert all(torch.equal(back[key], t) for key, t in tensors.items())
+        assert all(t.dtype == torch.float64 for t in tensors.values())
+        assert not any("/" in role for role in slots)
+    assert all(len(t) == 4 for t in flat(federation.clients).values())
+
+
+def test_only_what_the_documentation_says_travels(name):
+    sizes = {key: t.numel() for key, t in make_task().initial_state().items()}
+    whole = sum(sizes.values())
+    head = sizes["head.weight"] + sizes["head.bias"]
+    norm = sum(size for key, size in sizes.items() if key.startswith("norm."))
+    parameters = whole - sizes["norm.running_mean"] - sizes["norm.running_var"]
+    classes, width = make_task().initial_state()["head.weight"].shape
+    by_class = classes * width
+    # (down, up) in numbers per client and round where it is not the whole model each way
+    table = {
+        "local": (0, 0),
+        "centralised": (0, 0),
+        "scaffold": (whole + parameters, whole + parameters),
+        "fedbn": (whole - norm, whole - norm),
+        "fedper": (whole - head, whole - head),
+        "fedrep": (whole - head, whole - head),
+        "fedbabu": (whole - head, whole - head),
+        "lg_fedavg": (head, head),
+        "fedpac": (whole + by_class + classes, whole + 2 * by_class + classes + 1),
+        "pfedhn": (parameters, parameters),
+    }
+    down, up = table.get(name, (whole, whole))
+    for entry in played(name).history:
+        assert (entry["bytes_down"], entry["bytes_up"]) == (8 * down, 8 * up)
+
+
+def test_scores_are_accuracies_of_every_client(name):
+    for entry in played(name).history:
+        assert {"start", "trained", "personal"} <= entry.keys()
+        for metric in ("start", "trained", "personal", "global"):
+            if metric in entry:
+                assert len(entry[metric]) == 4
+                assert all(0 <= value <= 1 for value in entry[metric])
+
+
+def test_settings_are_required_described_and_typed(name):
+    settings = method_class(name).Settings
+    good = SETTINGS[name]
+    settings.model_validate(good)
+    with pytest.raises(ValidationError):
+        settings.model_validate(good | {"no_such_key": 1})
+    for key, field in settings.model_fields.items():
+        assert field.is_required()
+        assert field.description
+        with pytest.raises(ValidationError):
+            settings.model_validate({k: v for k, v in good.items() if k != key})
+        for wrong in ("1", None, -1, [1]):
+            with pytest.raises(ValidationError):
+                settings.model_validate(good | {key: wrong})
+
+
+def test_it_tells_where_it_comes_from(name):
+    cls = method_class(name)
+    assert cls.label
+    assert cls.family in ("control", "global", "personalised")
+    assert cls.source
+    assert cls.__doc__
+
+
+@pytest.fixture(scope="module")
+def modules_after_import():
+    code = (
+        "import sys; from fedgenbench.federated.method import METHODS, method_class\n"
+        "for name in METHODS:\n"
+        "    method_class(name)\n"
+        "    print(name, 'torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return dict(line.split() for line in out.stdout.splitlines())
+
+
+def test_importing_it_leaves_torch_alone(name, modules_after_import):
+    assert modules_after_import[name] == "False"
