@@ -14,9 +14,9 @@ include: "rules/report.smk"
 
 
 rule all:
+    default_target: True
     input:
         products(SCALE),
-    default_target: True
 
 
 rule smoke:

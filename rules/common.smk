@@ -4,7 +4,7 @@ import sys
 
 from fedgenbench import config as configuration
 from fedgenbench.errors import UserError
-from fedgenbench.grid import Grid, cuts
+from fedgenbench.grid import Grid, job_code, source_digest
 
 # The same bits on every CPU with AVX2: set before any job's Python starts (docs/determinism.md).
 os.environ.update(
@@ -19,9 +19,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 try:
     SCALE, ALL_SETTINGS = configuration.load("params.yaml", overrides=config)
+    GRIDS = {name: Grid(each, ALL_SETTINGS["paper"]) for name, each in ALL_SETTINGS.items()}
 except UserError as error:
     sys.exit(f"\n{error}\n")
-GRIDS = {scale: Grid(settings) for scale, settings in ALL_SETTINGS.items()}
 # Scripts read the device from here: it is no rerun trigger, since it changes no setting of a run.
 config["device"] = ALL_SETTINGS[SCALE].device
 
@@ -53,9 +53,17 @@ def run_files(scale, name):
     return [f"{run.folder}/{name}" for run in GRIDS[scale].runs]
 
 
+def collected(scale):
+    return f"results/{scale}/collected-{GRIDS[scale].product_digest('collect')}/context.json"
+
+
+def cards(scale):
+    return {name: f"{part.folder}/card.json" for name, part in GRIDS[scale].used_data.items()}
+
+
 def manifest(scale, product):
     """The file that stands for a product; its digest changes with whatever would change the product."""
-    return f"results/{scale}/{product}/{product}-{GRIDS[scale].product_digest(product + '.py')}.json"
+    return f"results/{scale}/{product}/{product}-{GRIDS[scale].product_digest(product)}.json"
 
 
 def products(scale):
@@ -66,6 +74,4 @@ def products(scale):
 
 
 if workflow.is_main_process:
-    print(
-f"\nFedGenBench, scale {SCALE}:\n{GRIDS[SCALE].forecast()}\n", file=sys.stderr
-    )
+    print(f"\nFedGenBench, scale {SCALE}:\n{GRIDS[SCALE].forecast()}\n", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Runs to tidy Parquet tables, their context, and DVC's metrics file."""
+"""Runs to tidy Parquet tables and their context."""
 
 from pathlib import Path
 
@@ -39,8 +39,3 @@ with job(snakemake):
             "order": {"experiments": list(experiments), "methods": list(wanted.methods)},
         },
     )
-    means = scores[scores["client"] == -1].groupby(["experiment", "method", "metric"])["value"]
-    summary: dict = {}
-    for (experiment, method, metric), value in means.mean().items():
-        summary.setdefault(experiment, {}).setdefault(method, {})[metric] = round(value, 6)
-    write_json(snakemake.output.metrics, summary)

@@ -7,7 +7,7 @@ from fedgenbench.runtime.job import job
 with job(snakemake):
     from fedgenbench.reporting.field_tables import field_tables
     from fedgenbench.reporting.report import Report, Section, build_report, read_picture
-    from fedgenbench.reporting.store import read_results, write_manifest
+    from fedgenbench.reporting.store import product, read_results
     from fedgenbench.runtime.files import read_json
 
     results = read_results(Path(snakemake.input.collected).parent)
@@ -24,8 +24,9 @@ with job(snakemake):
         title=f"FedGenBench at {snakemake.wildcards.scale} scale",
         results=results,
         sections=[field],
-        cards=[read_json(path) for path in snakemake.params.cards],
+        cards=[read_json(path) for path in snakemake.input.cards],
         cuts=snakemake.params.cuts,
     )
     manifest = Path(snakemake.output[0])
-    write_manifest(manifest, build_report(report, manifest.parent), results)
+    with product(manifest, results) as files:
+        files += build_report(report, manifest.parent)

@@ -1,15 +1,22 @@
-"""Every table in four formats."""
+"""Every table in four formats, and what `dvc metrics` and `dvc plots` show."""
 
 from pathlib import Path
 
 from fedgenbench.runtime.job import job
 
 with job(snakemake):
+    from fedgenbench.evaluation.collect import summary
     from fedgenbench.reporting.field_tables import field_tables
-    from fedgenbench.reporting.store import read_results, write_manifest
+    from fedgenbench.reporting.store import product, read_results
     from fedgenbench.reporting.tables import emit
+    from fedgenbench.runtime.files import write_json, write_text
 
     results = read_results(Path(snakemake.input[0]).parent)
     manifest = Path(snakemake.output[0])
-    files = [path for table in field_tables(results) for path in emit(table, manifest.parent)]
-    write_manifest(manifest, files, results)
+    with product(manifest, results) as files:
+        for table in field_tables(results):
+            files += emit(table, manifest.parent)
+        # DVC wants metrics and plots outside the folders that it tracks as a whole.
+        metrics, curves = summary(results.scores, results.rounds)
+        write_json(manifest.parents[1] / "metrics.json", metrics)
+        write_text(manifest.parents[1] / "curves.csv", curves.to_csv(index=False))

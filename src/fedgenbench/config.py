@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fedgenbench.data.partition import Scheme
+from fedgenbench.data.dataset import Dataset as Arrays
+from fedgenbench.data.fetch import source_of, source_table
+from fedgenbench.data.partition import Scheme, make_partition
 from fedgenbench.errors import UserError
 from fedgenbench.federated.method import METHODS, method_class
 from fedgenbench.models.registry import MODELS
@@ -115,9 +120,7 @@ class Settings(Strict):
         for key, experiment in self.experiments.items():
             where = f"experiments.{key}"
             if experiment.dataset not in self.datasets:
-                raise ValueError(
-                    f"{where}.dataset: {_unknown(experiment.dataset, self.datasets)}"
-                )
+                raise ValueError(f"{where}.dataset: {_unknown(experiment.dataset, self.datasets)}")
             if len(set(experiment.methods)) < len(experiment.methods):
                 raise ValueError(f"{where}.methods names one twice")
             for name in experiment.methods:
@@ -135,6 +138,18 @@ def _unknown(name: str, known: Any) -> str:
     close = difflib.get_close_matches(name, list(known), 1)
     hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
     return f"{name!r} is not known; {hint}"
+
+
+class _NoTwins(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep) for key, _ in node.value]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                mark = node.value[number][0].start_mark
+                raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", mark)
+        return super().construct_mapping(node, deep)
 
 
 def merge(base: dict, overlay: dict) -> dict:
@@ -159,7 +174,7 @@ def load(
         UserError: names the file, the scale and each faulty key, with the way out.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        raw = yaml.load(Path(path).read_text(encoding="utf-8"), _NoTwins)  # a SafeLoader
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run in the repository's folder") from None
     except yaml.YAMLError as error:
@@ -167,6 +182,10 @@ def load(
     if not isinstance(raw, dict):
         raise UserError(f"{path} must be a mapping of settings")
     overlays = raw.pop("scales", None) or {}
+    if not isinstance(overlays, dict) or not all(
+        isinstance(overlay or {}, dict) for overlay in overlays.values()
+    ):
+        raise UserError(f"{path}: scales must map each scale to a mapping of settings")
     raw = merge(raw, overrides or {})
     chosen = raw.get("scale")
     if chosen not in SCALES:
@@ -183,7 +202,7 @@ def load(
 
 
 def _validate(raw: dict, path: str | Path, scale: str) -> Settings:
-    faults = []
+    faults = [f"{key}: must be finite" for key in _not_finite(raw)]
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
@@ -201,9 +220,57 @@ def _validate(raw: dict, path: str | Path, scale: str) -> Settings:
             faults.append(
                 f"forecast.seconds_per_1000_samples: no figure for {experiment.model!r} ({key})"
             )
+    for name, dataset in settings.datasets.items():
+        if name not in source_table():
+            faults.append(f"datasets: {_unknown(name, source_table())}")
+        if len(dataset.mean) != len(dataset.std):
+            faults.append(f"datasets.{name}: mean and std must name as many channels")
+    if not faults:
+        faults = list(_partition_faults(settings))
     if faults:
         raise UserError(_message(path, scale, faults))
     return settings
+
+
+def _partition_faults(settings: Settings) -> Iterator[str]:
+    """What partition jobs would refuse, found from the data sets' known class counts."""
+    for key, experiment in settings.experiments.items():
+        limit = settings.datasets[experiment.dataset].limit_per_class
+        labels = _labels(experiment.dataset, limit)
+        clients, images = getattr(experiment.partition, "clients", 1), len(labels.train_labels)
+        if clients > images:
+            fault = f"{clients} for {images} training images of {experiment.dataset}: lower it"
+            yield f"experiments.{key}.partition.clients: {fault}"
+            continue
+        try:
+            make_partition(labels, experiment.partition, settings.seeds[0])
+        except UserError as error:
+            yield f"experiments.{key}.{error}"
+
+
+def _labels(name: str, limit_per_class: int | None) -> Arrays:
+    """A data set without images that has as many labels per class as the real one."""
+    facts = source_of(name)["facts"]
+    domains = facts.get("domains")
+    limit = (limit_per_class or math.inf) * len(domains or [name])
+    arrays = {}
+    for part in ("train", "test"):
+        counts = [int(min(count, limit)) for count in facts[part]]
+        arrays[f"{part}_images"] = np.empty(0, np.uint8)
+        arrays[f"{part}_labels"] = np.repeat(np.arange(len(counts)), counts)
+        if domains:
+            arrays[f"{part}_domains"] = np.arange(sum(counts)) % len(domains)
+    card = {"name": name, "title": name, "classes": facts["train"], "domains": domains}
+    return Arrays(card=card | {"sha256": ""}, **arrays)
+
+
+def _not_finite(tree: Any, prefix: str = "") -> Iterator[str]:
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in items:
+        if isinstance(value, dict | list):
+            yield from _not_finite(value, f"{prefix}{key}.")
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield f"{prefix}{key} = {value}"
 
 
 def _message(path: str | Path, scale: str, faults: list[str]) -> str:
@@ -212,14 +279,19 @@ def _message(path: str | Path, scale: str, faults: list[str]) -> str:
 
 
 def _explain(error: Any, prefix: tuple[str, ...] = ()) -> str:
-    key = ".".join(str(part) for part in (*prefix, *error["loc"]))
+    # Of a partition's address pydantic makes partition.<scheme>.<key>.
+    place = [*prefix, *error["loc"]]
+    if "partition" in place[:-2]:
+        del place[place.index("partition") + 1]
+    key = ".".join(str(part) for part in place)
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key; is it misspelt or in the wrong place?"
     if error["type"] == "missing":
         return f"{key}: missing"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    return f"{key} = {error['input']!r}: {error['msg']}"
+    value = "" if isinstance(error["input"], dict) else f" = {error['input']!r}"
+    return f"{key}{value}: {error['msg']}"
 
 
 # Generated documentation -----------------------------------------------------------------------

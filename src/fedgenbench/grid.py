@@ -7,7 +7,7 @@ the code that makes it, and the digest of what it is made from.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 from fedgenbench.config import Settings
@@ -16,7 +16,27 @@ from fedgenbench.federated.method import method_class, method_module
 from fedgenbench.models.registry import MODELS
 from fedgenbench.runtime.digest import code_digest, digest
 
-SCRIPTS = Path("workflow_scripts")
+# What every product of the whole grid is made from, beside the runs.
+PRODUCTS = {
+    "collect": (),
+    "tables": ("collect",),
+    "figures": ("collect",),
+    "report": ("collect", "figures"),
+}
+
+
+def job_code(script: str, *modules: str) -> list[str]:
+    """Digest of the code of ``workflow_scripts/<script>.py`` with ``modules``, and what it is of.
+
+    The list is a parameter of the rule: the job refuses to start if the code was edited since.
+    """
+    entries = (f"workflow_scripts/{script}.py", *modules)
+    return [code_digest(*entries), *entries]
+
+
+def source_digest(dataset: str) -> str:
+    """Digest of what a data set is; where it is fetched from changes nothing, for files are pinned."""
+    return digest({key: value for key, value in source_of(dataset).items() if key != "sources"})
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,7 @@ class Run:
     seed: int
     partition: Partitioned
     settings: dict[str, Any]
+    code: list[str]
     digest: str
 
     @property
@@ -68,10 +89,11 @@ class Run:
 
 
 class Grid:
-    """All that one scale asks for."""
+    """All that one scale asks for; ``paper`` is what its report compares it with."""
 
-    def __init__(self, settings: Settings):
-        self.settings = settings
+    def __init__(self, settings: Settings, paper: Settings | None = None):
+        self.settings, self.paper = settings, paper or settings
+        self._codes: dict[tuple[str, str], list[str]] = {}
         self.prepared = {name: self._prepared(name) for name in settings.datasets}
         self.partitions = {
             (name, seed): self._partitioned(name, seed)
@@ -87,14 +109,14 @@ class Grid:
 
     def _prepared(self, dataset: str) -> Prepared:
         limit = self.settings.datasets[dataset].limit_per_class
-        made_of = [source_of(dataset), limit, code_digest(SCRIPTS / "prepare.py")]
+        made_of = [source_digest(dataset), limit, job_code("prepare")[0]]
         return Prepared(dataset, limit, digest(made_of))
 
     def _partitioned(self, experiment: str, seed: int) -> Partitioned:
         chosen = self.settings.experiments[experiment]
         prepared = self.prepared[chosen.dataset]
         scheme = chosen.partition.model_dump()
-        made_of = [prepared.digest, scheme, seed, code_digest(SCRIPTS / "partition.py")]
+        made_of = [prepared.digest, scheme, seed, job_code("partition")[0]]
         return Partitioned(experiment, prepared, scheme, seed, digest(made_of))
 
     def _run(self, name: str, method: str, seed: int) -> Run:
@@ -113,10 +135,15 @@ class Grid:
         } | experiment.model_dump(
             include={"model", "rounds", "participation", "local", "engine", "evaluate_every"}
         )
-        code = code_digest(
-            SCRIPTS / "federate.py", method_module(method), MODELS[experiment.model][0]
-        )
-        return Run(name, method, seed, partition, settings, digest([settings, partition.digest, code]))
+        code = self._run_code(method, experiment.model)
+        made_of = [settings, partition.digest, code[0], MODELS[experiment.model]]
+        return Run(name, method, seed, partition, settings, code, digest(made_of))
+
+    def _run_code(self, method: str, model: str) -> list[str]:
+        if (method, model) not in self._codes:
+            code = job_code("federate", method_module(method), MODELS[model][0])
+            self._codes[method, model] = code
+        return self._codes[method, model]
 
     @property
     def used_data(self) -> dict[str, Prepared]:
@@ -124,10 +151,17 @@ class Grid:
         used = {experiment.dataset for experiment in self.settings.experiments.values()}
         return {name: part for name, part in self.prepared.items() if name in used}
 
-    def product_digest(self, script: str) -> str:
-        """Digest of a product of the whole grid that ``workflow_scripts/script`` makes."""
+    def product_digest(self, product: str) -> str:
+        """Digest of a product of the whole grid, one of ``PRODUCTS``."""
         shown = self.settings.model_dump(exclude={"forecast", "device"})
-        return digest([shown, self.listing(), code_digest(SCRIPTS / script)])
+        made_of = [shown, self.listing(), job_code(product)[0]]
+        made_of += [self.product_digest(name) for name in PRODUCTS[product]]
+        return digest(made_of + self.cuts if product == "report" else made_of)
+
+    @cached_property
+    def cuts(self) -> list[dict[str, str]]:
+        """What this scale changes against the paper scale, setting by setting."""
+        return cuts(self.settings, self.paper)
 
     # What reports show --------------------------------------------------------------------------
     def listing(self) -> list[list[Any]]:
@@ -219,6 +253,8 @@ def cuts(settings: Settings, paper: Settings) -> list[dict[str, str]]:
     """What this scale changes against the paper scale, setting by setting."""
     rows = []
     for name, experiment in settings.experiments.items():
+        if name not in paper.experiments:
+            continue
         here, there = _flat(experiment.model_dump()), _flat(paper.experiments[name].model_dump())
         rows += [
             {

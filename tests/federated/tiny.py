@@ -16,7 +16,12 @@ from fedgenbench.models.layers import BatchNorm
 
 CLASSES = 3
 BATCH = 4
-TRAIN = [9, 4, 6, 2]  # batches of 4: a last batch of one, none short, one of two, a single short one
+TRAIN = [
+    9,
+    4,
+    6,
+    2,
+]  # batches of 4: a last batch of one, none short, one of two, a single short one
 TEST = [5, 7, 4, 6]
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 SETTINGS = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["methods"]

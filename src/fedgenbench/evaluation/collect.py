@@ -35,7 +35,7 @@ def collect(
     scores, rounds, facts = [], [], []
     for key, folder in runs.items():
         metrics, run = read_json(folder / "metrics.json"), read_json(folder / "run.json")
-        if run["metrics_sha256"] != sha256_file(folder / "metrics.json"):
+        if run.get("metrics_sha256") != sha256_file(folder / "metrics.json"):
             raise UserError(
                 f"{folder}/metrics.json is not what {folder}/run.json was written with: delete the "
                 "folder and run again"
@@ -97,3 +97,18 @@ def client_domains(scheme: Mapping[str, Any], card: Mapping[str, Any]) -> list[s
     if scheme["scheme"] == "domain_shards":
         return [name for name in card["domains"] for _ in range(scheme["clients_per_domain"])]
     return None
+
+
+def summary(scores: pd.DataFrame, rounds: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Mean accuracy over clients and seeds: experiment -> method -> metric, and by round.
+
+    Both depend on the runs' accuracies alone: equal on two machines means reproduced.
+    """
+    metrics: dict[str, Any] = {}
+    overall = scores[scores["client"] == -1]
+    for keys, values in overall.groupby(["experiment", "method", "metric"])["value"]:
+        experiment, method, metric = keys
+        metrics.setdefault(experiment, {}).setdefault(method, {})[metric] = float(values.mean())
+    overall = rounds[(rounds["client"] == -1) & (rounds["metric"] == "personal")]
+    curves = overall.groupby(["experiment", "method", "round"], as_index=False)["value"].mean()
+    return metrics, curves.rename(columns={"value": "accuracy"})

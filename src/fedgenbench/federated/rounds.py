@@ -233,7 +233,13 @@ class Federation:
             for role, state in slots.items()
             for name, t in state.items()
         }
-        notes = {"round": self.round, "history": self.history, "digest": self.digest}
+        # safetensors sorts names; sums over a state must keep their order on resumption.
+        notes = {
+            "round": self.round,
+            "history": self.history,
+            "digest": self.digest,
+            "order": list(tensors),
+        }
         with atomic_path(self.checkpoint) as temporary:
             save_file(tensors, temporary, metadata={"federation": json.dumps(notes)})
 
@@ -243,7 +249,8 @@ class Federation:
         try:
             with safe_open(self.checkpoint, "pt", device=str(self.data.x.device)) as file:
                 notes = json.loads(file.metadata()["federation"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                # A copy is aligned in memory as fresh tensors are; kernels round by alignment.
+                tensors = {key: file.get_tensor(key).clone() for key in notes["order"]}
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise UserError(
                 f"{self.checkpoint} is damaged ({error}): delete it and the run starts again"

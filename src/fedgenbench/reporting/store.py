@@ -1,14 +1,18 @@
 """Products on disk: the collected runs, and manifests that say what stands in a folder.
 
-A product's manifest carries the digest in its name; writing one removes those of other digests. So
-a folder's content always belongs to its one manifest, and another configuration finds none.
+A product's manifest carries the digest in its name; making one removes those of other digests and
+what they list. So a folder's content always belongs to its one manifest, and another configuration
+finds none.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from fedgenbench.errors import UserError
 from fedgenbench.reporting.results import Results
 from fedgenbench.runtime.files import read_json, sha256_file, write_json
 
@@ -34,17 +38,23 @@ def read_results(folder: Path) -> Results:
     )
 
 
-def write_manifest(manifest: Path, files: list[Path], results: Results) -> None:
-    """Lists ``files``, which lie in the manifest's folder, and the runs that they were made from."""
+@contextlib.contextmanager
+def product(manifest: Path, results: Results) -> Iterator[list[Path]]:
+    """Takes the files of a product, which lie in the manifest's folder, and lists them in it.
+
+    What earlier manifests list is removed first: a job that dies on the way leaves no manifest, so
+    that a return to the earlier configuration makes its product again.
+    """
+    for old in manifest.parent.glob(f"{manifest.parent.name}-*.json"):
+        with contextlib.suppress(UserError):
+            for name in read_json(old)["files"]:
+                old.with_name(name).unlink(missing_ok=True)
+        old.unlink()
+    files: list[Path] = []
+    yield files
+    runs = results.runs.itertuples()
     content: dict[str, Any] = {
         "files": {path.name: sha256_file(path) for path in files},
-        "runs": {
-            f"{run.experiment}/{run.method}/seed{run.seed}": run.digest
-            for run in results.runs.itertuples()
-        },
+        "runs": {f"{run.experiment}/{run.method}/seed{run.seed}": run.digest for run in runs},
     }
-    product = manifest.parent.name
-    for old in manifest.parent.glob(f"{product}-*.json"):
-        if old != manifest:
-            old.unlink()
     write_json(manifest, content)

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fedgenbench.runtime.files import sha256_file
+
 PACKAGE = "fedgenbench"
 ROOT = Path(__file__).resolve().parents[1]
 LENGTH = 10
@@ -29,6 +31,8 @@ NOT_FOLLOWED = frozenset(
         "runtime.provenance",
     )
 )
+# Digested by value, data set by data set.
+DATA_NOT_FOLLOWED = frozenset({"sources.yaml"})
 
 
 def digest(value: Any) -> str:
@@ -37,22 +41,23 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
 
-def code_digest(*entries: str | Path) -> str:
-    """A short hash of the modules that ``entries`` (module names or script files) import.
+def code_digest(*entries: str) -> str:
+    """A short hash of the modules that ``entries`` (modules, or script files) import.
 
-    Follows imports of this package anywhere in a module, inside functions too. Comments, docstrings
-    and layout do not count.
+    Follows imports of this package anywhere in a module, inside functions too, and the data files
+    beside a module (or in its templates folder) that it calls by name. Comments, docstrings and
+    layout do not count; nor does the version of Python.
     """
     seen: dict[str, str] = {}
-    queue: list[str | Path] = list(entries)
+    queue = list(entries)
     while queue:
         entry = queue.pop()
-        path = entry if isinstance(entry, Path) else module_file(entry)
-        key = entry.name if isinstance(entry, Path) else entry
-        if key in seen or key in NOT_FOLLOWED:
+        if entry in seen or entry in NOT_FOLLOWED:
             continue
-        seen[key], imports = _parse(path, path.stat().st_mtime_ns)
+        path = Path(entry) if entry.endswith(".py") else module_file(entry)
+        seen[entry], imports, data = _parse(path, path.stat().st_mtime_ns)
         queue += imports
+        seen |= {str(file.relative_to(ROOT)): sha256_file(file) for file in data}
     return digest(seen)
 
 
@@ -63,21 +68,19 @@ def module_file(module: str) -> Path:
 
 
 @cache
-def _parse(path: Path, _modified: int) -> tuple[str, list[str]]:
+def _parse(path: Path, _modified: int) -> tuple[str, list[str], list[Path]]:
+    """The hash of a module's code, the modules of this package it imports, its data files."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imports: set[str] = set()
+    words: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom) and node.module:
             imports.add(node.module)
             imports |= {f"{node.module}.{name.name}" for name in node.names}
-        body = getattr(node, "body", None)
-        documented = isinstance(
-            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        )
-        if documented and body and ast.get_docstring(node, clean=False) is not None:
-            node.body = body[1:]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words.add(node.value)
     ours = {
         parent
         for name in imports
@@ -85,7 +88,41 @@ def _parse(path: Path, _modified: int) -> tuple[str, list[str]]:
         for parent in _with_parents(name)
         if module_file(parent).exists()
     }
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), sorted(ours)
+    return hashlib.sha256(repr(_plain(tree)).encode()).hexdigest(), sorted(ours), _data(path, words)
+
+
+def _plain(node: Any) -> Any:
+    """A syntax tree as nested tuples, without positions, docstrings and empty fields.
+
+    Empty fields are left out because Python's versions differ in which ones there are.
+    """
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, ast.AST):
+        return node
+    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
+    documented = isinstance(
+        node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    )
+    if documented and ast.get_docstring(node, clean=False) is not None:
+        fields["body"] = node.body[1:]
+    if isinstance(node, ast.Constant):  # None is a value here, and 1, 1.0 and True are not equal
+        fields = {"value": (type(node.value).__name__, node.value)}
+    return (type(node).__name__, *((name, _plain(value)) for name, value in fields.items()))
+
+
+def _data(path: Path, words: set[str]) -> list[Path]:
+    if ROOT not in path.parents:
+        return []
+    return sorted(
+        file
+        for folder in (path.parent, path.parent / "templates")
+        for file in (folder.iterdir() if folder.is_dir() else ())
+        if file.name in words
+        and file.suffix != ".py"
+        and file.is_file()
+        and file.name not in DATA_NOT_FOLLOWED
+    )
 
 
 def _with_parents(name: str) -> list[str]:

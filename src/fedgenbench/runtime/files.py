@@ -30,10 +30,14 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)
-    except OSError as error:
+    except Exception as error:
+        # safetensors reports a refusal of the system as an error of its own.
+        if not isinstance(error, OSError) and "I/O error" not in str(error):
+            raise
         raise UserError(
-            f"could not write {target}: {error.strerror or error}. What was there before is "
-            "untouched; free some space or mend the permissions, then run the same command again."
+            f"could not write {target}: {getattr(error, 'strerror', None) or error}. What was there "
+            "before is untouched; free some space or mend the permissions, then run the same "
+            "command again."
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

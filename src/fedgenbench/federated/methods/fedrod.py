@@ -25,8 +25,9 @@ class FedRoD(Method):
 
     def init_client(self, model: State, counts: Tensor) -> Slots:
         head = {name: model[name] for name in self.task.head}
+        counts = counts.to(model["head.bias"])
         # Kept as log π^γ: a class that the client lacks is left out of the softmax (−inf).
-        prior = (counts / counts.sum()).to(head["head.bias"]).pow(self.settings.gamma).log()
+        prior = (counts / counts.sum()).pow(self.settings.gamma).log()
         return {"model": model, "personal": head, "prior": {"log": prior}}
 
     def step(self, slots: Slots, batch: Batch) -> Slots:
