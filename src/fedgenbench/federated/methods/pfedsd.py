@@ -46,4 +46,4 @@ class PFedSD(Method):
         return cross_entropy(out.logits, batch) + distillation, out.buffers
 
     def finish(self, slots: Slots, steps: Tensor) -> Slots:
-        return slots | {"teaching": {"weight": steps.new_ones(()).to(slots["teaching"]["weight"])}}
+        return slots | {"teaching": {"weight": slots["teaching"]["weight"].new_ones(())}}
