@@ -487,6 +487,8 @@ def test_fedpac_drops_small_weights():
     v, h = torch.tensor([1.0, 1000.0]), torch.zeros(2, 2, 2)
     np.testing.assert_allclose(collaboration(v, h, 0.0)[0], [1000 / 1001, 1 / 1001], atol=1e-6)
     np.testing.assert_allclose(collaboration(v, h, 1e-3)[0], [1, 0], atol=0)
+    equal = collaboration(torch.ones(4), torch.zeros(4, 2, 2), 0.9)
+    assert np.isfinite(equal).all()  # however large the cutoff, the largest stays
 
 
 def test_fedpac_survives_features_that_are_all_zero():

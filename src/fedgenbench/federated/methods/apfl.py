@@ -18,7 +18,7 @@ class APFL(Method):
 
     label = "APFL"
     family = "personalised"
-    source = "Deng et al. 2020, Algorithm 1 and Eq. (9); papers/warmfed.md §6"
+    source = "Deng et al. 2020, Algorithm 1; papers/warmfed.md §6"
 
     class Settings(MethodSettings):
         alpha: float = Field(description="First value of the mixing weight α.", ge=0, le=1)

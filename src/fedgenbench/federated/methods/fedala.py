@@ -19,7 +19,7 @@ class FedALA(Method):
 
     label = "FedALA"
     family = "personalised"
-    source = "Zhang et al. 2023, Algorithm 1 and Eqs. (3)-(6); papers/warmfed.md §6"
+    source = "Zhang et al. 2023, Algorithm 1; papers/warmfed.md §6"
 
     class Settings(MethodSettings):
         eta: float = Field(description="Step η of the aggregation weights W.", gt=0)

@@ -12,11 +12,12 @@ from fedgenbench.federated.methods.fedper import FedPer
 from fedgenbench.federated.types import Batch, Slots, State
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 
-def collaboration(v: Tensor, h: Tensor, cutoff: float) -> Tensor:
-    """Row i: the weights of all clients in client i's head (Eqs. (9)-(10)).
+def collaboration(v: Tensor, h: Tensor, cutoff: float) -> np.ndarray:
+    """Row i: the weights of all clients in client i's head.
 
     They minimise Σ_j α_j² v_j + ‖h_i − Σ_j α_j h_j‖² on the simplex: the variance of the mixture plus
     the squared distance of its class-wise features. As Σ α = 1, this is αᵀPα with the P below, and by
@@ -35,7 +36,7 @@ def collaboration(v: Tensor, h: Tensor, cutoff: float) -> Tensor:
         p[np.diag_indices_from(p)] += 1e-9 * np.trace(p) + 1e-30  # v is 0 for constant features
         lower = np.linalg.cholesky(p)
         x, _ = nnls(lower.T, solve_triangular(lower, ones, lower=True))
-        x = np.where(x < cutoff * x.sum(), 0, x)
+        x = np.where(x < min(cutoff * x.sum(), x.max()), 0, x)
         weights.append(x / x.sum())
     return np.stack(weights)
 
@@ -44,7 +45,7 @@ class FedPAC(FedPer):
     """A shared body aligned to global class centroids; every client's head is a mixture of all heads."""
 
     label = "FedPAC"
-    source = "Xu et al. 2023, Algorithm 1, Eqs. (5)-(10); papers/pfedgpa.md §4.3 and §6"
+    source = "Xu et al. 2023, Algorithm 1; papers/pfedgpa.md §4.3 and §6"
 
     class Settings(MethodSettings):
         head_lr: float = Field(description="Learning rate of the head's one epoch.", gt=0)

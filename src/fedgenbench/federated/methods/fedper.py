@@ -8,7 +8,7 @@ class FedPer(Method):
 
     label = "FedPer"
     family = "personalised"
-    source = "Arivazhagan et al. 2019, Algorithms 1-2; papers/pfedgpa.md §6"
+    source = "Arivazhagan et al. 2019; papers/pfedgpa.md §6"
 
     def shares(self, name: str) -> bool:
         return name not in self.task.head

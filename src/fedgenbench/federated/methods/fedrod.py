@@ -18,7 +18,7 @@ class FedRoD(Method):
 
     label = "FedRoD"
     family = "personalised"
-    source = "Chen and Chao 2022, Algorithm 1 (linear); papers/warmfed.md §6"
+    source = "Chen and Chao 2022, linear variant; papers/warmfed.md §6"
 
     class Settings(MethodSettings):
         gamma: float = Field(description="Power γ of the class prior in the balanced loss.", ge=0)

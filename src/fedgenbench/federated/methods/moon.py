@@ -18,7 +18,7 @@ class Moon(Method):
 
     label = "MOON"
     family = "global"
-    source = "Li et al. 2021, Algorithm 1 and Eq. (3); papers/warmfed.md §6"
+    source = "Li et al. 2021, Algorithm 1; papers/warmfed.md §6"
     personal = "global"
 
     class Settings(MethodSettings):

@@ -1,0 +1,62 @@
+"""The files at the top of the repository agree with each other."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def lock_pins() -> dict[str, str]:
+    text = (ROOT / "requirements/lock.txt").read_text()
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", text, re.M))
+
+
+def test_lock_is_hashed_and_holds_neither_torch_nor_cuda_nor_addresses():
+    text = (ROOT / "requirements/lock.txt").read_text()
+    pins = lock_pins()
+    assert len(pins) > 100
+    entries = re.split(r"\n(?=[A-Za-z0-9])", text.strip())
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert not [name for name in pins if re.match(r"torch$|torchvision|nvidia|cuda|triton", name)]
+    assert "://" not in text
+
+
+def test_requirements_are_all_locked():
+    lines = (ROOT / "requirements/requirements.in").read_text().splitlines()
+    names = [re.match(r"[A-Za-z0-9._-]+", line)[0] for line in lines if line and line[0] != "#"]
+    assert "torch" in names
+    assert set(names) - {"torch"} <= set(lock_pins())
+
+
+def test_environment_yml_gives_the_same_versions():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    conda = [item for item in environment["dependencies"] if isinstance(item, str)]
+    (pip,) = [item["pip"] for item in environment["dependencies"] if isinstance(item, dict)]
+    torch = re.search(r"^torch==(\S+)", (ROOT / "requirements/requirements.in").read_text(), re.M)[1]
+    assert f"pytorch={torch}" in conda
+    assert "-r requirements/lock.txt" in pip
+    for spec in conda:
+        assert re.fullmatch(r"[a-z0-9._-]+((=|>=)[0-9][0-9.]*)?", spec), spec
+
+
+def test_dvc_phases_keep_their_outputs_and_name_real_things():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name, stage in stages.items():
+        for kind in ("outs", "metrics", "plots"):
+            for out in stage.get(kind, []):
+                ((path, options),) = out.items()
+                assert options["persist"] is True, (name, path)
+                assert ".snakemake" not in path
+        assert set(stage["params"]) <= set(params), name
+        produced = {next(iter(out)) for other in stages.values() for out in other.get("outs", [])}
+        missing = [dep for dep in stage["deps"] if not (ROOT / dep).exists() and dep not in produced]
+        assert not missing, (name, missing)
+
+
+def test_default_profile_limits_gpus():
+    profile = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    assert "gpu=4" in profile["resources"]
+    assert "code" not in profile["rerun-triggers"]
