@@ -66,7 +66,11 @@ def main() -> None:
     for round_ in range(problem.rounds):
         states = [
             train_client(
-                copy.deepcopy(server), dataset, orders[round_][client], problem.batch_size, problem.lr
+                copy.deepcopy(server),
+                dataset,
+                orders[round_][client],
+                problem.batch_size,
+                problem.lr,
             )
             for client, dataset in enumerate(datasets)
         ]

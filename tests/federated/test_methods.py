@@ -592,6 +592,22 @@ def test_pfedhns_server_step_is_the_gradient_of_the_inner_product():
     assert norm == pytest.approx(1e-3)
 
 
+def test_pfedhn_steps_once_per_client_from_the_models_sent_when_the_round_began():
+    method = make_method("pfedhn", {"lr": 0.1, "width": 6})
+    model, weights = method.task.initial_state(), torch.full((2,), 0.5)
+    server = method.init_server(model, torch.full((4,), 0.25), 1)
+    sent = {client: method.download(server, client)["model"] for client in (0, 2)}
+    change = {client: nudged(sent[client], client, scale=-0.1) for client in sent}
+    uploads = {"model": {n: torch.stack([change[c][n] for c in sent]) for n in sent[0]}}
+    together = method.aggregate(server, uploads, weights, [0, 2])
+    for client in sent:
+        now = method.download(server, client)["model"]
+        returned = {n: now[n] + (change[client][n] - sent[client][n]) for n in now}
+        single = {"model": {n: t[None] for n, t in returned.items()}}
+        server = method.aggregate(server, single, weights[:1] * 2, [client])
+    assert_close(together, server)
+
+
 def test_pfedhn_starts_around_the_shared_model_and_gives_each_client_its_own():
     method = make_method("pfedhn")
     model = method.task.initial_state()

@@ -204,6 +204,7 @@ def test_a_killed_run_resumes_to_the_same_bits(engine, killed, tmp_path):
     resumed.run(lambda round_, entry: told.append(round_))
     assert told == list(range(killed, 6))  # the round whose checkpoint was lost is played again
     assert resumed.history == unbroken.history
+    assert list(resumed.server["model"]) == list(unbroken.server["model"])  # sums keep their order
     assert_equal(resumed.clients, unbroken.clients)
     assert_equal(resumed.server, unbroken.server)
 

@@ -1,8 +1,6 @@
 """A small copy of the workflow: this repository's code, look-alike data, a grid of four runs."""
 
-import contextlib
 import hashlib
-import io
 import multiprocessing
 import os
 import re
@@ -108,6 +106,7 @@ def snakemake(folder: Path, *arguments: str, ok: bool = True) -> str:
 
 
 def _main(folder: str, arguments: tuple[str, ...]) -> None:
+    os.setsid()  # so that a test can kill it with its jobs
     os.chdir(folder)
     os.environ["PYTHONPATH"] = f"{folder}/src"
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)

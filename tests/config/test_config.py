@@ -1,0 +1,244 @@
+"""What a user may write into params.yaml, and what is said about the rest before anything runs."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from fedgenbench import config
+from fedgenbench.config import SCALES, load, merge
+from fedgenbench.errors import UserError
+
+FIRST = "fashion_mnist-10"
+EMOJI = "emoji_domains"
+
+
+def put(raw, address, value):
+    *way, last = address.split("/")
+    for key in way:
+        raw = raw[key]
+    raw[last] = value
+
+
+# Faults of single keys: where, what, and what the message must contain.
+FAULTS = [
+    ("roundz", 3, ["roundz: unknown key"]),
+    (f"experiments/{FIRST}/roundz", 3, [f"experiments.{FIRST}.roundz: unknown key"]),
+    (f"experiments/{FIRST}/local/lrr", 0.1, [f"experiments.{FIRST}.local.lrr: unknown key"]),
+    ("methods/fedprox/muu", 0.1, ["methods.fedprox.muu: unknown key"]),
+    (f"experiments/{FIRST}/rounds", 0, [f"experiments.{FIRST}.rounds = 0", "greater than"]),
+    (f"experiments/{FIRST}/local/lr", 0.0, [f"experiments.{FIRST}.local.lr = 0.0"]),
+    (f"experiments/{FIRST}/local/lr", float("inf"), [f"{FIRST}.local.lr = inf: must be finite"]),
+    ("methods/fedprox/mu", float("nan"), ["methods.fedprox.mu = nan: must be finite"]),
+    (f"experiments/{FIRST}/participation", 1.5, ["participation = 1.5", "less than or equal"]),
+    ("seeds", ["0"], ["seeds.0 = '0'", "integer"]),
+    ("seeds", [], ["seeds = []"]),
+    ("seeds", [-1], ["seeds.0 = -1"]),
+    ("seeds", [1, 2, 1], ["seeds: [1, 2, 1] names one twice"]),
+    (f"experiments/{FIRST}/partition/clients", 0, [f"{FIRST}.partition.clients = 0"]),
+    (f"experiments/{FIRST}/partition/groups", [[0], []], [f"{FIRST}.partition.groups.1 = []"]),
+    (f"experiments/{FIRST}/partition/scheme", "fedpack", ["partition", "fedpack", "'dirichlet'"]),
+    (f"experiments/{FIRST}/model", "mpl", ["model = 'mpl'", "'mlp'"]),
+    (
+        f"experiments/{FIRST}/methods",
+        ["fedavgg"],
+        ["'fedavgg' is not known; did you mean 'fedavg'"],
+    ),
+    (f"experiments/{FIRST}/methods", ["zzz"], ["'zzz' is not known; known: ", "fedbabu"]),
+    (f"experiments/{FIRST}/methods", ["local", "local"], [f"{FIRST}.methods names one twice"]),
+    (f"experiments/{FIRST}/dataset", "fashon_mnist", ["did you mean 'fashion_mnist'"]),
+    (f"experiments/{FIRST}/report_global", True, [f"{FIRST}.report_global"]),
+    ("methods/fedprox", {}, ["methods.fedprox.mu: missing"]),
+    ("methods/fedprox", None, ["methods.fedprox = None"]),
+    ("methods/fedprx", {"mu": 0.1}, ["'fedprx' is not known; did you mean 'fedprox'"]),
+    ("device", "gpu", ["device = 'gpu'", "'cuda'"]),
+    ("datasets/fashion_mnist/std", [0.1, 0.2], ["datasets.fashion_mnist: mean and std"]),
+    ("forecast/passes/fedprx", 2.0, ["forecast.passes: 'fedprx'"]),
+    ("forecast/seconds_per_1000_samples", {"mlp": 1.0}, ["no figure for 'fedpac_cnn'"]),
+]
+
+
+@pytest.mark.parametrize(("address", "value", "wanted"), FAULTS)
+def test_a_fault_is_named_with_its_key_and_scale(raw, refusal, address, value, wanted):
+    put(raw, address, value)
+    message = refusal(raw)
+    assert "params.yaml (scale embedded) has" in message
+    assert "docs/settings.md" in message
+    for words in wanted:
+        assert words in message
+
+
+def test_a_method_without_settings_is_refused(raw, refusal):
+    del raw["methods"]["moon"]
+    message = refusal(raw)
+    assert "experiments.emoji_domains.methods: 'moon' has no settings under `methods`" in message
+
+
+def test_a_data_set_that_no_source_gives_is_refused(raw, refusal):
+    raw["datasets"]["cifar11"] = raw["datasets"]["cifar10"]
+    assert "datasets: 'cifar11' is not known; did you mean 'cifar10'" in refusal(raw)
+
+
+def test_several_faults_are_told_at_once(raw, refusal):
+    raw["confidence"] = 2.0
+    raw["experiments"][FIRST]["rounds"] = 0
+    message = refusal(raw)
+    assert "2 fault(s)" in message
+    assert "confidence = 2.0" in message
+    assert "rounds = 0" in message
+
+
+@pytest.mark.parametrize(
+    ("experiment", "partition", "words"),
+    [
+        (FIRST, {"clients": 60_001}, "partition.clients: 60001 for 60000 training images"),
+        (FIRST, {"train_per_client": 30_000}, "partition.train_per_client: 30000 needs"),
+        (
+            FIRST,
+            {"groups": [[0, 10]]},
+            "partition.groups: [0, 10] must be distinct classes below 10",
+        ),
+        (
+            FIRST,
+            {"scheme": "dirichlet", "clients": 7000, "alpha": 1.0},
+            "partition.clients: 7000 clients with at least 10 images",
+        ),
+        (FIRST, {"scheme": "domain"}, "partition.scheme: domain needs a data set with domains"),
+        (
+            FIRST,
+            {"scheme": "class_blocks", "classes_per_client": 3},
+            "partition.classes_per_client: 3 does",
+        ),
+        (
+            FIRST,
+            {"scheme": "class_blocks", "classes_per_client": 20},
+            "partition.classes_per_client: 20 does",
+        ),
+        (
+            EMOJI,
+            {"scheme": "domain_shards", "clients_per_domain": 5000},
+            "partition.clients_per_domain: 5000 clients for the",
+        ),
+    ],
+)
+def test_a_partition_that_the_data_cannot_meet_is_refused(
+    raw, refusal, experiment, partition, words
+):
+    before = raw["experiments"][experiment]["partition"]
+    fresh = "scheme" in partition
+    raw["experiments"][experiment]["partition"] = partition if fresh else before | partition
+    raw["scales"] = {}
+    assert f"experiments.{experiment}.{words}" in refusal(raw)
+
+
+def test_the_slice_of_a_scale_bounds_its_partition(raw, refusal):
+    raw["scales"]["smoke"]["datasets"]["fashion_mnist"]["limit_per_class"] = 3
+    message = refusal(raw)
+    assert "(scale smoke)" in message
+    assert f"experiments.{FIRST}.partition.train_per_client" in message
+
+
+def test_a_fault_in_another_scale_is_reported(raw, refusal):
+    raw["scales"]["paper"]["experiments"][FIRST]["rounds"] = -5
+    message = refusal(raw)
+    assert "(scale paper)" in message
+    assert f"experiments.{FIRST}.rounds = -5" in message
+
+
+def test_the_chosen_scale_is_checked_first(raw, refusal):
+    raw["scales"]["paper"]["score_rounds"] = 0
+    raw["scales"]["smoke"]["score_rounds"] = 0
+    assert "(scale smoke)" in refusal(raw | {"scale": "smoke"})
+    assert "(scale paper)" in refusal(raw | {"scale": "paper"})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a: [1", "is not valid YAML"),
+        ("scale: smoke\nseeds: [0]\nscale: paper\n", "'scale' stands twice"),
+        ("- 1\n", "must be a mapping"),
+        ("", "must be a mapping"),
+        ("scale: embeded\n", "did you mean 'embedded'"),
+        ("scale: smoke\nscales: {smok: {}}\n", "did you mean 'smoke'"),
+        ("scale: smoke\nscales: [smoke]\n", "scales must map"),
+        ("scale: smoke\nscales: {smoke: 3}\n", "scales must map"),
+    ],
+)
+def test_a_broken_file_is_named(refusal, tmp_path, content, words):
+    message = refusal(content)
+    assert words in message
+    assert str(tmp_path / "params.yaml") in message
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere\.yaml is missing: run in the repository"):
+        load(tmp_path / "nowhere.yaml")
+
+
+# Merging ------------------------------------------------------------------------------------------
+def test_overlays_merge_key_by_key():
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    overlay = {"a": {"c": [3]}, "e": {"f": 1}}
+    assert merge(base, overlay) == {"a": {"b": 1, "c": [3]}, "d": 1, "e": {"f": 1}}
+    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+
+
+def test_another_partition_scheme_replaces_the_old_one():
+    base = {"partition": {"scheme": "fedpac", "clients": 3, "groups": [[0]]}}
+    same = {"partition": {"scheme": "fedpac", "clients": 4}}
+    other = {"partition": {"scheme": "domain"}}
+    assert merge(base, same)["partition"]["groups"] == [[0]]
+    assert merge(base, other)["partition"] == {"scheme": "domain"}
+
+
+def test_every_scale_has_its_settings_and_an_overlay_touches_no_other(raw, load_raw):
+    raw["scales"]["paper"]["confidence"] = 0.5
+    chosen, scales = load_raw(raw)
+    assert chosen == raw["scale"]
+    assert set(scales) == set(SCALES)
+    assert {name: each.scale for name, each in scales.items()} == {name: name for name in SCALES}
+    assert scales["paper"].confidence == 0.5
+    assert scales["smoke"].confidence == scales["embedded"].confidence == raw["confidence"]
+
+
+def test_an_empty_overlay_is_the_embedded_scale(raw, load_raw):
+    raw["scales"] = {"smoke": None}
+    _, scales = load_raw(raw)
+    assert scales["smoke"].model_dump(exclude={"scale"}) == scales["embedded"].model_dump(
+        exclude={"scale"}
+    )
+
+
+def test_the_command_line_stands_above_the_file_and_below_the_overlays(raw, load_raw):
+    raw["scales"]["smoke"]["seeds"] = [0, 1]
+    chosen, scales = load_raw(raw, {"scale": "smoke", "seeds": [5], "device": "cpu"})
+    assert chosen == "smoke"
+    assert scales["embedded"].seeds == [5]
+    assert scales["smoke"].seeds == [0, 1]
+    assert scales["smoke"].device == "cpu"
+
+
+# Generated documentation ----------------------------------------------------------------------------
+def test_the_generated_pages_are_up_to_date():
+    hint = "run `python -m fedgenbench.config`"
+    assert Path("docs/params.schema.json").read_text(encoding="utf-8") == config.schema(), hint
+    assert Path("docs/settings.md").read_text(encoding="utf-8") == config.page(), hint
+
+
+def test_params_follow_the_schema_and_a_misspelt_key_does_not(raw):
+    validator = jsonschema.Draft202012Validator(json.loads(config.schema()))
+    assert list(validator.iter_errors(raw)) == []
+    raw["experiments"][FIRST]["roundz"] = 3
+    raw["methods"]["fedprox"] = {"muu": 1.0}
+    faulty = {tuple(error.absolute_path) for error in validator.iter_errors(raw)}
+    assert faulty == {("experiments", FIRST), ("methods", "fedprox")}
+
+
+def test_every_method_and_model_is_on_the_page():
+    page = config.page()
+    for name in config.METHODS:
+        assert f"### `{name}`" in page
+    for name in config.MODELS:
+        assert f"`{name}`" in page

@@ -1,0 +1,316 @@
+"""What stands in the grid, and which paths move when a setting or a piece of code changes."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fedgenbench.config import load
+from fedgenbench.grid import PRODUCTS, Grid, cuts
+from fedgenbench.runtime import digest
+
+REPOSITORY = Path(__file__).parents[2]
+FASHION, CIFAR, EMOJI = "fashion_mnist-10", "cifar10-10", "emoji_domains"
+NOTHING, EVERYTHING = set(), {"collect", "tables", "figures", "report"}
+
+
+def grids(loaded):
+    _, scales = loaded
+    return {name: Grid(settings, scales["paper"]) for name, settings in scales.items()}
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return grids(load(REPOSITORY / "params.yaml"))["embedded"]
+
+
+def moved(before, after, of):
+    """Keys of what both grids have, under another digest."""
+    old, new = of(before), of(after)
+    return {key for key in old.keys() & new.keys() if old[key] != new[key]}
+
+
+def run_digests(grid):
+    return {(run.experiment, run.method, run.seed): run.digest for run in grid.runs}
+
+
+def partition_digests(grid):
+    return {key: part.digest for key, part in grid.partitions.items()}
+
+
+def prepared_digests(grid):
+    return {key: part.digest for key, part in grid.prepared.items()}
+
+
+def product_digests(grid):
+    return {name: grid.product_digest(name) for name in PRODUCTS}
+
+
+def of_experiment(*names):
+    return lambda key: key[0] in names
+
+
+def of_method(name):
+    return lambda key: key[1] == name
+
+
+def none(key):
+    return False
+
+
+def every(key):
+    return True
+
+
+# Setting -> (value, moved runs, moved partitions, moved data sets, moved products).
+CHANGES = {
+    f"experiments/{FASHION}/rounds": (7, of_experiment(FASHION), none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/local/lr": (0.5, of_experiment(FASHION), none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/engine": ("vmap", of_experiment(FASHION), none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/model": ("mlp", of_experiment(FASHION), none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/title": ("F", none, none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/note": ("n", none, none, NOTHING, EVERYTHING),
+    f"experiments/{CIFAR}/partition/train_per_client": (
+        500,
+        of_experiment(CIFAR),
+        of_experiment(CIFAR),
+        NOTHING,
+        EVERYTHING,
+    ),
+    "datasets/cifar10/limit_per_class": (
+        600,
+        of_experiment(CIFAR),
+        of_experiment(CIFAR),
+        {"cifar10"},
+        EVERYTHING,
+    ),
+    "datasets/cifar10/mean": ([0.5] * 3, of_experiment(CIFAR), none, NOTHING, EVERYTHING),
+    "datasets/cifar10/augment": (False, of_experiment(CIFAR), none, NOTHING, EVERYTHING),
+    "datasets/cifar10/title": ("C", none, none, NOTHING, EVERYTHING),
+    "methods/ditto/lam": (0.25, of_method("ditto"), none, NOTHING, EVERYTHING),
+    "score_rounds": (2, every, none, NOTHING, EVERYTHING),
+    "on_bad_upload": ("skip", every, none, NOTHING, EVERYTHING),
+    "confidence": (0.9, none, none, NOTHING, EVERYTHING),
+    # What runs on which device, and what it is guessed to cost, is no result.
+    "device": ("cpu", none, none, NOTHING, NOTHING),
+    "forecast/start_seconds": (9.0, none, none, NOTHING, NOTHING),
+    # The report alone says what was cut against the paper scale.
+    f"scales/paper/experiments/{FASHION}/rounds": (99, none, none, NOTHING, {"report"}),
+    "scales/smoke/seeds": ([7], none, none, NOTHING, NOTHING),
+}
+
+
+@pytest.mark.parametrize("address", CHANGES)
+def test_a_setting_moves_exactly_what_it_decides(raw, load_raw, address):
+    before = grids(load_raw(raw))["embedded"]
+    value, runs, partitions, prepared, products = CHANGES[address]
+    *way, last = address.split("/")
+    place = raw
+    for key in way:
+        place = place[key]
+    assert place[last] != value
+    place[last] = value
+    after = grids(load_raw(raw))["embedded"]
+    assert moved(before, after, run_digests) == {k for k in run_digests(before) if runs(k)}
+    assert moved(before, after, partition_digests) == {
+        key for key in partition_digests(before) if partitions(key)
+    }
+    assert moved(before, after, prepared_digests) == prepared
+    assert moved(before, after, product_digests) == products
+
+
+def test_more_seeds_and_methods_add_runs_and_move_none(raw, load_raw):
+    before = grids(load_raw(raw))["embedded"]
+    raw["seeds"] = [*raw["seeds"], 99]
+    raw["experiments"][FASHION]["methods"].append("apfl")
+    after = grids(load_raw(raw))["embedded"]
+    assert moved(before, after, run_digests) == set()
+    added = run_digests(after).keys() - run_digests(before).keys()
+    assert added == {
+        key for key in run_digests(after) if key[2] == 99 or key[:2] == (FASHION, "apfl")
+    }
+    assert moved(before, after, product_digests) == EVERYTHING
+
+
+def test_the_same_run_has_one_path_in_every_scale(raw, load_raw):
+    raw["scales"] = {}
+    everywhere = grids(load_raw(raw))
+    assert run_digests(everywhere["smoke"]) == run_digests(everywhere["paper"])
+
+
+def test_paths_are_unique(grid):
+    for paths in (
+        [run.folder for run in grid.runs],
+        [part.path for part in grid.partitions.values()],
+        [part.folder for part in grid.prepared.values()],
+    ):
+        assert len(paths) == len(set(paths))
+    expected = sum(len(e.methods) for e in grid.settings.experiments.values())
+    assert len(grid.runs) == expected * len(grid.settings.seeds)
+    assert all(run.folder.endswith(f"seed{run.seed}-{run.digest}") for run in grid.runs)
+
+
+def test_the_methods_of_a_repetition_share_their_partition(grid):
+    shared = {}
+    for run in grid.runs:
+        shared.setdefault((run.experiment, run.seed), set()).add(run.partition.path)
+    assert {len(paths) for paths in shared.values()} == {1}
+    assert len({next(iter(paths)) for paths in shared.values()}) == len(shared)
+
+
+# Code -----------------------------------------------------------------------------------------------
+@pytest.fixture
+def code(tmp_path, monkeypatch):
+    """A copy of the code whose digests count; gives the function that edits it."""
+    skip = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPOSITORY / "src", tmp_path / "src", ignore=skip)
+    shutil.copytree(REPOSITORY / "workflow_scripts", tmp_path / "workflow_scripts", ignore=skip)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(digest, "ROOT", tmp_path / "src/fedgenbench")
+    settings = load(REPOSITORY / "params.yaml")
+
+    def edited(path, text="\nEDITED = 1\n"):
+        before = grids(settings)["embedded"]
+        before_products = product_digests(before)
+        path = tmp_path / path
+        path.parent.mkdir(exist_ok=True)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+        after = grids(settings)["embedded"]
+        products = {n for n, d in product_digests(after).items() if d != before_products[n]}
+        return moved(before, after, run_digests), products, moved(before, after, prepared_digests)
+
+    return edited
+
+
+PACKAGE = "src/fedgenbench/"
+NO_RESULT = [
+    "config.py",
+    "grid.py",
+    "models/registry.py",
+    "runtime/gpu.py",
+    "runtime/job.py",
+    "runtime/progress.py",
+    "runtime/provenance.py",
+    "runtime/restore.py",
+    "federated/methods/brand_new.py",
+]
+
+
+@pytest.mark.parametrize("module", NO_RESULT)
+def test_code_that_decides_no_result_moves_nothing(code, module):
+    assert code(PACKAGE + module) == (set(), set(), set())
+
+
+@pytest.mark.parametrize("module", ["federated/rounds.py", "rng.py", "runtime/digest.py"])
+def test_a_comment_or_a_blank_line_moves_nothing(code, module):
+    assert code(PACKAGE + module, "\n\n# a remark\n") == (set(), set(), set())
+
+
+def test_a_method_moves_its_own_runs(code, grid):
+    runs, products, data = code(PACKAGE + "federated/methods/ditto.py")
+    assert runs == {key for key in run_digests(grid) if key[1] == "ditto"}
+    assert products == EVERYTHING
+    assert data == set()
+
+
+def test_a_model_moves_the_runs_that_use_its_file(code, grid):
+    runs, _, _ = code(PACKAGE + "models/mlp.py")
+    assert runs == set()
+    runs, _, _ = code(PACKAGE + "models/cnn.py")
+    assert runs == set(run_digests(grid))
+
+
+def test_another_class_for_a_model_moves_its_runs(grid, monkeypatch):
+    from fedgenbench.grid import MODELS
+
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setitem(MODELS, "bn_cnn", (MODELS["bn_cnn"][0], "FedPACNet"))
+    after = Grid(grid.settings)
+    assert moved(grid, after, run_digests) == {k for k in run_digests(grid) if k[0] == EMOJI}
+
+
+@pytest.mark.parametrize("file", ["federated/rounds.py", "federated/server.py", "rng.py"])
+def test_the_engine_moves_every_run(code, grid, file):
+    runs, products, _ = code(PACKAGE + file)
+    assert runs == set(run_digests(grid))
+    assert products == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("file", "products"),
+    [
+        ("src/fedgenbench/reporting/figures.py", {"figures", "report"}),
+        ("src/fedgenbench/reporting/report.py", {"report"}),
+        ("src/fedgenbench/evaluation/collect.py", EVERYTHING),
+        ("workflow_scripts/tables.py", {"tables"}),
+        ("workflow_scripts/report.py", {"report"}),
+    ],
+)
+def test_what_shows_results_moves_no_run(code, file, products):
+    assert code(file) == (set(), products, set())
+
+
+@pytest.mark.parametrize(
+    ("file", "products"),
+    [("table.tex", {"tables", "report"}), ("report.html", {"report"}), ("report.typ", {"report"})],
+)
+def test_a_template_moves_what_is_written_with_it(code, file, products):
+    moved_runs, moved_products, _ = code(f"src/fedgenbench/reporting/templates/{file}", "\n")
+    assert moved_runs == set()
+    assert moved_products == products
+
+
+def test_a_data_file_of_the_package_moves_what_is_prepared_with_it(code, grid):
+    _, _, data = code("src/fedgenbench/data/emoji_classes.json", "\n")
+    assert "emoji_domains" in data
+
+
+def test_a_new_place_to_fetch_from_moves_nothing_and_another_pin_does(grid, monkeypatch):
+    from fedgenbench import grid as module
+
+    monkeypatch.chdir(REPOSITORY)
+    real = module.source_of
+    mirror = [{"kind": "http", "archives": {}}]
+    monkeypatch.setattr(module, "source_of", lambda name: real(name) | {"sources": mirror})
+    assert prepared_digests(Grid(grid.settings)) == prepared_digests(grid)
+    monkeypatch.setattr(module, "source_of", lambda name: real(name) | {"files": {"a": "0"}})
+    assert moved(grid, Grid(grid.settings), prepared_digests) == set(grid.prepared)
+
+
+# Forecast and notes -------------------------------------------------------------------------------
+def test_the_forecast_grows_with_the_work(raw, load_raw):
+    before = grids(load_raw(raw))["embedded"]
+    raw["experiments"][FASHION]["rounds"] *= 2
+    after = grids(load_raw(raw))["embedded"]
+    one, two = before.runs[0], after.runs[0]
+    start = before.settings.forecast.start_seconds
+    assert one.experiment == FASHION
+    assert before.seconds(one) > start
+    assert after.seconds(two) - start == pytest.approx(2 * (before.seconds(one) - start), rel=0.1)
+
+
+def test_the_forecast_is_a_table_with_a_row_per_experiment(grid):
+    lines = grid.forecast().splitlines()
+    assert [line.split()[0] for line in lines] == ["experiment", *grid.settings.experiments, "all"]
+    minutes = [float(line.split()[-1]) for line in lines[1:]]
+    assert minutes[-1] == pytest.approx(sum(minutes[:-1]), abs=0.2)
+    assert all(minute > 0 for minute in minutes)
+    assert int(lines[-1].split()[1]) == len(grid.runs)
+
+
+def test_cuts_name_what_differs_from_the_paper_scale(raw, load_raw):
+    _, scales = load_raw(raw)
+    rows = cuts(scales["embedded"], scales["paper"])
+    found = {row["setting"]: (row["here"], row["paper"]) for row in rows}
+    here = scales["embedded"].experiments[FASHION].rounds
+    there = scales["paper"].experiments[FASHION].rounds
+    assert found[f"{FASHION}: rounds"] == (str(here), str(there))
+    assert cuts(scales["paper"], scales["paper"]) == []
+
+
+def test_an_experiment_that_the_paper_scale_lacks_has_no_cuts(raw, load_raw):
+    raw["scales"] = {"smoke": {"experiments": {"extra": raw["experiments"][FASHION]}}}
+    _, scales = load_raw(raw)
+    assert "extra" in scales["smoke"].experiments
+    assert not [row for row in cuts(scales["smoke"], scales["paper"]) if "extra" in row["setting"]]
