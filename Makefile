@@ -26,7 +26,7 @@ setup: .venv/.ready
 	PYTHON="$(PYTHON)" bash tools/setup.sh
 
 reproduce: setup
-	snakemake --cores $(CORES) --resources gpu=$(GPUS)
+	snakemake --cores $(CORES) --resources gpu=$(GPUS) --quiet rules reason host
 
 test: setup
 	pytest -n 2 -m "not slow"

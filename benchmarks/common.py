@@ -5,10 +5,12 @@ Needs torch and numpy only, since each competitor has an environment of its own.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,30 +51,47 @@ class Problem:
 
 
 class Clock:
-    """Seconds per round, from calls at the end of each."""
+    """Seconds per round, on the wall and of this process's CPU time, from calls at each end."""
 
     def __init__(self):
-        self.ends = [time.perf_counter()]
+        self.ends = [self._now()]
+        self.after_one: dict[str, np.ndarray] = {}
 
-    def lap(self) -> None:
-        self.ends.append(time.perf_counter())
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        return time.perf_counter(), time.process_time()
 
-    def seconds(self) -> list[float]:
+    def lap(self, weights: Callable[[], dict]) -> None:
+        """Ends a round; keeps the global ``weights()`` of the first one, which is not timed."""
+        if len(self.ends) == 1:
+            self.after_one = as_arrays(weights())
+        self.ends.append(self._now())
+
+    def seconds(self, which: int = 0) -> list[float]:
         """Without the first round, which warms up, and the last, after which a run tidies up."""
-        laps = [end - start for start, end in zip(self.ends, self.ends[1:], strict=False)]
-        return laps[1:-1]
+        ends = [end[which] for end in self.ends]
+        return [end - start for start, end in itertools.pairwise(ends)][1:-1]
+
+
+def as_arrays(weights: dict) -> dict[str, np.ndarray]:
+    return {name: np.array(value, dtype=np.float32) for name, value in weights.items()}
 
 
 def single_thread() -> None:
     torch.set_num_threads(1)
 
 
-def report(out: Path, clock: Clock, weights: dict, versions: dict) -> None:
-    """Writes the rounds' times and the final global weights."""
-    arrays = {name: np.asarray(value, dtype=np.float32) for name, value in weights.items()}
+def report(
+    out: Path, clock: Clock, weights: dict, versions: dict, one_process: bool = True
+) -> None:
+    """Writes the rounds' times, and the global weights after the first and the last round."""
+    rounds = {"first": clock.after_one, "last": as_arrays(weights)}
+    arrays = {f"{when}/{name}": a for when, state in rounds.items() for name, a in state.items()}
     np.savez(out.with_suffix(".npz"), **arrays)
     seconds = clock.seconds()
     entry = {"seconds": seconds, "median": statistics.median(seconds)}
+    if one_process:
+        entry["cpu"] = statistics.median(clock.seconds(1))
     entry["versions"] = {"torch": torch.__version__, "numpy": np.__version__} | versions
     entry["load"] = os.getloadavg()[0]
     out.write_text(json.dumps(entry))

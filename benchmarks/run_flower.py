@@ -26,9 +26,9 @@ class TimedFedAvg(FedAvg):
         self.clock = clock
 
     def aggregate_train(self, server_round, replies):
-        result = super().aggregate_train(server_round, replies)
-        self.clock.lap()
-        return result
+        arrays, metrics = super().aggregate_train(server_round, replies)
+        self.clock.lap(arrays.to_torch_state_dict)
+        return arrays, metrics
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
         },
     )
     versions = {"flwr": version("flwr"), "ray": version("ray")}
-    report(out, clock, result["arrays"].to_torch_state_dict(), versions)
+    report(out, clock, result["arrays"].to_torch_state_dict(), versions, one_process=False)
 
 
 if __name__ == "__main__":

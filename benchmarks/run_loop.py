@@ -62,6 +62,10 @@ def main() -> None:
     server = build(problem)
     prefix = "" if problem.model == "mlp" else "net."
     server.load_state_dict({prefix + name: t for name, t in problem.initial.items()})
+
+    def weights() -> dict:
+        return {name.removeprefix(prefix): t for name, t in server.state_dict().items()}
+
     clock = Clock()
     for round_ in range(problem.rounds):
         states = [
@@ -75,9 +79,8 @@ def main() -> None:
             for client, dataset in enumerate(datasets)
         ]
         server.load_state_dict(average(states, shares))
-        clock.lap()
-    weights = {name.removeprefix(prefix): t for name, t in server.state_dict().items()}
-    report(out, clock, weights, {})
+        clock.lap(weights)
+    report(out, clock, weights(), {})
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Laps(TrainingProcessCallback):
         self.clock = clock
 
     def after_central_iteration(self, aggregate_metrics, model, *, central_iteration):
-        self.clock.lap()
+        self.clock.lap(model.pytorch_model.state_dict)
         return False, Metrics()
 
 

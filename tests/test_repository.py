@@ -34,7 +34,9 @@ def test_environment_yml_gives_the_same_versions():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     conda = [item for item in environment["dependencies"] if isinstance(item, str)]
     (pip,) = [item["pip"] for item in environment["dependencies"] if isinstance(item, dict)]
-    torch = re.search(r"^torch==(\S+)", (ROOT / "requirements/requirements.in").read_text(), re.M)[1]
+    torch = re.search(r"^torch==(\S+)", (ROOT / "requirements/requirements.in").read_text(), re.M)[
+        1
+    ]
     assert f"pytorch={torch}" in conda
     assert "-r requirements/lock.txt" in pip
     for spec in conda:
@@ -52,7 +54,9 @@ def test_dvc_phases_keep_their_outputs_and_name_real_things():
                 assert ".snakemake" not in path
         assert set(stage["params"]) <= set(params), name
         produced = {next(iter(out)) for other in stages.values() for out in other.get("outs", [])}
-        missing = [dep for dep in stage["deps"] if not (ROOT / dep).exists() and dep not in produced]
+        missing = [
+            dep for dep in stage["deps"] if not (ROOT / dep).exists() and dep not in produced
+        ]
         assert not missing, (name, missing)
 
 

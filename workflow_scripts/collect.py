@@ -21,6 +21,12 @@ with job(snakemake):
         domains,
         snakemake.wildcards.scale,
     )
+    # Where only personalised accuracy is asked for, a global model's is not reported.
+    hidden = [name for name, entry in wanted.experiments.items() if not entry["report_global"]]
+    scores, rounds = (
+        frame[(frame["metric"] != "global") | ~frame["experiment"].isin(hidden)]
+        for frame in (scores, rounds)
+    )
     folder = Path(snakemake.output.context).parent
     for name, frame in (("scores", scores), ("rounds", rounds), ("runs", runs)):
         with atomic_path(folder / f"{name}.parquet") as temporary:

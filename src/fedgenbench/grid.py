@@ -178,6 +178,7 @@ class Grid:
             notes[name] = {
                 "dataset": experiment.dataset,
                 "scheme": scheme,
+                "report_global": experiment.report_global,
                 "shown": {
                     "title": experiment.title,
                     "dataset": self.settings.datasets[experiment.dataset].title,

@@ -190,6 +190,7 @@ NO_RESULT = [
     "models/registry.py",
     "runtime/gpu.py",
     "runtime/job.py",
+    "runtime/memory.py",
     "runtime/progress.py",
     "runtime/provenance.py",
     "runtime/restore.py",
@@ -225,9 +226,10 @@ def test_another_class_for_a_model_moves_its_runs(grid, monkeypatch):
     from fedgenbench.grid import MODELS
 
     monkeypatch.chdir(REPOSITORY)
+    before = Grid(grid.settings)
     monkeypatch.setitem(MODELS, "bn_cnn", (MODELS["bn_cnn"][0], "FedPACNet"))
     after = Grid(grid.settings)
-    assert moved(grid, after, run_digests) == {k for k in run_digests(grid) if k[0] == EMOJI}
+    assert moved(before, after, run_digests) == {k for k in run_digests(grid) if k[0] == EMOJI}
 
 
 @pytest.mark.parametrize("file", ["federated/rounds.py", "federated/server.py", "rng.py"])
@@ -270,12 +272,12 @@ def test_a_new_place_to_fetch_from_moves_nothing_and_another_pin_does(grid, monk
     from fedgenbench import grid as module
 
     monkeypatch.chdir(REPOSITORY)
-    real = module.source_of
+    before, real = Grid(grid.settings), module.source_of
     mirror = [{"kind": "http", "archives": {}}]
     monkeypatch.setattr(module, "source_of", lambda name: real(name) | {"sources": mirror})
-    assert prepared_digests(Grid(grid.settings)) == prepared_digests(grid)
+    assert prepared_digests(Grid(grid.settings)) == prepared_digests(before)
     monkeypatch.setattr(module, "source_of", lambda name: real(name) | {"files": {"a": "0"}})
-    assert moved(grid, Grid(grid.settings), prepared_digests) == set(grid.prepared)
+    assert moved(before, Grid(grid.settings), prepared_digests) == set(grid.prepared)
 
 
 # Forecast and notes -------------------------------------------------------------------------------

@@ -32,10 +32,17 @@ def sh(*command, cwd, env=None):
 
 @pytest.fixture
 def environment(tmp_path):
-    identity = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    identity = {
+        f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     # The global folders of DVC and Git stay out of the test.
-    return os.environ | identity | keys | {"HOME": str(tmp_path), "DVC_SITE_CACHE_DIR": str(tmp_path / "c")}
+    return (
+        os.environ
+        | identity
+        | keys
+        | {"HOME": str(tmp_path), "DVC_SITE_CACHE_DIR": str(tmp_path / "c")}
+    )
 
 
 @pytest.fixture
@@ -89,8 +96,8 @@ def test_s3_compatible(project, tmp_path, environment):
             time.sleep(0.5)
         address = f"http://127.0.0.1:{port}"
         create = (
-            "import boto3; boto3.client('s3', endpoint_url='%s', region_name='us-east-1')"
-            ".create_bucket(Bucket='bucket')" % address
+            f"import boto3; boto3.client('s3', endpoint_url={address!r}, region_name='us-east-1')"
+            ".create_bucket(Bucket='bucket')"
         )
         sh(sys.executable, "-c", create, cwd=project, env=environment)
         add = ("dvc", "remote", "add", "--default", "store", "s3://bucket/fedgenbench")

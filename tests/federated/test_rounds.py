@@ -167,6 +167,23 @@ def test_a_diverged_client_is_skipped_and_recorded(engine):
         np.testing.assert_allclose(t, np.tensordot(weights, trained, 1), atol=1e-12)
 
 
+def test_a_misshapen_upload_is_refused_with_the_client_named():
+    class Misshapen(FedAvg):
+        def upload(self, slots):
+            model = slots["model"]
+            if int(slots["size"]["n"]) == TRAIN[2]:
+                model = {name: t[..., None] for name, t in model.items()}
+            return {"model": model}
+
+        def init_client(self, model, counts):
+            return {"model": model, "size": {"n": counts.sum()}}
+
+    with pytest.raises(UserError, match=r"client 2 was refused.*expected \("):
+        play(Misshapen)
+    federation = play(Misshapen, rounds=1, on_bad_upload="skip")
+    assert list(federation.history[0]["refused"]) == ["2"]
+
+
 def test_a_refused_client_and_the_server_still_agree():
     federation = play(DivergingScaffold, rounds=2, on_bad_upload="skip")
     shares = np.array(TRAIN) / sum(TRAIN)

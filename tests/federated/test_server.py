@@ -78,7 +78,7 @@ BAD = ["nan", "inf", "infinities that cancel", "shape", "type", "missing", "extr
 def test_a_bad_upload_is_left_out_and_the_rest_aggregate_as_if_it_were_not_there(kind):
     rows = uploads()
     rows[1] = bad(kind)
-    stacked, good, refused = admit(rows, uploads()[0], [4, 7, 9], "skip")
+    stacked, good, refused = admit(rows, uploads()[0]["model"], [4, 7, 9], "skip")
     assert good == [0, 2]
     assert list(refused) == [7]
     others = [uploads()[0], uploads()[2]]
@@ -86,21 +86,29 @@ def test_a_bad_upload_is_left_out_and_the_rest_aggregate_as_if_it_were_not_there
 
 
 @pytest.mark.parametrize("kind", BAD)
+def test_the_first_client_is_not_believed_for_being_first(kind):
+    rows = [bad(kind), *uploads()[1:]]
+    _, good, refused = admit(rows, uploads()[0]["model"], [4, 7, 9], "skip")
+    assert good == [1, 2]
+    assert list(refused) == [4]
+
+
+@pytest.mark.parametrize("kind", BAD)
 def test_a_bad_upload_stops_the_run_and_names_the_client(kind):
     rows = uploads()
     rows[2] = bad(kind)
     with pytest.raises(UserError, match="client 9"):
-        admit(rows, uploads()[0], [4, 7, 9], "stop")
+        admit(rows, uploads()[0]["model"], [4, 7, 9], "stop")
 
 
 def test_skipping_everybody_is_an_error():
     rows = [bad("nan"), bad("shape")]
     with pytest.raises(UserError, match="no good upload is left"):
-        admit(rows, uploads()[0], [0, 1], "skip")
+        admit(rows, uploads()[0]["model"], [0, 1], "skip")
 
 
 def test_good_uploads_are_taken_as_they_are():
-    stacked, good, refused = admit(uploads(), uploads()[0], [0, 1, 2], "stop")
+    stacked, good, refused = admit(uploads(), uploads()[0]["model"], [0, 1, 2], "stop")
     assert (good, refused) == ([0, 1, 2], {})
     assert_equal(stacked, stack_slots(uploads()))
 

@@ -6,17 +6,30 @@ from filelock import FileLock
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, worker_id):
-    """A copy of the workflow after its first run, for reading only. All test processes share it."""
-    folder = tmp_path_factory.getbasetemp()
-    folder = (folder if worker_id == "master" else folder.parent) / "finished"
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            building = scratch.make(folder.with_name("building"))
-            said = scratch.snakemake(building)
-            (building / "first.txt").write_text(said, encoding="utf-8")
-            building.rename(folder)
-    return folder
+def once(tmp_path_factory, worker_id):
+    """``once(name, build)``: a folder that ``build(folder)`` makes, shared by all test processes."""
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent
+
+    def get(name, build):
+        with FileLock(base / f"{name}.lock"):
+            if not (base / name).exists():
+                build(base / f"{name}-building")
+                (base / f"{name}-building").rename(base / name)
+        return base / name
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def finished(once):
+    """A copy of the workflow after its first run, for reading only."""
+
+    def build(folder):
+        said = scratch.snakemake(scratch.make(folder))
+        (folder / "first.txt").write_text(said, encoding="utf-8")
+
+    return once("finished", build)
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ class FederatedData:
 
     def images(self, rows: Tensor, draws: Tensor | None = None) -> Tensor:
         """``[..., C, H, W]`` for row numbers ``[...]``, augmented by ``draws`` ``[..., 3]`` if given."""
-        x = self.x[rows]
+        # index_select copies whole images, plain indexing goes number by number.
+        x = self.x.index_select(0, rows.flatten()).unflatten(0, rows.shape)
         if draws is not None:
             x = augment(x.flatten(0, -4), draws.flatten(0, -2), self.black).view(x.shape)
         return x.movedim(-1, -3)
@@ -71,18 +72,23 @@ class BatchOrder:
     def __init__(self, data: FederatedData, batch_size: int, seed: int, round_: int):
         self.data, self.batch_size, self.seed, self.round = data, batch_size, seed, round_
 
+    def _draw(self, client: int, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Positions ``[n]`` in the client's rows, and the augmentation draws ``[n, 3]`` or None."""
+        address = (client, self.round, epoch)
+        n = len(self.data.train[client])
+        order = stream(self.seed, "batches", *address).permutation(n)
+        if self.data.black is None:
+            return order, None
+        return order, stream(self.seed, "augment", *address).integers(0, [9, 9, 2], (n, 3))
+
     def epoch(self, client: int, epoch: int) -> tuple[Tensor, Tensor | None]:
         """Row numbers ``[n]`` in order, and the augmentation draws ``[n, 3]`` or None."""
         rows = self.data.train[client]
-        address = ("batches", client, self.round, epoch)
-        order = torch.from_numpy(stream(self.seed, *address).permutation(len(rows)))
-        draws = None
-        if self.data.black is not None:
-            crops = stream(self.seed, "augment", *address[1:]).integers(
-                0, [9, 9, 2], (len(rows), 3)
-            )
-            draws = torch.from_numpy(crops).to(rows.device)
-        return rows[order.to(rows.device)], draws
+        order, draws = self._draw(client, epoch)
+        return (
+            rows[torch.from_numpy(order).to(rows.device)],
+            None if draws is None else torch.from_numpy(draws).to(rows.device),
+        )
 
     def steps(self, client: int, epochs: int) -> int:
         return epochs * -(-len(self.data.train[client]) // self.batch_size)
@@ -105,42 +111,46 @@ class BatchOrder:
         ``active`` [K] (None if all clients still train). A client's k-th batch is the k-th that
         ``batches`` gives it.
         """
-        device = self.data.x.device
-        size = self.batch_size
-        rows, draws, mask = [], [], []
-        for client in clients:
+        device, size = self.data.x.device, self.batch_size
+        counts = np.array([self.steps(client, epochs) for client in clients])
+        most = counts.max()
+        # Filled on the CPU, moved once. Padding repeats a client's first sample.
+        position = np.zeros((len(clients), most * size), np.int64)
+        draws = np.zeros((*position.shape, 3), np.int64)
+        mask = np.ones(position.shape, np.float32)
+        for k, client in enumerate(clients):
+            start = 0
             for epoch in range(epochs):
-                r, d = self.epoch(client, epoch)
-                padding = -len(r) % size
-                rows.append(torch.nn.functional.pad(r, (0, padding), value=int(r[0])))
-                mask.append(torch.nn.functional.pad(torch.ones(len(r)), (0, padding)))
-                if d is not None:
-                    draws.append(torch.nn.functional.pad(d, (0, 0, 0, padding)))
-        counts = [self.steps(client, epochs) for client in clients]
-        most = max(counts)
+                order, drawn = self._draw(client, epoch)
+                end = start + len(order)
+                following = end + -len(order) % size
+                position[k, start:end], position[k, end:following] = order, order[0]
+                mask[k, end:following] = 0
+                if drawn is not None:
+                    draws[k, start:end] = drawn
+                start = following
+            position[k, start:], draws[k, start:] = position[k, 0], draws[k, 0]
+        held = torch.nn.utils.rnn.pad_sequence(
+            [self.data.train[client] for client in clients], batch_first=True
+        )
 
-        def table(pieces: list[Tensor]) -> Tensor:
-            """[K, most, B, ...], clients with fewer steps padded at the end."""
-            per_client = torch.cat(pieces).split([count * size for count in counts])
-            padded = [
-                torch.cat([p, p[:1].expand(most * size - len(p), *p.shape[1:])]) for p in per_client
-            ]
-            return torch.stack(padded).unflatten(1, (most, size))
+        def table(values: np.ndarray) -> Tensor:
+            return torch.from_numpy(values).to(device)
 
-        row_table, mask_table = table(rows), table(mask)
-        draw_table = table(draws) if draws else None
-        count = torch.tensor(counts)
-        full = mask_table.flatten(2).all(2).all(0).tolist()
-        mask_table = mask_table.to(device)
+        rows = held.gather(1, table(position)).unflatten(1, (most, size))
+        draw_table = None
+        if self.data.black is not None:
+            draw_table = table(draws).unflatten(1, (most, size))
+        mask_table = table(mask).unflatten(1, (most, size))
+        full = mask.reshape(len(clients), most, size).all((0, 2))
         for step in range(most):
-            active = step < count
-            r = row_table[:, step]
-            x = self.data.images(r, None if draw_table is None else draw_table[:, step])
+            active = step < counts
+            r = rows[:, step]
             yield (
-                x,
+                self.data.images(r, None if draw_table is None else draw_table[:, step]),
                 self.data.y[r],
                 None if full[step] else mask_table[:, step],
-                None if active.all() else active.to(device),
+                None if active.all() else table(active),
             )
 
 

@@ -17,6 +17,7 @@ from fedgenbench.federated.data import BatchOrder, FederatedData
 from fedgenbench.federated.method import Method, Phase
 from fedgenbench.federated.server import row_of, stack_slots
 from fedgenbench.federated.types import Batch, Slots
+from fedgenbench.runtime.memory import keep_freed_memory
 
 EVALUATION_BATCH = 1000
 
@@ -40,6 +41,11 @@ class Sequential:
         return stack_slots(
             [function(row_of(slots, row), *(a[row] for a in arguments)) for row in range(count)]
         )
+
+    def uploads(self, slots: Slots) -> list[Slots]:
+        """What each client sends; the server looks at their shapes before it stacks them."""
+        count = len(next(iter(slots["model"].values())))
+        return [self.method.upload(row_of(slots, row)) for row in range(count)]
 
     def train(
         self, slots: Slots, phases: list[Phase], order: BatchOrder, clients: list[int]
@@ -83,9 +89,14 @@ class Vectorised:
     def __init__(self, method: Method, data: FederatedData):
         self.method, self.data = method, data
         method.task.grad = task_module.grad_functional
+        keep_freed_memory()
 
     def map(self, function: Callable, slots: Slots, *arguments: Tensor) -> Slots:
         return torch.vmap(function)(slots, *arguments)
+
+    def uploads(self, slots: Slots) -> Slots:
+        """What the clients send, stacked: one function maps them all, so their shapes agree."""
+        return self.map(self.method.upload, slots)
 
     def train(
         self, slots: Slots, phases: list[Phase], order: BatchOrder, clients: list[int]

@@ -119,8 +119,9 @@ class Federation:
             slots,
             torch.tensor(steps, dtype=torch.float64, device=self.data.x.device),
         )
-        uploads = engine.map(method.upload, slots)
-        entry["bytes_up"] = nbytes(uploads) // len(chosen)
+        uploads = engine.uploads(slots)
+        sent = uploads if isinstance(uploads, list) else [uploads]
+        entry["bytes_up"] = sum(map(nbytes, sent)) // len(chosen)
         if method.pooled:  # all data are in one place: nothing travels
             entry["bytes_down"] = entry["bytes_up"] = 0
         good = self._aggregate(uploads, chosen, entry)
@@ -187,14 +188,11 @@ class Federation:
                 kept[clients] = values[good]
                 self.clients[role][name] = kept
 
-    def _aggregate(self, uploads: Slots, chosen: list[int], entry: dict[str, Any]) -> list[int]:
+    def _aggregate(
+        self, uploads: Slots | list[Slots], chosen: list[int], entry: dict[str, Any]
+    ) -> list[int]:
         """Gives the good uploads to the method's server; returns their rows."""
-        rows = [
-            {role: {n: t[row] for n, t in s.items()} for role, s in uploads.items()}
-            for row in range(len(chosen))
-        ]
-        expected = {role: {n: t[0] for n, t in s.items()} for role, s in uploads.items()}
-        accepted, good, refused = admit(rows, expected, chosen, self.on_bad_upload)
+        accepted, good, refused = admit(uploads, self.server["model"], chosen, self.on_bad_upload)
         if refused:
             entry["refused"] = {str(client): fault for client, fault in refused.items()}
         clients = [chosen[row] for row in good]

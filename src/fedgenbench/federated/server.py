@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from torch import Tensor
 
@@ -25,9 +27,11 @@ def weighted_mean(stacked: State, weights: Tensor) -> State:
 
 
 def shape_fault(upload: Slots, expected: Slots) -> str | None:
-    """What is wrong with the names, shapes or types of an upload, or None."""
+    """What is wrong with the roles, names, shapes or types of an upload, or None."""
+    if upload.keys() != expected.keys():
+        return f"it holds {', '.join(sorted(upload))}, expected {', '.join(sorted(expected))}"
     for role, state in expected.items():
-        got = upload.get(role, {})
+        got = upload[role]
         if got.keys() != state.keys():
             odd = sorted(got.keys() ^ state.keys())
             return f"tensors of {role!r} differ from the server's: {', '.join(odd)}"
@@ -38,6 +42,22 @@ def shape_fault(upload: Slots, expected: Slots) -> str | None:
                     f"expected {tuple(tensor.shape)} {tensor.dtype}"
                 )
     return None
+
+
+def pattern(uploads: list[Slots], model: State) -> Slots:
+    """The upload that the others are measured by: of the most common form, fitting the server."""
+
+    def form(upload: Slots) -> frozenset:
+        return frozenset(
+            (role, name, t.shape, t.dtype) for role, s in upload.items() for name, t in s.items()
+        )
+
+    def fits(upload: Slots) -> bool:
+        sent = upload.get("model", {})
+        return all(name in model and t.shape == model[name].shape for name, t in sent.items())
+
+    votes = Counter(map(form, uploads))
+    return max(uploads, key=lambda upload: (votes[form(upload)], fits(upload)))
 
 
 def finite_faults(stacked: Slots) -> dict[int, str]:
@@ -57,16 +77,25 @@ def finite_faults(stacked: Slots) -> dict[int, str]:
 
 
 def admit(
-    uploads: list[Slots], expected: Slots, clients: list[int], on_bad_upload: str
+    uploads: Slots | list[Slots], model: State, clients: list[int], on_bad_upload: str
 ) -> tuple[Slots, list[int], dict[int, str]]:
     """Stacks the good uploads; returns them, their rows and the refused clients with the reason.
+
+    ``uploads`` is one per client, or all of them as an engine stacked them: then they are of one
+    shape already, and are not taken apart. ``model`` is the server's, which tells the right shapes.
 
     Raises:
         UserError: an upload is bad and ``on_bad_upload`` is ``"stop"``, or none is good.
     """
-    faults = {row: fault for row, up in enumerate(uploads) if (fault := shape_fault(up, expected))}
-    good = [row for row in range(len(uploads)) if row not in faults]
-    stacked = stack_slots([uploads[row] for row in good]) if good else {}
+    if isinstance(uploads, list):
+        expected = pattern(uploads, model)
+        faults = {
+            row: fault for row, up in enumerate(uploads) if (fault := shape_fault(up, expected))
+        }
+        good = [row for row in range(len(uploads)) if row not in faults]
+        stacked = stack_slots([uploads[row] for row in good]) if good else {}
+    else:
+        faults, good, stacked = {}, list(range(len(clients))), uploads
     late = finite_faults(stacked)
     faults |= {good[position]: fault for position, fault in late.items()}
     if late:

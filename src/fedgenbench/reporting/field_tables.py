@@ -9,27 +9,24 @@ def field_tables(results: Results) -> list[Table]:
     by_label = [key for key in results.experiments if not results.domains(key)]
     tables = []
     if by_label:
-        tables.append(
-            method_table(
-                results.select(experiments=by_label),
-                "personalised",
-                "Personalised accuracy under label skew",
-            )
-        )
-    for key in results.experiments:
+        caption = "Personalised accuracy under label skew"
+        tables.append(method_table(_played(results, by_label), "personalised", caption))
+    for key, entry in results.experiments.items():
         if key in by_label:
             continue
-        title = results.experiments[key]["title"]
+        played, title = _played(results, [key]), entry["title"]
+        both = f"{title}: global and personalised accuracy"
         tables += [
-            method_table(
-                results.select(experiments=[key]),
-                f"{key}_summary",
-                f"{title}: global and personalised accuracy",
-                ("global", "personal"),
-            ),
-            domain_table(results, key, f"{key}_global", f"{title}: global model", ("global",)),
+            method_table(played, f"{key}_summary", both, ("global", "personal")),
+            domain_table(played, key, f"{key}_global", f"{title}: global model", ("global",)),
             domain_table(
-                results, key, f"{key}_personal", f"{title}: personalised models", ("personal",)
+                played, key, f"{key}_personal", f"{title}: personalised models", ("personal",)
             ),
         ]
     return tables
+
+
+def _played(results: Results, experiments: list[str]) -> Results:
+    """The part on these experiments, with the methods that they compare."""
+    runs = results.runs[results.runs["experiment"].isin(experiments)]
+    return results.select(experiments=experiments, methods=set(runs["method"]))

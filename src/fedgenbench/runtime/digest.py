@@ -27,6 +27,7 @@ NOT_FOLLOWED = frozenset(
         "models.registry",
         "runtime.gpu",
         "runtime.job",
+        "runtime.memory",
         "runtime.progress",
         "runtime.provenance",
     )

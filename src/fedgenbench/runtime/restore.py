@@ -15,24 +15,60 @@ from fedgenbench.errors import UserError
 def restore() -> None:
     """Restores what dvc.lock names in the current folder, for the scale that params.yaml names.
 
+    An edit since the record matters only if Snakemake's digests say so: a comment does not.
+
     Raises:
         UserError: names what is missing or differs, with the way out.
     """
     if not Path("dvc.lock").exists():
         raise UserError("dvc.lock is missing, so nothing was recorded here: run `make reproduce`")
-    remotes = _run("dvc", "remote", "list").stdout.strip()
+    remotes = _run("dvc", "remote", "list").stdout.split()
     # Both fail where some file is nowhere; what is missing then shows in the status.
     bringing = _run("dvc", *(["pull"] if remotes else ["checkout"]), check=False)
-    status = json.loads(_run("dvc", "status", "--json").stdout or "{}")
-    if status:
-        raise UserError(_differences(status, remotes, bringing.stderr.strip()))
+    outputs, others = _changes(json.loads(_run("dvc", "status", "--json").stdout or "{}"))
+    if outputs:
+        place = (
+            f"the remote {remotes[0]}" if remotes else ".dvc/cache (no DVC remote is configured)"
+        )
+        raise UserError(
+            f"data and results do not match dvc.lock; they were looked for in {place}:\n"
+            + _listing(outputs)
+            + "What was altered: `git checkout` or delete it, and restore again. What is nowhere: name "
+            "a remote that has it with `dvc remote add -d <name> <place>`, or let `make reproduce` "
+            f"compute it.\n{bringing.stderr.strip()}".rstrip()
+        )
     _run("snakemake", "--touch", "--cores", "1", "--quiet", "all")
     plan = _run("snakemake", "--dry-run", "--quiet", "rules")
     if "Nothing to be done" not in plan.stdout + plan.stderr:
         raise UserError(
-            "data and results match dvc.lock, but params.yaml or the code asks for more: `snakemake "
-            "--dry-run` lists it, `make reproduce` makes it"
+            "data and results match dvc.lock, but the settings or the code ask for others. Changed "
+            f"since the record:\n{_listing(others)}"
+            "`snakemake --dry-run` lists what is missing; `make reproduce` makes it."
         )
+
+
+def _changes(status: dict) -> tuple[list[str], list[str]]:
+    """Outputs that are not as recorded, and what else changed, from ``dvc status --json``."""
+    outputs, others = [], []
+    for stage, changes in status.items():
+        for change in changes:
+            # A change is a mapping, or a word on the whole stage.
+            for kind, paths in (change if isinstance(change, dict) else {change: {}}).items():
+                lines = [f"{path}: {_words(state)}" for path, state in paths.items()] or [kind]
+                (outputs if kind == "changed outs" else others).extend(
+                    f"{stage}, {line}" for line in lines
+                )
+    return outputs, others
+
+
+def _words(state: object) -> str:
+    if not isinstance(state, dict):
+        return str(state)
+    return ", ".join(f"{key} {_words(value)}" for key, value in state.items())
+
+
+def _listing(lines: list[str]) -> str:
+    return "".join(f"  {line}\n" for line in lines)
 
 
 def _run(program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -42,31 +78,6 @@ def _run(program: str, *arguments: str, check: bool = True) -> subprocess.Comple
         said = (done.stderr or done.stdout).strip()
         raise UserError(f"`{program} {' '.join(arguments)}` failed:\n{said}")
     return done
-
-
-def _differences(status: dict, remotes: str, said: str) -> str:
-    lines = ["data and results do not match dvc.lock:"]
-    for stage, changes in status.items():
-        for change in changes:
-            # A change is a mapping, or one word for the whole stage.
-            groups = change if isinstance(change, dict) else {change: {stage: "changed"}}
-            for kind, paths in groups.items():
-                lines += [f"  {stage}, {kind}: {_flat(paths)}"]
-    if remotes:
-        lines.append(f"They were looked for in the remote {remotes.split()[0]}.")
-    else:
-        lines.append(
-            "No DVC remote is configured, so only .dvc/cache was looked at: name one with `dvc remote "
-            "add -d <name> <place>`."
-        )
-    lines.append("What was edited: undo it. What is nowhere: `make reproduce` computes it.")
-    return "\n".join([*lines, *([f"DVC said: {said}"] if said else [])])
-
-
-def _flat(paths: object) -> str:
-    if not isinstance(paths, dict):
-        return str(paths)
-    return ", ".join(f"{path} ({_flat(state)})" for path, state in paths.items())
 
 
 if __name__ == "__main__":
