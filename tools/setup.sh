@@ -15,12 +15,14 @@ CHECK
 uv=.boot/bin/uv
 if ! [ -x "$uv" ]; then
   # --target needs neither root nor the venv module, and works where the system Python is managed.
-  "$python" -m pip install --quiet --upgrade --target .boot uv==0.13.8
+  "$python" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+    --upgrade --target .boot uv==0.13.8
 fi
 if ! [ -x .venv/bin/python ]; then
   "$uv" venv --quiet .venv --python "$("$python" -c 'import sys; print(sys.executable)')"
 fi
 export VIRTUAL_ENV=$PWD/.venv
+export UV_SYSTEM_CERTS=true  # as pip does: a site's own certificates count
 
 # CUDA build where a GPU answers, CPU build elsewhere: from a wheel folder that pip is configured
 # with, if it holds one, else from PyTorch's own index.
