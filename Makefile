@@ -27,6 +27,7 @@ setup: .venv/.ready
 
 reproduce: setup
 	snakemake --cores $(CORES) --resources gpu=$(GPUS) --quiet rules reason host
+	@echo; echo "The report:"; ls results/*/report/report.html results/*/report/report.pdf
 
 test: setup
 	pytest -n 2 -m "not slow"

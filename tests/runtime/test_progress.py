@@ -55,3 +55,13 @@ def test_a_resumed_run_counts_only_its_own_steps(clock, capsys):
     play(clock, Progress("run", 100, every_seconds=0), 91, 95, seconds=3.0)
     left = [int(re.search(r"(\d+) s left", line)[1]) for line in lines(capsys)]
     assert left == [27, 24, 21, 18, 15]
+
+
+def test_a_person_at_a_terminal_sees_the_lines_of_a_job_whose_errors_go_to_a_log(
+    clock, capsys, monkeypatch
+):
+    monkeypatch.setattr(module.sys.stdout, "isatty", lambda: True, raising=False)
+    play(clock, Progress("run", 4), 1, 4, seconds=30.0)
+    said = capsys.readouterr()
+    assert said.err.splitlines()[:3] == said.out.splitlines()
+    assert said.out.splitlines()[0] == "run  1/4  50.0 %  90 s left"
