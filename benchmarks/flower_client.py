@@ -27,7 +27,7 @@ def train(msg: Message, context: Context) -> Message:
     problem = load()
     client = context.node_config["partition-id"]
     round_ = msg.content["config"]["server-round"] - 1
-    model = MLP()
+    model = MLP().to(problem.x.dtype)
     model.load_state_dict(msg.content["arrays"].to_torch_state_dict())
     dataset = TensorDataset(problem.x[client], problem.y[client])
     order = problem.order[round_, client].tolist()

@@ -27,7 +27,7 @@ class TimedFedAvg(FedAvg):
 
     def aggregate_train(self, server_round, replies):
         arrays, metrics = super().aggregate_train(server_round, replies)
-        self.clock.lap(arrays.to_torch_state_dict)
+        self.clock.lap()
         return arrays, metrics
 
 

@@ -59,13 +59,9 @@ def main() -> None:
     orders = problem.order.tolist()
     total = sum(len(dataset) for dataset in datasets)
     shares = [len(dataset) / total for dataset in datasets]
-    server = build(problem)
+    server = build(problem).to(problem.x.dtype)
     prefix = "" if problem.model == "mlp" else "net."
     server.load_state_dict({prefix + name: t for name, t in problem.initial.items()})
-
-    def weights() -> dict:
-        return {name.removeprefix(prefix): t for name, t in server.state_dict().items()}
-
     clock = Clock()
     for round_ in range(problem.rounds):
         states = [
@@ -79,8 +75,9 @@ def main() -> None:
             for client, dataset in enumerate(datasets)
         ]
         server.load_state_dict(average(states, shares))
-        clock.lap(weights)
-    report(out, clock, weights(), {})
+        clock.lap()
+    weights = {name.removeprefix(prefix): t for name, t in server.state_dict().items()}
+    report(out, clock, weights, {})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""This library. Usage: run_ours.py PROBLEM OUT ENGINE, or run_ours.py --make PROBLEM NAME."""
+"""This library. Usage: run_ours.py PROBLEM OUT ENGINE, or run_ours.py --make PROBLEM NAME TYPE."""
 
 import json
 import sys
@@ -42,14 +42,14 @@ def federated(x: torch.Tensor, y: torch.Tensor, test: int) -> FederatedData:
     return FederatedData(images, y.flatten(), list(rows), [rows.flatten()[-test:]] * clients)
 
 
-def make(path: Path, name: str) -> None:
+def make(path: Path, name: str, dtype: str) -> None:
     """Writes the problem that all contestants read."""
     model, clients, n, batch_size, timed = PROBLEMS[name]
     rng = stream(SEED, "benchmark")
     prototypes = rng.normal(0, 0.4, (10, 7, 7, 1)).repeat(4, 1).repeat(4, 2)
     x, y = samples(rng, prototypes, clients * n)
     x_test, y_test = samples(rng, prototypes, TEST)
-    x = torch.from_numpy(x).view(clients, n, 1, 28, 28)
+    x = torch.from_numpy(x.astype(dtype)).view(clients, n, 1, 28, 28)
     y = torch.from_numpy(y).view(clients, n)
     data = federated(x, y, 1)
     order = [
@@ -69,18 +69,18 @@ def make(path: Path, name: str) -> None:
         y_test=y_test,
         order=np.array(order),
         notes=json.dumps(notes),
-        **{f"initial/{name}": t.numpy() for name, t in initial.items()},
+        **{f"initial/{name}": t.numpy().astype(dtype) for name, t in initial.items()},
     )
 
 
 def main() -> None:
     single_thread()
     if sys.argv[1] == "--make":
-        make(Path(sys.argv[2]), sys.argv[3])
+        make(Path(sys.argv[2]), *sys.argv[3:5])
         return
     problem, out, engine = Problem(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
     data = federated(problem.x, problem.y, 10)
-    module = build(problem.model, data.shape, 10, SEED)
+    module = build(problem.model, data.shape, 10, SEED).to(problem.x.dtype)
     FedAvg = method_class("fedavg")
     run = Federation(
         FedAvg(Task(module, 10, SGD(problem.lr)), 1, FedAvg.Settings()),
@@ -92,7 +92,7 @@ def main() -> None:
         evaluate_every=problem.rounds,  # the first and the last round, neither of which is timed
     )
     clock = Clock()
-    run.run(lambda round_, entry: clock.lap(lambda: run.server["model"]))
+    run.run(lambda round_, entry: clock.lap())
     report(out, clock, run.server["model"], {})
 
 

@@ -39,7 +39,7 @@ class Laps(TrainingProcessCallback):
         self.clock = clock
 
     def after_central_iteration(self, aggregate_metrics, model, *, central_iteration):
-        self.clock.lap(model.pytorch_model.state_dict)
+        self.clock.lap()
         return False, Metrics()
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     ]
     sampler = get_user_sampler("minimize_reuse", range(len(slices)))
     data = FederatedDataset.from_slices(slices, sampler)
-    net = Net()
+    net = Net().to(problem.x.dtype)
     net.load_state_dict(problem.initial)
     model = PyTorchModel(
         model=net,
