@@ -12,7 +12,10 @@ with job(snakemake):
 
     results = read_results(Path(snakemake.input.collected).parent)
     figures = Path(snakemake.input.figures).parent
-    shown = [name for name in read_json(snakemake.input.figures)["files"] if name.endswith(".svg")]
+    drawn = read_json(snakemake.input.figures)["files"]
+    curves = [f"curves_{experiment}.svg" for experiment in results.experiments]
+    # Curves in the order of the experiments, then what spans them all.
+    shown = curves + sorted(n for n in drawn if n.endswith(".svg") and n not in curves)
     field = Section(
         title="The federated field",
         text="Every method shares the split, the initial weights and the order of batches of a "

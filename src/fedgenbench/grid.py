@@ -154,7 +154,9 @@ class Grid:
     def product_digest(self, product: str) -> str:
         """Digest of a product of the whole grid, one of ``PRODUCTS``."""
         shown = self.settings.model_dump(exclude={"forecast", "device"})
-        made_of = [shown, self.listing(), job_code(product)[0]]
+        # The notes too: this module is in no digest, and what it says of a run stands in every table.
+        notes = [self.experiment_notes(), self.method_notes()]
+        made_of = [shown, notes, self.listing(), job_code(product)[0]]
         made_of += [self.product_digest(name) for name in PRODUCTS[product]]
         return digest(made_of + self.cuts if product == "report" else made_of)
 
@@ -235,9 +237,8 @@ def _in_words(scheme: dict[str, Any]) -> str:
         case "fedpac":
             uniform = round(100 * scheme["uniform_share"])
             return (
-                f"{uniform} % of a client's images uniform over the classes, {100 - uniform} % from the "
-                f"dominant classes of its group ({len(scheme['groups'])} groups); "
-                f"{scheme['train_per_client']} training and {scheme['test_per_client']} test images each"
+                f"FedPAC: {uniform} % uniform, {100 - uniform} % dominant classes, "
+                f"{scheme['train_per_client']} + {scheme['test_per_client']} images a client"
             )
         case "domain":
             return "one client per domain"
