@@ -1,0 +1,81 @@
+"""What the server learns from: the last uploads of every client (papers/pfedgpa.md §8, row 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fedgenbench.errors import UserError
+from fedgenbench.federated.types import State
+from fedgenbench.weightspace.vectors import Layout
+
+JITTER = 0.001  # papers/pfedgpa.md §8, row 11
+
+
+class ReplayBuffer:
+    """The last ``capacity`` vectors of each client, in the order of client id, oldest first."""
+
+    def __init__(self, layout: Layout, capacity: int):
+        self.layout, self.capacity = layout, capacity
+        self._rows: dict[int, list[Tensor]] = {}
+
+    def add(self, vectors: Tensor, clients: Sequence[int]) -> None:
+        """One new row of ``vectors`` [K, D] for each client; its oldest goes when it has too many.
+
+        Raises:
+            UserError: the vectors are of another architecture.
+        """
+        width = vectors.shape[1]
+        if width != self.layout.width:
+            raise UserError(
+                f"the upload of client {clients[0]} has {width} numbers, the server's buffer holds "
+                f"{self.layout.width}: all clients need the same model and the same generated layers."
+            )
+        for client, vector in zip(clients, vectors, strict=True):
+            kept = [*self._rows.get(client, []), vector.detach().clone()]
+            self._rows[client] = kept[-self.capacity :]
+
+    def vectors(self) -> Tensor:
+        """[M, D], M the number of stored uploads."""
+        return torch.stack([row for client in sorted(self._rows) for row in self._rows[client]])
+
+    def clients(self) -> Tensor:
+        """[M] int64: whose row it is."""
+        return torch.tensor([client for client in sorted(self._rows) for _ in self._rows[client]])
+
+    def state(self) -> State:
+        """Tensors that say it all, ready for a safetensors file."""
+        return {
+            "vectors": self.vectors(),
+            "clients": self.clients(),
+            "layout": self.layout.signature,
+        }
+
+    @classmethod
+    def load(cls, layout: Layout, capacity: int, state: State) -> ReplayBuffer:
+        """The buffer that gave ``state``.
+
+        Raises:
+            UserError: it held models of another architecture.
+        """
+        if not torch.equal(state["layout"].cpu(), layout.signature):
+            raise UserError(
+                "the stored buffer of uploads is of another architecture (names, shapes or types of "
+                "the generated tensors differ): start the run anew, or use the settings it began with."
+            )
+        buffer = cls(layout, capacity)
+        for client, vector in zip(state["clients"].tolist(), state["vectors"], strict=True):
+            buffer.add(vector[None], [client])
+        return buffer
+
+
+def draw(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """[count, D]: rows of ``rows`` [M, D] with replacement, each with Gaussian jitter.
+
+    The jitter is in the units of ``rows``: with normalised ones, in standard deviations.
+    """
+    picks = torch.randint(len(rows), (count,), generator=generator)
+    noise = torch.randn(count, rows.shape[1], generator=generator)
+    return torch.add(rows[picks.to(rows.device)], noise.to(rows), alpha=JITTER)
