@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from fedgenbench.errors import UserError
 from fedgenbench.reporting.results import FAMILIES, METRICS, Results
@@ -192,8 +192,10 @@ def communication(results: Results, metric: str) -> Figure:
         points = points[points["x"] > 0].sort_values(["x", "y"], ascending=[True, False])
         axes.set_xscale("log")
         axes.margins(x=0.08, y=0.06)
+        if points["x"].max() < 10 * points["x"].min():  # powers of ten would leave the axis bare
+            axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(LogFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="MB per client, whole run", ylabel="Accuracy (%)")
         axes.set_title(results.experiments[experiment]["title"])
         labels = _draw_controls(axes, results, controls)
