@@ -62,6 +62,8 @@ import pandas as pd
 from safetensors.numpy import save_file
 from fedgenbench.errors import UserError
 from fedgenbench.runtime.files import atomic_path
+# Modules imported late must not leave cut-off bytecode in the environment.
+sys.dont_write_bytecode = True
 # The system refuses to let a file grow beyond this, as a full disk does.
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
