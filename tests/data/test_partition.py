@@ -10,7 +10,6 @@ from pydantic import TypeAdapter, ValidationError
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.fetch import source_table
 from fedgenbench.data.partition import (
-    FEDPAC,
     ClassBlocksSettings,
     DirichletSettings,
     DomainSettings,
@@ -78,6 +77,27 @@ def counted(partition, data):
 
 CIFAR = toy([5000] * 10, [1000] * 10)
 FASHION = toy([6000] * 10, [1000] * 10)
+# As many classes as EMNIST by class has, digits the most frequent by far, as there.
+EMNIST = toy([30_000] * 10 + [2000] * 52, [5000] * 10 + [300] * 52)
+
+TRIPLES = [[0, 1, 2], [2, 3, 4], [4, 5, 6], [6, 7, 8], [8, 9, 0]]
+# FedPAC's own values per data set.
+FEDPAC = {
+    "fashion_mnist": {"groups": TRIPLES, "train_per_client": 600, "test_per_client": 600},
+    "cifar10": {
+        "groups": TRIPLES,
+        "train_per_client": 600,
+        "test_per_client": 300,
+        "train_start": 2000,
+        "test_start": 500,
+    },
+    # digits, upper case, lower case
+    "emnist": {
+        "groups": [list(range(10)), list(range(10, 36)), list(range(36, 62))],
+        "train_per_client": 1000,
+        "test_per_client": 600,
+    },
+}
 
 
 @pytest.mark.parametrize("clients", [10, 20, 100])
@@ -116,15 +136,31 @@ def test_fedpac_repeats_when_a_class_is_used_up(data, name, train, test):
 
 
 def test_fedpac_emnist():
-    data = toy([2500] * 62, [400] * 62)
-    partition = make_partition(data, fedpac(clients=6, **FEDPAC["emnist"]), 0)
+    partition = make_partition(EMNIST, fedpac(clients=6, **FEDPAC["emnist"]), 0)
     digits, upper, lower = partition.histograms["train"][:3]
+    # Of 200 images each class gets 3 and the last one 17; of 800 a digit gets 80, a letter 30 and
+    # the group's last letter 50.
     assert digits == [83] * 10 + [3] * 51 + [17]
     assert upper == [3] * 10 + [33] * 25 + [53] + [3] * 25 + [17]
     assert lower == [3] * 36 + [33] * 25 + [17 + 50]
-    assert [sum(row) for row in partition.histograms["test"]] == [600] * 6
-    assert partition.histograms["test"][0] == [49] * 10 + [1] * 51 + [59]
+    digits, upper, lower = partition.histograms["test"][:3]
+    # Of 120 each class gets 1 and the last one 59; of 480 a digit gets 48, a letter 18 or 30.
+    assert digits == [49] * 10 + [1] * 51 + [59]
+    assert upper == [1] * 10 + [19] * 25 + [31] + [1] * 25 + [59]
+    assert lower == [1] * 36 + [19] * 25 + [59 + 30]
+    for part, total in (("train", 1000), ("test", 600)):
+        assert partition.histograms[part][3:] == partition.histograms[part][:3]
+        assert [sum(row) for row in partition.histograms[part]] == [total] * 6
+    counted(partition, EMNIST)
     assert shared_from(partition, "train") is None
+
+
+@pytest.mark.parametrize("clients", [20, 100])
+def test_fedpac_emnist_with_many_clients(clients):
+    partition = make_partition(EMNIST, fedpac(clients=clients, **FEDPAC["emnist"]), 0)
+    counted(partition, EMNIST)
+    assert {len(client.train) for client in partition.clients} == {1000}
+    assert {len(client.test) for client in partition.clients} == {600}
 
 
 def test_fedpac_wraps_to_the_start_of_the_class():
@@ -338,13 +374,19 @@ def test_validation_leaves_training_images():
         make_partition(data, scheme, 0)
 
 
+@pytest.mark.parametrize("valid_fraction", [0.0, 0.25])
 @by_scheme
-def test_saved_and_loaded(tmp_path, scheme):
+def test_saved_and_loaded(tmp_path, scheme, valid_fraction):
+    scheme = scheme.model_copy(update={"valid_fraction": valid_fraction})
     partition = make_partition(WORLD, scheme, 3)
     path = tmp_path / "partition.json"
     partition.save(path)
     loaded = Partition.load(path)
     assert lists(loaded) == lists(partition)
+    for client, row in zip(loaded.clients, loaded.histograms["valid"], strict=True):
+        assert {rows.dtype for rows in vars(client).values()} == {np.dtype(np.int64)}
+        assert bool(len(client.valid)) == bool(valid_fraction)
+        assert np.bincount(WORLD.train_labels[client.valid], minlength=3).tolist() == row
     loaded.save(tmp_path / "again.json")
     assert path.read_bytes() == (tmp_path / "again.json").read_bytes()
     assert TypeAdapter(Scheme).validate_python(loaded.settings) == scheme
@@ -353,11 +395,13 @@ def test_saved_and_loaded(tmp_path, scheme):
     loaded.require(WORLD)
 
 
-def test_an_altered_partition_is_refused(tmp_path):
+@pytest.mark.parametrize("part", ["train", "test", "valid"])
+def test_an_altered_partition_is_refused(tmp_path, part):
     path = tmp_path / "partition.json"
-    make_partition(WORLD, SCHEMES[0], 0).save(path)
+    scheme = SCHEMES[0].model_copy(update={"valid_fraction": 0.25})
+    make_partition(WORLD, scheme, 0).save(path)
     content = json.loads(path.read_text())
-    content["clients"][1]["test"][0] += 1
+    content["clients"][1][part][0] += 1
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=f"{path}.*altered"):
         Partition.load(path)

@@ -57,7 +57,7 @@ def test_cifar_planes_become_channels(tmp_path, set_table):
 
 def test_equal_arguments_give_equal_bytes(tmp_path, idx_raw):
     for name in ("one", "two"):
-        prepare("fashion_mnist", idx_raw, tmp_path / name, limit_per_class=3, image_size=16)
+        prepare("fashion_mnist", idx_raw, tmp_path / name, limit_per_class=3)
     for file in ("data.safetensors", "card.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
@@ -74,11 +74,6 @@ def test_a_slice_is_balanced_nested_and_real(tmp_path, idx_raw):
     assert seen[0] < seen[1] < full
 
 
-def test_image_size(tmp_path, idx_raw):
-    prepare("fashion_mnist", idx_raw, tmp_path / "out", image_size=32)
-    assert load(tmp_path / "out").test_images.shape == (50, 32, 32, 1)
-
-
 @pytest.mark.parametrize("damage", ["flip", "cut", "missing"])
 def test_damaged_raw_file(tmp_path, idx_raw, damage):
     path = idx_raw / "t10k-images-idx3-ubyte"
@@ -88,7 +83,7 @@ def test_damaged_raw_file(tmp_path, idx_raw, damage):
         path.write_bytes(path.read_bytes()[:-1])
     else:
         path.unlink()
-    with pytest.raises(UserError, match=rf"{path}.*Delete {idx_raw} and fetch"):
+    with pytest.raises(UserError, match=rf"{path}.*Delete {idx_raw / 'SOURCE.json'} and run"):
         prepare("fashion_mnist", idx_raw, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -294,8 +289,8 @@ def test_the_number_of_drawings_is_checked(emoji):
         emoji(drawn={style: 3 for style in STYLES})
 
 
-def test_limit_and_size(emoji):
-    data = emoji(limit_per_class=2, image_size=16)
-    assert data.train_images.shape == (len(DOMAINS) * 10 * 2, 16, 16, 3)
+def test_limit(emoji):
+    data = emoji(limit_per_class=2)
+    assert data.train_images.shape == (len(DOMAINS) * 10 * 2, 32, 32, 3)
     for part in ("train", "test", "public"):
         assert np.unique(data.card["histograms"][part]).tolist() == [2]

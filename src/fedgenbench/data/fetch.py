@@ -10,19 +10,22 @@ import gzip
 import http.client
 import json
 import logging
+import math
 import os
 import shutil
+import struct
 import subprocess
 import tarfile
 import tempfile
 import urllib.request
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fedgenbench.errors import UserError
-from fedgenbench.runtime.files import sha256_file, write_json
+from fedgenbench.runtime.files import read_json, sha256_file, write_json
 
 _SOURCES = Path(__file__).with_name("sources.yaml")
 _log = logging.getLogger(__name__)
@@ -40,6 +43,7 @@ _FAILURES = (
     ValueError,
     zlib.error,
     tarfile.TarError,
+    zipfile.BadZipFile,
     http.client.HTTPException,
 )
 
@@ -60,23 +64,74 @@ def source_of(dataset: str) -> dict[str, Any]:
     return table[dataset]
 
 
+def missing(dataset: str, folder: Path = Path("data/raw")) -> str | None:
+    """One sentence on an optional data set that is not in ``folder``: what to do about it.
+
+    None if the data set is not optional, or if its files or an archive of them lie there. It looks
+    at names alone, so it is cheap; whether the files are right is found when they are used.
+    """
+    spec, target = source_of(dataset), folder / dataset
+    if not spec.get("optional"):
+        return None
+    placed = [source["archives"] for source in spec["sources"] if source["kind"] == "placed"]
+    ways = [spec["files"], *placed]
+    if any(all((target / name).is_file() for name in names) for names in ways):
+        return None
+    return (
+        f"{spec['title']} is not in {target}: `snakemake {target / 'SOURCE.json'}` fetches it, or "
+        f"put {', '.join(min(ways, key=len))} there by hand (docs/data.md)"
+    )
+
+
 def faulty_files(dataset: str, folder: Path) -> dict[str, str]:
-    """The wanted raw files that ``folder`` does not hold, each with the reason."""
-    reasons = {}
-    for name, digest in source_of(dataset)["files"].items():
+    """The wanted raw files that ``folder`` does not hold, each with the reason.
+
+    A file without a pin is held to its idx header and size, and to the sha256 that SOURCE.json
+    noted when it was fetched or found.
+    """
+    spec, reasons = source_of(dataset), {}
+    for name, digest in spec["files"].items():
         path = folder / name
         if not path.is_file():
             reasons[name] = "missing"
+        elif digest is None:
+            reason = _idx_fault(path, sum(spec["facts"]["train" if "train" in name else "test"]))
+            if reason or (reason := _changed(path)):
+                reasons[name] = reason
         elif sha256_file(path) != digest:
             reasons[name] = "truncated or altered"
     return reasons
 
 
+def _idx_fault(path: Path, count: int) -> str | None:
+    """Why ``path`` is no idx file of ``count`` 28×28 images, or labels, by its name."""
+    shape = (count, 28, 28) if "images" in path.name else (count,)
+    # The magic number names the type (8: unsigned byte) and the number of dimensions.
+    head = struct.pack(f">{1 + len(shape)}I", 0x800 + len(shape), *shape)
+    with open(path, "rb") as file:
+        found = file.read(len(head))
+    if found[:4] != head[:4]:
+        begin = found[:4].hex() or "nothing"
+        return f"no idx file of bytes: it begins with {begin}, not {head[:4].hex()}"
+    if len(found) == len(head) and found != head:
+        sizes = struct.unpack(f">{len(shape)}I", found[4:])
+        return f"it announces {'x'.join(map(str, sizes))}, not {'x'.join(map(str, shape))} bytes"
+    size, wanted = path.stat().st_size, len(head) + math.prod(shape)
+    return None if size == wanted else f"it has {size} bytes, not {wanted}"
+
+
+def _changed(path: Path) -> str | None:
+    source = path.with_name("SOURCE.json")
+    if not source.exists() or read_json(source)["files"][path.name] == sha256_file(path):
+        return None
+    return "altered since SOURCE.json was written"
+
+
 def fetch(dataset: str, target: Path) -> None:
     """Leaves the raw files of ``dataset`` and ``SOURCE.json`` in ``target``.
 
-    Files that are already there with the right checksums, fetched or placed by hand, are kept and
-    nothing is downloaded. Otherwise the sources are tried in order; the files move to ``target``
+    Files that are already there and right, fetched or placed by hand, are kept and nothing is
+    downloaded. Otherwise the sources are tried in order; the files move to ``target``
     only after all of them passed their checks. ``UserError`` if no source gives them: it says why
     each one failed and which files to put where by hand.
     """
@@ -94,7 +149,7 @@ def fetch(dataset: str, target: Path) -> None:
             scratch = Path(folder).resolve()
             files = scratch / "files"
             try:
-                archives = _unpack_source(source, scratch, files)
+                archives = _unpack_source(source, target, scratch, files)
                 if wrong := faulty_files(dataset, files):
                     raise _SourceFailedError(
                         "; ".join(f"{name} {reason}" for name, reason in wrong.items())
@@ -112,7 +167,8 @@ def fetch(dataset: str, target: Path) -> None:
 
 def _write_source(dataset: str, target: Path, source: dict[str, Any]) -> None:
     spec = source_of(dataset)
-    content = {"dataset": dataset, "source": source, "files": spec["files"], "works": spec["works"]}
+    files = {name: pin or sha256_file(target / name) for name, pin in spec["files"].items()}
+    content = {"dataset": dataset, "source": source, "files": files, "works": spec["works"]}
     write_json(target / "SOURCE.json", content)
 
 
@@ -130,19 +186,27 @@ def _advice(
         f"Mend one of these and run the same command again, or put these files into {target} by "
         "hand (docs/data.md says how):"
     )
-    digests = source_of(dataset)["files"]
-    lines += [f"  {name}  sha256 {digests[name]}  ({reason})" for name, reason in faults.items()]
+    for name, reason in faults.items():
+        pin = source_of(dataset)["files"][name]
+        lines.append(f"  {name}  {f'sha256 {pin}  ' if pin else ''}({reason})")
     return "\n".join(lines)
 
 
-def _unpack_source(source: dict[str, Any], scratch: Path, files: Path) -> dict[str, str]:
+def _unpack_source(
+    source: dict[str, Any], target: Path, scratch: Path, files: Path
+) -> dict[str, str]:
     """Puts the members into ``files``. Returns the sha256 of each archive by its file name."""
-    downloads = _KINDS[source["kind"]](list(source["archives"]), scratch)
+    folder = target if source["kind"] == "placed" else scratch
+    downloads = _KINDS[source["kind"]](list(source["archives"]), folder)
+    digests = {path.name: sha256_file(path) for path in downloads.values()}
+    for archive, pin in source.get("pins", {}).items():
+        if digests[name := downloads[archive].name] != pin:
+            raise _SourceFailedError(f"{name} is truncated or altered: its sha256 is not {pin}")
     for archive, members in source["archives"].items():
         _unpack(downloads[archive], members, files)
     if "convert" in source:
         _CONVERTERS[source["convert"]](files)
-    return {path.name: sha256_file(path) for path in downloads.values()}
+    return digests
 
 
 def _unpack(archive: Path, members: dict[str, str | None], files: Path) -> None:
@@ -152,6 +216,14 @@ def _unpack(archive: Path, members: dict[str, str | None], files: Path) -> None:
         (name,) = members
         with open(archive, "rb") as content:
             _copy(content, files / name, unzip=archive.suffix == ".gz")
+        return
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as pack:
+            if absent := set(members.values()) - set(pack.namelist()):
+                raise _SourceFailedError(f"{archive.name} holds no file {', '.join(absent)}")
+            for name, member in members.items():
+                with pack.open(member) as content:
+                    _copy(content, files / name, unzip=member.endswith(".gz"))
         return
     if archive.suffix == ".deb":
         package, archive = archive, archive.with_suffix(".tar")
@@ -236,15 +308,25 @@ def _http(addresses: list[str], scratch: Path) -> dict[str, Path]:
     downloads = {}
     for address in addresses:
         downloads[address] = scratch / address.rsplit("/", 1)[1]
-        with urllib.request.urlopen(address, timeout=60) as response:
+        # NIST's host is reported to refuse the name that Python gives itself (403).
+        request = urllib.request.Request(address, headers={"User-Agent": "fedgenbench"})
+        with urllib.request.urlopen(request, timeout=60) as response:
             _copy(response, downloads[address])
     return downloads
+
+
+def _placed(names: list[str], target: Path) -> dict[str, Path]:
+    """Archives that somebody put where the files belong."""
+    if absent := [name for name in names if not (target / name).is_file()]:
+        raise _SourceFailedError(f"{target} holds no {', '.join(absent)}")
+    return {name: target / name for name in names}
 
 
 _KINDS: dict[str, Callable[[list[str], Path], dict[str, Path]]] = {
     "debian": _debian,
     "npm": _npm,
     "http": _http,
+    "placed": _placed,
 }
 
 

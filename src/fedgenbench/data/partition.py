@@ -40,7 +40,7 @@ class _Settings(BaseModel):
         ge=0,
         lt=1,
         description="share of each client's training images, stratified by class, set apart to "
-        "choose a round without a look at test data",
+        "choose settings without a look at test data",
     )
 
     def size_hint(self, dataset: str, limit_per_class: int | None) -> tuple[int, int, int]:
@@ -59,7 +59,7 @@ class _Settings(BaseModel):
 
 
 class FedPacSettings(_Settings):
-    """FedPAC's partition; ``FEDPAC`` holds its values per data set."""
+    """FedPAC's partition: small equal clients in groups with dominant classes of their own."""
 
     scheme: Literal["fedpac"]
     clients: int = Field(ge=1, description="client i belongs to group i mod len(groups)")
@@ -125,29 +125,6 @@ class ClassBlocksSettings(_Settings):
 Scheme = (
     FedPacSettings | DomainSettings | DomainShardsSettings | DirichletSettings | ClassBlocksSettings
 )
-
-_OVERLAPPING_TRIPLES = [[0, 1, 2], [2, 3, 4], [4, 5, 6], [6, 7, 8], [8, 9, 0]]
-# FedPacSettings(scheme="fedpac", clients=10, **FEDPAC["cifar10"])
-FEDPAC: dict[str, dict[str, Any]] = {
-    "fashion_mnist": {
-        "groups": _OVERLAPPING_TRIPLES,
-        "train_per_client": 600,
-        "test_per_client": 600,
-    },
-    "cifar10": {
-        "groups": _OVERLAPPING_TRIPLES,
-        "train_per_client": 600,
-        "test_per_client": 300,
-        "train_start": 2000,
-        "test_start": 500,
-    },
-    # byclass: digits, upper case, lower case
-    "emnist": {
-        "groups": [list(range(10)), list(range(10, 36)), list(range(36, 62))],
-        "train_per_client": 1000,
-        "test_per_client": 600,
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -289,7 +266,8 @@ _Parts = tuple[list[np.ndarray], list[np.ndarray]]
 def _class_lists(labels: np.ndarray, n_classes: int, seed: int, *names: str) -> list[np.ndarray]:
     """Positions of each class, shuffled."""
     order = stream(seed, *names).permutation(len(labels))
-    return [order[labels[order] == label] for label in range(n_classes)]
+    shuffled = labels[order]
+    return [order[shuffled == label] for label in range(n_classes)]
 
 
 def fedpac_histogram(settings: FedPacSettings, group: int, n_classes: int, total: int) -> list[int]:

@@ -7,6 +7,7 @@ every style, so that no subject of a test picture occurs in training, drawn by a
 import hashlib
 import io
 import json
+import string
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ _CLASSES = {
         *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
     ],
     "mnist": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+    "emnist": list(string.digits + string.ascii_uppercase + string.ascii_lowercase),
     "cifar10": [
         *("airplane", "automobile", "bird", "cat", "deer"),
         *("dog", "frog", "horse", "ship", "truck"),
@@ -44,21 +46,23 @@ def prepare(
     raw: str | Path,
     target: str | Path,
     *,
-    image_size: int | None = None,
     limit_per_class: int | None = None,
 ) -> None:
     """Writes ``data.safetensors`` and ``card.json`` (see ``dataset.Dataset``) to ``target``.
 
-    ``image_size`` is the edge in pixels, by default the set's own (28 or 32); ``limit_per_class``
-    keeps at most so many images per class, domain and part, always the same ones. Equal arguments
-    give equal bytes. ``UserError`` names the raw file that is missing, truncated or altered.
+    ``limit_per_class`` keeps at most so many images per class, domain and part, always the same
+    ones. Equal arguments give equal bytes. ``UserError`` names the raw file that is missing,
+    truncated or altered.
     """
     raw, target = Path(raw), Path(target)
     spec = source_of(dataset)
     if faults := faulty_files(dataset, raw):
         listing = ", ".join(f"{raw / name} ({reason})" for name, reason in faults.items())
-        raise UserError(f"{dataset} cannot be prepared: {listing}. Delete {raw} and fetch it again")
-    arrays, card = _READERS[dataset](dataset, raw, image_size, limit_per_class)
+        raise UserError(
+            f"{dataset} cannot be prepared: {listing}. Delete {raw / 'SOURCE.json'} and run the "
+            "same command: right files are kept, the others are fetched again"
+        )
+    arrays, card = _READERS[dataset](dataset, raw, limit_per_class)
     parts = [part for part in ("train", "test", "public") if f"{part}_images" in arrays]
     card = {"domains": None, "public_domains": None, **card}
     card |= {
@@ -70,7 +74,7 @@ def prepare(
         "counts": {part: len(arrays[f"{part}_labels"]) for part in parts},
         "histograms": {part: _histograms(arrays, card, part) for part in parts},
     }
-    if limit_per_class is None:
+    if limit_per_class is None and not spec["facts"].get("even"):
         for part in ("train", "test"):
             found = [sum(column) for column in zip(*card["histograms"][part], strict=True)]
             _require(dataset, f"{part} images per class", found, spec["facts"][part])
@@ -104,26 +108,38 @@ def _require(dataset: str, what: str, found: Any, expected: Any) -> None:
 # --- sets with an official test split -------------------------------------------------------------
 
 
-def _read_official(
-    dataset: str, raw: Path, size: int | None, limit: int | None
-) -> tuple[_Arrays, _Card]:
-    read = _read_cifar if dataset == "cifar10" else _read_idx
-    arrays = {}
+def _read_official(dataset: str, raw: Path, limit: int | None) -> tuple[_Arrays, _Card]:
+    classes, arrays = _CLASSES[dataset], {}
     for part in ("train", "test"):
-        images, labels = read(raw, part)
+        images, labels = _FORMATS[dataset](raw, part)
+        if not np.array_equal(np.unique(labels), np.arange(len(classes))):
+            raise UserError(
+                f"{dataset}: the {part} labels in {raw} are not the {len(classes)} numbers from 0 "
+                "on, so these are the files of another set or split: put the right ones there"
+            )
         if limit is not None:
             kept = _first_of_each_class(labels, limit, dataset, part)
             images, labels = images[kept], labels[kept]
-        arrays[f"{part}_images"] = _resize(images, size)
+        arrays[f"{part}_images"] = images
         arrays[f"{part}_labels"] = labels
     notes = ["The official split, in the order of the raw files."]
+    if dataset == "emnist":
+        notes.append("Each image is transposed, as the authors publish it.")
     if limit is not None:
         notes.append(f"A slice: {limit} images per class and part from a named random stream.")
-    return arrays, {"classes": _CLASSES[dataset], "notes": notes}
+    return arrays, {"classes": classes, "notes": notes}
 
 
-def _read_idx(raw: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
-    stem = "train" if part == "train" else "t10k"
+def _read_mnist(raw: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    return _read_idx(raw, "train" if part == "train" else "t10k")
+
+
+def _read_emnist(raw: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    # Rows and columns stay swapped, as torchvision and FedPAC leave them.
+    return _read_idx(raw, f"emnist-byclass-{part}")
+
+
+def _read_idx(raw: Path, stem: str) -> tuple[np.ndarray, np.ndarray]:
     # idx: a header of 16 bytes before images and 8 before labels, then plain bytes.
     labels = np.fromfile(raw / f"{stem}-labels-idx1-ubyte", np.uint8, offset=8)
     images = np.fromfile(raw / f"{stem}-images-idx3-ubyte", np.uint8, offset=16)
@@ -145,16 +161,12 @@ def _first_of_each_class(labels: np.ndarray, limit: int, *names: str) -> np.ndar
     return np.sort(np.concatenate(kept))
 
 
-def _resize(images: np.ndarray, size: int | None) -> np.ndarray:
-    if size is None or images.shape[1] == size:
-        return images
-    from PIL import Image
-
-    resized = [
-        np.asarray(Image.fromarray(image.squeeze()).resize((size, size), Image.Resampling.BICUBIC))
-        for image in images
-    ]
-    return np.stack(resized).reshape(len(images), size, size, images.shape[3])
+_FORMATS: dict[str, Callable[[Path, str], tuple[np.ndarray, np.ndarray]]] = {
+    "fashion_mnist": _read_mnist,
+    "mnist": _read_mnist,
+    "emnist": _read_emnist,
+    "cifar10": _read_cifar,
+}
 
 
 # --- EmojiDomains ---------------------------------------------------------------------------------
@@ -178,9 +190,7 @@ def is_test_name(name: str) -> bool:
     return name_hash(name) % 3 == 0
 
 
-def _read_emoji(
-    dataset: str, raw: Path, size: int | None, limit: int | None
-) -> tuple[_Arrays, _Card]:
+def _read_emoji(dataset: str, raw: Path, limit: int | None) -> tuple[_Arrays, _Card]:
     facts, classes = source_of(dataset)["facts"], emoji_classes()
     columns, drawings = defaultdict(list), {}
     for style in (*facts["domains"], *facts["public_domains"]):
@@ -200,9 +210,7 @@ def _read_emoji(
                 test = [name for name in ordered if is_test_name(name)]
                 chosen = {"train": train[:EMOJI_TRAIN_PER_CLASS][:limit], "test": test[:limit]}
             for part, taken in chosen.items():
-                columns[f"{part}_images"] += [
-                    _render(style, icons, name, size or EMOJI_SIZE) for name in taken
-                ]
+                columns[f"{part}_images"] += [_render(style, icons, name) for name in taken]
                 columns[f"{part}_labels"] += [label] * len(taken)
                 columns[f"{part}_domains"] += [domain] * len(taken)
                 columns[f"{part}_names"] += taken
@@ -239,8 +247,8 @@ def _distinct(names: list[str], icons: dict[str, Any]) -> tuple[set[str], list[s
     return kept, sorted(set(names) - kept)
 
 
-def _render(style: str, icons: dict[str, Any], name: str, size: int) -> np.ndarray:
-    """One icon on white, centred, as uint8 [size, size, 3]; monotone sets are drawn in black."""
+def _render(style: str, icons: dict[str, Any], name: str) -> np.ndarray:
+    """One icon on white, centred, as uint8 [32, 32, 3]; monotone sets are drawn in black."""
     from PIL import Image
     from resvg_py import svg_to_bytes
 
@@ -252,7 +260,8 @@ def _render(style: str, icons: dict[str, Any], name: str, size: int) -> np.ndarr
     ]
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'width="{size}" height="{size}" viewBox="{" ".join(map(str, box))}" color="black">'
+        f'width="{EMOJI_SIZE}" height="{EMOJI_SIZE}" viewBox="{" ".join(map(str, box))}" '
+        f'color="black">'
         f"{icon['body']}</svg>"
     )
     try:
@@ -267,8 +276,6 @@ def _render(style: str, icons: dict[str, Any], name: str, size: int) -> np.ndarr
 
 
 _READERS: dict[str, Callable[..., tuple[_Arrays, _Card]]] = {
-    "fashion_mnist": _read_official,
-    "mnist": _read_official,
-    "cifar10": _read_official,
+    **dict.fromkeys(_FORMATS, _read_official),
     "emoji_domains": _read_emoji,
 }
