@@ -1,0 +1,573 @@
+"""What papers say can be seen, judged from this benchmark's own runs.
+
+``papers/<paper>/claims.yaml`` holds the claims, each with one typed test. A test names differences
+that all have to lie above a bound; the rules of the verdict are the same for every kind, and stand
+in docs/claims.md. A new kind of test is a class below and a place in ``Test``.
+
+Data frames and reports are imported late, so that claims are validated in a dry run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise, product
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, model_validator
+
+from fedgenbench.config import SCALES, Strict, _NoTwins
+from fedgenbench.errors import UserError
+from fedgenbench.federated.method import METHODS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fedgenbench.evaluation.statistics import Interval
+    from fedgenbench.reporting.report import Claim
+    from fedgenbench.reporting.results import Results
+
+# Fewer common seeds than these decide nothing: with two, a t-interval is 12.7 standard errors wide.
+SEEDS = 3
+
+# How a new client starts and is trained, in words.
+ARMS = {
+    "local": "from scratch",
+    "fedavg_ft": "FedAvg + fine-tuning",
+    "random_guided": "random start, guided",
+    "unguided": "denoised without guidance",
+    "guided": "guided",
+    "guided_printed": "guided with the printed sign",
+}
+_NEWCOMERS = ("experiment", "seed", "arm", "round", "client", "value")
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What claims are judged from.
+
+    results: the collected runs.
+    newcomers: one row per experiment, seed, arm (a key of ``ARMS``), local round and new client;
+        ``value`` is its accuracy in [0, 1] after that round (0: before any local training), client
+        -1 the mean over new clients. None where the phase was not run.
+
+    Raises UserError for newcomers that lack a column, name something unknown or hold a row twice.
+    """
+
+    results: Results
+    newcomers: pd.DataFrame | None
+
+    def __post_init__(self) -> None:
+        frame = self.newcomers
+        if frame is None:
+            return
+        again = "run the collect rule again"
+        if missing := [column for column in _NEWCOMERS if column not in frame]:
+            raise UserError(f"the newcomers lack the column(s) {', '.join(missing)}: {again}")
+        for column, known in (("experiment", self.results.experiments), ("arm", ARMS)):
+            if unknown := sorted(set(frame[column]) - set(known)):
+                raise UserError(
+                    f"the newcomers hold the {column}(s) {', '.join(unknown)}, which are not "
+                    f"known: {again}"
+                )
+        if frame.duplicated(["experiment", "seed", "arm", "round", "client"]).any():
+            raise UserError(f"the newcomers hold a row twice: {again}")
+
+    @cached_property
+    def main(self) -> Results:
+        """The results without tuning, whose scores chose settings and so cannot judge them."""
+        entries = self.results.experiments.items()
+        main = [name for name, entry in entries if entry.get("role", "main") == "main"]
+        return self.results.select(experiments=main)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One difference that a claim is about: ``ahead - behind``, both by seed, in the test's unit.
+
+    titles: of the experiments it comes from.
+    slack: how far the measurement itself may be off; it widens the interval at both ends.
+    """
+
+    what: str
+    titles: tuple[str, ...]
+    ahead: pd.Series
+    behind: pd.Series
+    slack: float = 0.0
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted((self.ahead - self.behind).dropna().index)
+
+    def interval(self, confidence: float) -> Interval:
+        from fedgenbench.evaluation.statistics import Interval, paired_difference
+
+        plain = paired_difference(self.ahead, self.behind, confidence)
+        return Interval(plain.mean, plain.low - self.slack, plain.high + self.slack, plain.n)
+
+
+@dataclass
+class Found:
+    """What the runs hold of a claim: its comparisons, and in words what is missing or noteworthy."""
+
+    comparisons: list[Comparison] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+# Kinds of test ---------------------------------------------------------------------------------
+def _known(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"{name!r} is no method; known: {', '.join(METHODS)}")
+    return name
+
+
+MethodName = Annotated[str, AfterValidator(_known)]
+Names = Annotated[list[str], Field(min_length=1)]
+
+
+class Rivals(Strict):
+    """A test of one method against every one of its baselines."""
+
+    # Not checked against the registry: a claim may stand before its method is built.
+    method: str
+    baselines: Annotated[list[MethodName], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [self.method, *self.baselines]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"method and baselines name {', '.join(twice)} twice")
+        return self
+
+    def tables(
+        self, results: Results, dataset: str, clients: int | None, found: Found
+    ) -> dict[str, pd.DataFrame]:
+        """Experiment -> personalised accuracy, seeds by methods, where the method was run.
+
+        ``clients`` None takes every client count.
+        """
+        wanted = dataset if clients is None else f"{dataset} with {clients} clients"
+        tables = {}
+        for name, entry in results.experiments.items():
+            if entry["dataset"] != dataset or clients not in (None, entry["clients"]):
+                continue
+            table = results.by_seed(name, "personal")
+            if self.method in table:
+                tables[name] = table
+                if absent := [b for b in self.baselines if b not in table]:
+                    labels = ", ".join(_label(results, method) for method in absent)
+                    found.missing.append(f"runs of {labels} on {entry['title']}")
+        if not tables:
+            found.missing.append(f"runs of {_label(results, self.method)} on {wanted}")
+        return tables
+
+
+class Lead(Rivals):
+    """Accuracy above every baseline's by more than ``margin`` points, negative for a tolerance.
+
+    ``clients`` null: in every experiment on these data sets.
+    """
+
+    unit: ClassVar[str] = "points"
+    kind: Literal["lead"]
+    datasets: Names
+    clients: Annotated[int, Field(ge=1)] | None
+    margin: FiniteFloat
+
+    @property
+    def asked(self) -> float:
+        return self.margin
+
+    def compare(self, evidence: Evidence) -> Found:
+        results, found = evidence.main, Found()
+        for dataset in self.datasets:
+            tables = self.tables(results, dataset, self.clients, found)
+            for name, table in tables.items():
+                points = 100 * table
+                title = results.experiments[name]["title"]
+                found.comparisons += [
+                    Comparison(
+                        f"{_minus(results, self.method, baseline)} ({title})",
+                        (title,),
+                        points[self.method],
+                        points[baseline],
+                    )
+                    for baseline in self.baselines
+                    if baseline in points
+                ]
+        return found
+
+
+class Rounds(Rivals):
+    """Fewer rounds than every baseline to the final accuracy of ``reference`` in the same seed.
+
+    The target looks at no result of the method. Nothing is interpolated: the first evaluated round
+    at or above it counts, and one more than all rounds where there is none.
+    """
+
+    unit: ClassVar[str] = "rounds"
+    asked: ClassVar[float] = 0.0
+    kind: Literal["rounds"]
+    datasets: Names
+    reference: MethodName
+
+    def compare(self, evidence: Evidence) -> Found:
+        results, found = evidence.main, Found()
+        reference = _label(results, self.reference)
+        for dataset in self.datasets:
+            for name, table in self.tables(results, dataset, None, found).items():
+                title = results.experiments[name]["title"]
+                if self.reference not in table:
+                    found.missing.append(f"the target, set by {reference}, on {title}")
+                    continue
+                counts, step = self._counts(results, name, table)
+                found.comparisons += [
+                    Comparison(
+                        f"rounds of {_minus(results, baseline, self.method)} ({title})",
+                        (title,),
+                        counts[baseline],
+                        counts[self.method],
+                        # A count is known to one evaluation, and so is a difference of two.
+                        slack=step,
+                    )
+                    for baseline in self.baselines
+                    if baseline in table
+                ]
+                own = counts[self.method].dropna()
+                arrived = int((own <= results.experiments[name]["rounds"]).sum())
+                found.notes.append(
+                    f"{_label(results, self.method)} reached the final accuracy of {reference} in "
+                    f"{arrived} of {len(own)} seeds ({title}; intervals widened by the {step} "
+                    "round(s) between evaluations)."
+                )
+        return found
+
+    def _counts(
+        self, results: Results, experiment: str, table: pd.DataFrame
+    ) -> tuple[pd.DataFrame, int]:
+        """Rounds to the target, shaped as ``table``, and the widest step between evaluations."""
+        target = table[self.reference].dropna()
+        frame = results.rounds
+        frame = frame[
+            (frame["experiment"] == experiment)
+            & (frame["metric"] == "personal")
+            & (frame["client"] == -1)
+            & frame["seed"].isin(target.index)
+        ]
+        ran = frame.groupby(["seed", "method"]).size().index
+        reached = frame[frame["value"] >= frame["seed"].map(target)]
+        first = reached.groupby(["seed", "method"])["round"].min()
+        never = results.experiments[experiment]["rounds"] + 1
+        evaluated = sorted({0, *frame["round"]})
+        step = max(int(b - a) for a, b in pairwise(evaluated))
+        counts = first.reindex(ran, fill_value=never).unstack()
+        return counts.reindex(columns=table.columns), step
+
+
+class Newcomers(Strict):
+    """Higher accuracy of new clients than in every arm of ``against``: mean of rounds 1 to ``rounds``."""
+
+    unit: ClassVar[str] = "points"
+    asked: ClassVar[float] = 0.0
+    kind: Literal["newcomers"]
+    arm: Literal[tuple(ARMS)]
+    against: Annotated[list[Literal[tuple(ARMS)]], Field(min_length=1)]
+    rounds: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if self.arm in self.against or len(set(self.against)) < len(self.against):
+            raise ValueError("arm and against name one twice")
+        return self
+
+    def compare(self, evidence: Evidence) -> Found:
+        found = Found()
+        for title, points in self._points(evidence):
+            for rival in self.against:
+                pair = f"{ARMS[self.arm]} − {ARMS[rival]}"
+                # Rounds that only one of the two has would favour the one that has the later ones.
+                both = points.reindex(columns=[self.arm, rival]).dropna()
+                if both.empty:
+                    found.missing.append(f"new clients for {pair} on {title}")
+                    continue
+                means = both.groupby("seed").mean()
+                last = both.index.get_level_values("round").max()
+                found.comparisons.append(
+                    Comparison(
+                        f"{pair}, mean of the new clients' local rounds up to {last} ({title})",
+                        (title,),
+                        means[self.arm],
+                        means[rival],
+                    )
+                )
+        if not found.comparisons and not found.missing:
+            found.missing.append("runs with new clients")
+        return found
+
+    def _points(self, evidence: Evidence) -> Iterable[tuple[str, pd.DataFrame]]:
+        """Title of an experiment, and its accuracies in per cent: (seed, round) by arms."""
+        if evidence.newcomers is None:
+            return
+        frame = evidence.newcomers
+        frame = frame[(frame["client"] == -1) & frame["round"].between(1, self.rounds)]
+        for name, entry in evidence.main.experiments.items():
+            own = frame[frame["experiment"] == name]
+            if not own.empty:
+                points = own.pivot(index=["seed", "round"], columns="arm", values="value")
+                yield entry["title"], 100 * points
+
+
+class Growth(Rivals):
+    """The lead over every baseline grows with the client count and as the model gets smaller.
+
+    sizes: data set -> client model -> weights. Two experiments are compared that differ in the
+    clients, or in the model, alone: those at the ends of what was run.
+    """
+
+    unit: ClassVar[str] = "points"
+    asked: ClassVar[float] = 0.0
+    kind: Literal["growth"]
+    sizes: Annotated[dict[str, dict[str, Annotated[int, Field(ge=1)]]], Field(min_length=1)]
+
+    def compare(self, evidence: Evidence) -> Found:
+        results, found = evidence.main, Found()
+        for dataset, sizes in self.sizes.items():
+            tables = self.tables(results, dataset, None, found)
+            if not tables:
+                continue
+            entries = {name: results.experiments[name] for name in tables}
+            clients = {name: entry["clients"] for name, entry in entries.items()}
+            # The smaller the further along.
+            models = {
+                name: -sizes[entry["model"]]
+                for name, entry in entries.items()
+                if entry["model"] in sizes
+            }
+            for axis, places in (("clients", clients), ("model", models)):
+                pairs = list(_ends(axis, places, entries))
+                if not pairs:
+                    found.missing.append(
+                        f"two experiments on {dataset} that differ in the {axis} alone"
+                    )
+                for here, there in pairs:
+                    found.comparisons += self._grown(results, tables, here, there)
+        return found
+
+    def _grown(
+        self, results: Results, tables: Mapping[str, pd.DataFrame], here: str, there: str
+    ) -> Iterable[Comparison]:
+        titles = tuple(
+            f"{results.experiments[name]['title']} ({results.experiments[name]['model']})"
+            for name in (here, there)
+        )
+        for baseline in self.baselines:
+            if baseline in tables[here] and baseline in tables[there]:
+                behind, ahead = (
+                    100 * (tables[name][self.method] - tables[name][baseline])
+                    for name in (here, there)
+                )
+                what = f"growth of {_minus(results, self.method, baseline)}"
+                yield Comparison(f"{what} from {titles[0]} to {titles[1]}", titles, ahead, behind)
+
+
+def _ends(
+    axis: str, places: Mapping[str, int], entries: Mapping[str, Mapping[str, Any]]
+) -> Iterable[tuple[str, str]]:
+    """Pairs (lowest, highest place) of experiments that are alike but for ``axis``."""
+    alike = defaultdict(list)
+    for name in places:
+        setup = [k for k in ("partition", "model", "clients", "rounds", "local") if k != axis]
+        alike[tuple(entries[name][key] for key in setup)].append(name)
+    for names in alike.values():
+        low, high = min(places[n] for n in names), max(places[n] for n in names)
+        if low < high:
+            yield from product(
+                [n for n in names if places[n] == low], [n for n in names if places[n] == high]
+            )
+
+
+def _label(results: Results, method: str) -> str:
+    return results.label(method) if method in results.methods else method
+
+
+def _minus(results: Results, a: str, b: str) -> str:
+    return f"{_label(results, a)} − {_label(results, b)}"
+
+
+Test = Annotated[Lead | Rounds | Newcomers | Growth, Field(discriminator="kind")]
+
+
+# Files -----------------------------------------------------------------------------------------
+class PaperClaim(Strict):
+    """An entry of claims.yaml; ``scale`` is the smallest at which the claim is decidable."""
+
+    id: str
+    text: str
+    source: str
+    status: Literal["published", "second-hand"]
+    scale: Literal[SCALES]
+    test: Test
+    tried: list[str] = Field(default_factory=list)
+
+
+class PublishedCell(Strict):
+    """A cell, in per cent, for every combination of the lists."""
+
+    methods: Names
+    datasets: Names
+    clients: Annotated[list[int], Field(min_length=1)]
+    value: FiniteFloat | None
+    status: Literal["published", "second-hand", "not available"]
+    source: str
+
+    @model_validator(mode="after")
+    def _honest(self) -> Self:
+        if (self.value is None) != (self.status == "not available"):
+            raise ValueError("value is null exactly where status is 'not available'")
+        return self
+
+
+class PublishedFigure(Strict):
+    """A published number outside tables, in a sentence."""
+
+    text: str
+    status: Literal["published", "second-hand"]
+    source: str
+
+
+class Published(Strict):
+    """What published.yaml holds."""
+
+    cells: list[PublishedCell]
+    figures: list[PublishedFigure]
+
+    def cell(self, method: str, dataset: str, clients: int) -> PublishedCell | None:
+        """The cell for a method id, data set title and client count; None where the table has none."""
+        for cell in self.cells:
+            if method in cell.methods and dataset in cell.datasets and clients in cell.clients:
+                return cell
+        return None
+
+
+def load_claims(path: str | Path) -> list[PaperClaim]:
+    """The claims of a paper's claims.yaml.
+
+    Raises:
+        UserError: names the file, the claim and each faulty key, with the way out.
+    """
+    raw = _read(path)
+    if not isinstance(raw, list):
+        raise UserError(f"{path} must be a list of claims; see docs/claims.md")
+    claims = []
+    for number, entry in enumerate(raw, start=1):
+        known = isinstance(entry, dict) and "id" in entry
+        name = entry["id"] if known else f"number {number}"
+        claims.append(_checked(PaperClaim, entry, f"{path}: claim {name}"))
+        if claims[-1].id in [claim.id for claim in claims[:-1]]:
+            raise UserError(f"{path}: claim {name} stands twice: give each its own id")
+    return claims
+
+
+def published(path: str | Path) -> Published:
+    """The content of a paper's published.yaml; raises UserError as ``load_claims`` does."""
+    return _checked(Published, _read(path), str(path))
+
+
+def _read(path: str | Path) -> Any:
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8"), _NoTwins)  # a SafeLoader
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run in the repository's folder") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+
+
+def _checked(model: type[Strict], raw: Any, where: str) -> Any:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        faults = []
+        for item in error.errors():
+            place = list(item["loc"])
+            if place[:1] == ["test"]:
+                del place[1:2]  # pydantic puts the kind there
+            faults.append(f"  {'.'.join(map(str, place)) or 'entry'}: {item['msg']}")
+        lines = "\n".join(faults)
+        raise UserError(
+            f"{where} has {len(faults)} fault(s):\n{lines}\nSee docs/claims.md."
+        ) from None
+
+
+# Verdicts --------------------------------------------------------------------------------------
+def judge(claims: Sequence[PaperClaim], evidence: Evidence) -> list[Claim]:
+    """The claims with verdict and evidence, in their order."""
+    return [_judged(claim, evidence) for claim in claims]
+
+
+def _judged(claim: PaperClaim, evidence: Evidence) -> Claim:
+    from fedgenbench.reporting.report import Claim
+    from fedgenbench.reporting.tables import distinct
+
+    scales = distinct(evidence.main.runs, "scale")
+    if any(SCALES.index(scale) < SCALES.index(claim.scale) for scale in scales):
+        verdict, sentences = "not testable here", [f"Decidable from {claim.scale} scale on."]
+    else:
+        verdict, sentences = _verdict(claim.test, evidence)
+    sentences.append(f"Scale: {' and '.join(scales) or 'no run'}.")
+    if verdict == "contradicted":
+        sentences += [f"Tried: {sentence}" for sentence in claim.tried]
+    source = f"{claim.source} ({claim.status})"
+    return Claim(claim.id, claim.text, source, verdict, " ".join(sentences))
+
+
+def _verdict(test: Test, evidence: Evidence) -> tuple[str, list[str]]:
+    """The verdict on a conjunction: every difference lies above ``test.asked``.
+
+    All have to, so each is tested at the full level for "supported". One that lies below is enough
+    for "contradicted", so there the level is Bonferroni's over all of them.
+    """
+    found, results = test.compare(evidence), evidence.main
+    missing = [f"Missing: {'; '.join(dict.fromkeys(found.missing))}."] if found.missing else []
+    if not found.comparisons:
+        return "not testable here", missing
+    total = len(found.comparisons)
+    able = [comparison for comparison in found.comparisons if len(comparison.seeds) >= SEEDS]
+    if len(able) < total:
+        missing.append(f"{total - len(able)} of {total} comparisons have fewer than {SEEDS} seeds.")
+    if not able:
+        return "undecided", missing
+    strict = 1 - (1 - results.confidence) / len(able)
+    # (what is compared, its interval, its interval corrected for the number of comparisons)
+    judged = [(c, c.interval(results.confidence), c.interval(strict)) for c in able]
+    above = sum(plain.low > test.asked for _, plain, _ in judged)
+    closest = min(judged, key=lambda entry: entry[1].low)
+    worst = min(judged, key=lambda entry: entry[2].high)
+    if worst[2].high < test.asked:
+        verdict, (decisive, plain, corrected) = "contradicted", worst
+    elif above == total and not found.missing:
+        verdict, (decisive, plain, corrected) = "supported", closest
+    else:
+        verdict, (decisive, plain, corrected) = "undecided", closest
+    titles = dict.fromkeys(title for comparison in able for title in comparison.titles)
+    level = f"{results.level} interval over seeds {', '.join(map(str, decisive.seeds))}"
+    if len(able) > 1 and verdict != "supported":
+        level += f"; ± {_number(corrected.half)} corrected for {len(able)} comparisons"
+    return verdict, [
+        f"Decisive: {decisive.what} = {_number(plain.mean)} ± {_number(plain.half)} {test.unit} "
+        f"({level}).",
+        f"{above} of {total} intervals lie above the {_number(test.asked)} {test.unit} asked "
+        f"(on {'; '.join(titles)}).",
+        *(["The part that was run holds."] if above == total and verdict == "undecided" else []),
+        *found.notes,
+        *missing,
+    ]
+
+
+def _number(value: float) -> str:
+    """One decimal, with a true minus and no minus zero."""
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
