@@ -1,0 +1,53 @@
+"""Where the parts of the foundation model are made, and what decides them. Loads nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedgenbench.foundation.settings import Foundation
+from fedgenbench.runtime.digest import digest
+from fedgenbench.runtime.files import sha256_file
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The digests of the three jobs; each is that of its settings, its code and what it builds on.
+
+    ``codes`` has the digest of the code of the jobs ``vae``, ``unet`` and ``evaluate`` first, as
+    ``grid.job_code`` gives it; ``data`` is the digest of the prepared EmojiDomains.
+    """
+
+    settings: Foundation
+    data: str
+    codes: dict[str, list[str]]
+
+    @property
+    def vae(self) -> str:
+        chosen = self.settings.model_dump(include={"seed", "holdout", "vae"})
+        return digest([chosen, self.data, self.codes["vae"][0]])
+
+    @property
+    def unet(self) -> str:
+        chosen = self.settings.model_dump(include={"text", "unet"})
+        return digest([chosen, self.vae, self.codes["unet"][0]])
+
+    @property
+    def evaluate(self) -> str:
+        chosen = self.settings.model_dump(include={"sampler", "evidence"})
+        return digest([chosen, self.unet, self.codes["evaluate"][0]])
+
+
+def fingerprint(source: str) -> Any:
+    """What identifies the model that ``pipeline.load(source)`` gives, for the digest of a run.
+
+    Of a folder, the digest of its weights and configurations; a hub id stands for itself.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        return source
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    # The index and the five parts; what lies beside them, such as pictures, changes no image.
+    parts = [path for path in files if path.parent != folder or path.name == "model_index.json"]
+    return digest({path.relative_to(folder).as_posix(): sha256_file(path) for path in parts})

@@ -1,0 +1,91 @@
+"""Settings of the foundation model: the block ``foundation`` of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Channels = Annotated[int, Field(ge=8, multiple_of=8)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Training(Strict):
+    """AdamW at a constant rate, and the moving average of the weights that is kept.
+
+    With no schedule over the whole run, a shorter run is the beginning of a longer one.
+    """
+
+    steps: int = Field(ge=1, description="Optimiser steps.")
+    batch_size: int = Field(ge=1, description="Images in a step.")
+    lr: float = Field(gt=0, description="Learning rate, reached linearly in the first 100 steps.")
+    ema: float = Field(ge=0, lt=1, description="Decay of the weights' moving average per step.")
+    save_every: int = Field(
+        ge=1, description="Steps between checkpoints, each with its validation loss."
+    )
+
+
+class Vae(Strict):
+    """The autoencoder between images and latents; each level but the last halves the edge."""
+
+    channels: list[Channels] = Field(min_length=1, description="Per level, finest first.")
+    latent_channels: int = Field(ge=1, description="Numbers per place of the latent grid.")
+    kl_weight: float = Field(
+        ge=0, description="Of the mean KL per latent number, against the mean absolute pixel error."
+    )
+    training: Training = Field(description="On the public training images.")
+
+
+class Text(Strict):
+    """The tokenizer and the CLIP text encoder, which learns together with the U-Net."""
+
+    merges: int = Field(ge=1, description="Byte pairs that the tokenizer joins, at most.")
+    length: int = Field(ge=4, description="Tokens of a prompt, the two special ones included.")
+    width: Channels = Field(description="Numbers per token, seen by the U-Net's cross-attention.")
+    layers: int = Field(ge=1, description="Transformer layers.")
+    heads: int = Field(ge=1, description="Attention heads; divides the width.")
+
+
+class UNet(Strict):
+    """The denoiser on latents, with cross-attention at every level."""
+
+    channels: list[Channels] = Field(min_length=1, description="Per level, finest first.")
+    heads: int = Field(ge=1, description="Attention heads; divides every level's channels.")
+    caption_dropout: float = Field(
+        ge=0, lt=1, description="Share of empty captions, for classifier-free guidance."
+    )
+    variants: int = Field(
+        ge=1, description="Flipped and shifted versions of an image whose latents are kept."
+    )
+    training: Training = Field(description="On latents of the public training images.")
+
+
+class Sampler(Strict):
+    """How images are drawn where a method does not say otherwise."""
+
+    steps: int = Field(ge=1, le=1000, description="Denoising steps.")
+    guidance: float = Field(ge=1, description="Weight of classifier-free guidance; 1 is none.")
+
+
+class Evidence(Strict):
+    """What the evaluation of the trained model draws and trains."""
+
+    per_class: int = Field(ge=2, description="Generated images per class.")
+    epochs: int = Field(ge=1, description="Passes of each classifier over its training images.")
+
+
+class Foundation(Strict):
+    """The miniature Stable Diffusion of the embedded scale."""
+
+    seed: int = Field(ge=0, description="Root of its random streams.")
+    holdout: int = Field(
+        ge=2, description="Every so manieth training name, by hash, is kept for validation."
+    )
+    vae: Vae
+    text: Text
+    unet: UNet
+    sampler: Sampler
+    evidence: Evidence

@@ -1,0 +1,109 @@
+"""Training of the U-Net and, with it, of the text encoder, on latents that are encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedgenbench.foundation import networks
+from fedgenbench.foundation.captions import captions, make_tokenizer, token_ids
+from fedgenbench.foundation.images import moved, to_tensor
+from fedgenbench.foundation.pool import Pool
+from fedgenbench.foundation.settings import Foundation
+from fedgenbench.foundation.training import train
+from fedgenbench.foundation.vae import encoded
+from fedgenbench.rng import torch_seed
+
+MIN_SNR = 5.0
+VALIDATION_DRAWS = 4  # of noise and time per validation image
+
+
+def train_unet(
+    settings: Foundation,
+    pool: Pool,
+    vae: Any,
+    device: str,
+    *,
+    checkpoint: Path,
+    identity: str,
+    tell: Callable[[int, str], None],
+) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
+    """The trained ``UNet2DConditionModel``, ``CLIPTextModel``, ``CLIPTokenizer``, and the history.
+
+    The loss is the squared error of the predicted noise with min-SNR weights (Hang et al., 2023,
+    §3.4: γ = 5), which small budgets gain from; validation is the plain squared error on names
+    that no step sees, under their class's prompt.
+    """
+    from diffusers import DDPMScheduler
+
+    chosen, seed = settings.unet, settings.seed
+    seen, unseen = pool.part(held_out=False), pool.part(held_out=True)
+    texts = [
+        captions(pool.classes[y], name) for y, name in zip(seen.labels, seen.names, strict=True)
+    ]
+    tokenizer = make_tokenizer((text for row in texts for text in row), settings.text)
+    ids = torch.stack([token_ids(tokenizer, row) for row in texts]).to(device)
+    empty = token_ids(tokenizer, [""]).to(device)
+
+    text_seed = torch_seed(seed, "foundation", "text_encoder", "weights")
+    unet_seed = torch_seed(seed, "foundation", "unet", "weights")
+    network = nn.ModuleDict(
+        {
+            "text_encoder": networks.text_encoder(settings.text, tokenizer, text_seed),
+            "unet": networks.unet(chosen, settings.vae, settings.text, unet_seed),
+        }
+    ).to(device)
+    scheduler = DDPMScheduler(**networks.SCHEDULE)
+    share = scheduler.alphas_cumprod.to(device)
+    weight = (MIN_SNR * (1 - share) / share).clamp(max=1)
+
+    shifts = torch.Generator().manual_seed(torch_seed(seed, "foundation", "unet", "variants"))
+    images = to_tensor(seen.images)
+    versions = [images, *(moved(images, shifts) for _ in range(chosen.variants - 1))]
+    latents = torch.stack([encoded(vae, version) for version in versions])
+    latents *= vae.config.scaling_factor
+
+    def errors(clean: Tensor, tokens: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Squared error and time of each latent, at a time and with noise of its own."""
+        t = torch.randint(len(share), (len(clean),), generator=generator).to(device)
+        noise = torch.randn(clean.shape, generator=generator).to(device)
+        context = network["text_encoder"](tokens).last_hidden_state
+        noisy = scheduler.add_noise(clean, noise, t)
+        found = network["unet"](noisy, t, encoder_hidden_states=context).sample
+        return F.mse_loss(found, noise, reduction="none").mean((1, 2, 3)), t
+
+    def loss(generator: torch.Generator) -> Tensor:
+        size = (chosen.training.batch_size,)
+        rows = torch.randint(len(images), size, generator=generator)
+        version = torch.randint(chosen.variants, size, generator=generator)
+        template = torch.randint(ids.shape[1], size, generator=generator)
+        dropped = torch.rand(size, generator=generator) < chosen.caption_dropout
+        tokens = torch.where(dropped[:, None].to(device), empty, ids[rows, template])
+        error, t = errors(latents[version, rows], tokens, generator)
+        return (weight[t] * error).mean()
+
+    unseen_latents = encoded(vae, to_tensor(unseen.images)) * vae.config.scaling_factor
+    unseen_ids = token_ids(tokenizer, [captions(pool.classes[y], "")[0] for y in unseen.labels])
+
+    def validation() -> float:
+        draws = torch.Generator().manual_seed(torch_seed(seed, "foundation", "unet", "validation"))
+        clean = unseen_latents.repeat(VALIDATION_DRAWS, 1, 1, 1)
+        tokens = unseen_ids.to(device).repeat(VALIDATION_DRAWS, 1)
+        return errors(clean, tokens, draws)[0].mean().item()
+
+    history = train(
+        network,
+        loss,
+        validation,
+        chosen.training,
+        stream=(seed, "foundation-unet"),
+        checkpoint=checkpoint,
+        identity=identity,
+        tell=tell,
+    )
+    return network["unet"], network["text_encoder"], tokenizer, history

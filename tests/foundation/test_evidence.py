@@ -1,0 +1,104 @@
+"""Each number of the evidence, where its value is known."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from miniature import CLASSES, dataset, settings, untrained
+from PIL import Image
+
+from fedgenbench.foundation.evidence import (
+    accuracy,
+    copied_share,
+    evaluate,
+    grid,
+    kernel_distance,
+    nearest,
+    psnr,
+    trained_classifier,
+)
+from fedgenbench.foundation.pool import public_pool
+from fedgenbench.rng import stream
+
+POOL = public_pool(dataset(), holdout=4)
+
+
+def noise(*names, count=20):
+    return stream(0, *names).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+
+
+def test_a_grid_is_read_row_by_row(tmp_path):
+    images = np.stack([np.full((2, 2, 3), value, np.uint8) for value in (0, 50, 100, 150)])
+    grid(images, 2, tmp_path / "grid.png")
+    found = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert found[::2, ::2, 0].tolist() == [[0, 50], [100, 150]]
+
+
+def test_the_kernel_distance_by_hand():
+    # One feature, k(x, y) = (xy + 1)³: within {0, 1} it is k(0, 1) = 1, within {2, 3} 343, and the
+    # mean between them (1 + 1 + 27 + 64) / 4.
+    a, b = torch.tensor([[0.0], [1.0]]), torch.tensor([[2.0], [3.0]])
+    assert kernel_distance(a, b) == pytest.approx(1 + 343 - 2 * 93 / 4)
+
+
+def test_the_kernel_distance_of_one_distribution_is_about_zero():
+    draws = torch.randn(3, 2000, 4, generator=torch.Generator().manual_seed(0))
+    same = kernel_distance(draws[0], draws[1])
+    assert abs(same) < 0.1
+    assert kernel_distance(draws[0], draws[2] + 1) > 1
+
+
+def test_the_nearest_image_is_found_mirrored_too():
+    known = noise("known")
+    copies = np.stack([known[3], known[7][:, ::-1]])
+    distance, row = nearest(copies, known)
+    assert row.tolist() == [3, 7]
+    assert distance == pytest.approx(0, abs=1e-6)
+    (shifted,), _ = nearest(np.full((1, 8, 8, 3), 51, np.uint8), np.zeros((1, 8, 8, 3), np.uint8))
+    assert shifted == pytest.approx(0.2)
+
+
+def test_copies_are_counted():
+    known, unseen = noise("known"), noise("unseen", count=100)
+    assert copied_share(known[:10], unseen, known) == 1
+    assert copied_share(noise("others", count=200), unseen, known) < 0.15
+
+
+def test_a_classifier_learns_two_colours():
+    network = trained_classifier(POOL.images, POOL.labels, 2, epochs=10, seed=0)
+    assert accuracy(network, POOL.images, POOL.labels) == 1
+    assert accuracy(network, POOL.images, 1 - POOL.labels) == 0
+
+
+def test_a_lossless_autoencoder_has_an_endless_ratio_and_a_grey_one_a_known_one():
+    class Same:
+        device = "cpu"
+
+        def encode(self, x):
+            return type("Out", (), {"latent_dist": type("D", (), {"mode": lambda _: x})()})
+
+        def decode(self, z):
+            return type("Out", (), {"sample": self.change(z)})
+
+    network = Same()
+    network.change = lambda z: z
+    images = np.full((2, 8, 8, 3), 255, np.uint8)
+    assert psnr(network, images) == pytest.approx(106.02, abs=0.01)  # the cut at 1e-10
+    network.change = torch.zeros_like  # off by 1 of a peak of 2
+    assert psnr(network, images) == pytest.approx(6.02, abs=0.01)
+
+
+def test_the_whole_evidence(tmp_path):
+    data = dataset()
+    # Clients with images, which the made-up data set has not.
+    object.__setattr__(data, "train_images", POOL.images[:6])
+    object.__setattr__(data, "train_labels", POOL.labels[:6])
+    chosen = settings()
+    found = evaluate(untrained(), chosen, POOL, data, tmp_path)
+    json.dumps(found, allow_nan=False)
+    assert found["images"] == chosen.evidence.per_class * len(CLASSES)
+    assert found["seconds_per_image"] > 0
+    assert found["accuracy_trained_on"]["real"].keys() == {"validation", "clients", "generated"}
+    for picture in ("samples.png", "nearest.png", "vae.png"):
+        assert Image.open(tmp_path / picture).size[0] % 32 == 0

@@ -1,0 +1,26 @@
+"""Draws from the foundation model and says how good it is."""
+
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    import torch
+
+    from fedgenbench.data.dataset import load as load_data
+    from fedgenbench.foundation.evidence import evaluate
+    from fedgenbench.foundation.pipeline import load
+    from fedgenbench.foundation.pool import public_pool
+    from fedgenbench.foundation.settings import Foundation
+    from fedgenbench.runtime.files import write_json
+
+    torch.set_num_threads(1)
+    settings = Foundation.model_validate(snakemake.params.settings)
+    data = load_data(Path(snakemake.input.data).parent)
+    target = Path(snakemake.output.evidence)
+    pipeline = load(snakemake.input.model, torch.float32, device)
+    found = evaluate(pipeline, settings, public_pool(data, settings.holdout), data, target.parent)
+    write_json(target, found | {"digest": snakemake.wildcards.digest})
+    score = found["accuracy_trained_on"]["generated"]["validation"]
+    print(f"foundation model: a classifier of its images scores {100 * score:.1f} %", flush=True)

@@ -1,0 +1,45 @@
+"""Trains the U-Net and the text encoder, and writes the whole foundation model."""
+
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+    from diffusers import AutoencoderKL
+
+    from fedgenbench.data.dataset import load
+    from fedgenbench.foundation.pipeline import assemble, save
+    from fedgenbench.foundation.pool import public_pool
+    from fedgenbench.foundation.settings import Foundation
+    from fedgenbench.foundation.unet import train_unet
+    from fedgenbench.runtime.files import read_json, write_json
+
+    torch.set_num_threads(1)
+    settings = Foundation.model_validate(snakemake.params.settings)
+    pool = public_pool(load(Path(snakemake.input.data).parent), settings.holdout)
+    vae = AutoencoderKL.from_pretrained(snakemake.input.vae, local_files_only=True).to(device)
+    checkpoint = Path(snakemake.params.checkpoint)
+    unet, text_encoder, tokenizer, history = train_unet(
+        settings,
+        pool,
+        vae,
+        device,
+        checkpoint=checkpoint,
+        identity=snakemake.wildcards.digest,
+        tell=Progress("foundation U-Net", settings.unet.training.steps),
+    )
+    save(assemble(vae, unet, text_encoder, tokenizer), snakemake.output.model)
+    write_json(
+        snakemake.output.run,
+        watch.record(device)
+        | {"digest": snakemake.wildcards.digest, "settings": settings.model_dump()}
+        | {"history": history, "trained_on": pool.part(held_out=False).record()}
+        | {"vae": read_json(snakemake.input.vae_run)},
+    )
+    checkpoint.unlink(missing_ok=True)
+    print(f"foundation U-Net: loss {history[-1]['validation']:.4f}", flush=True)
