@@ -5,7 +5,7 @@ from pathlib import Path
 from fedgenbench.runtime.job import job
 
 with job(snakemake):
-    from fedgenbench.evaluation.collect import client_domains, collect
+    from fedgenbench.evaluation.collect import client_domains, collect, study_frames
     from fedgenbench.runtime.files import atomic_path, read_json, write_json
 
     wanted = snakemake.params
@@ -15,20 +15,20 @@ with job(snakemake):
         for name, entry in wanted.experiments.items()
     }
     keys = {(e, m, s): (digest, folder) for e, m, s, digest, folder in wanted.runs}
-    scores, rounds, runs = collect(
+    frames = collect(
         {key: Path(folder) for key, (_, folder) in keys.items()},
         {key: digest for key, (digest, _) in keys.items()},
         domains,
         snakemake.wildcards.scale,
     )
+    frames |= study_frames(wanted.studies)
     # Where only personalised accuracy is asked for, a global model's is not reported.
     hidden = [name for name, entry in wanted.experiments.items() if not entry["report_global"]]
-    scores, rounds = (
-        frame[(frame["metric"] != "global") | ~frame["experiment"].isin(hidden)]
-        for frame in (scores, rounds)
-    )
+    for name in ("scores", "rounds"):
+        frame = frames[name]
+        frames[name] = frame[(frame["metric"] != "global") | ~frame["experiment"].isin(hidden)]
     folder = Path(snakemake.output.context).parent
-    for name, frame in (("scores", scores), ("rounds", rounds), ("runs", runs)):
+    for name, frame in frames.items():
         with atomic_path(folder / f"{name}.parquet") as temporary:
             frame.to_parquet(temporary, index=False)
     experiments = {
@@ -41,6 +41,8 @@ with job(snakemake):
             "experiments": experiments,
             "methods": wanted.methods,
             "confidence": wanted.confidence,
+            "absent": wanted.absent,
+            "newcomer_main": wanted.newcomer_main,
             "expected": [[*key, digest] for key, (digest, _) in keys.items()],
             "order": {"experiments": list(experiments), "methods": list(wanted.methods)},
         },

@@ -73,7 +73,26 @@ class Experiment(Strict):
         description="Also report the server's model, not only the clients' own."
     )
     methods: list[str] = Field(min_length=1, description="Keys of `methods`.")
+    ablations: list[str] = Field(
+        default=[], description="Keys of `variants` that are run beside, for tables of their own."
+    )
+    overrides: dict[str, dict[str, Any]] = Field(
+        default={}, description="Settings of methods that differ in this experiment."
+    )
+    score_on: Literal["test", "valid"] = Field(
+        default="test",
+        description="valid scores on the images that partition.valid_fraction sets aside: for tuning, "
+        "in tables of its own.",
+    )
     note: str = Field(description="What was cut against the papers' setting; printed in reports.")
+
+
+class Variant(Strict):
+    """A method under other settings, as a row of its own."""
+
+    method: str = Field(description="A key of `methods`.")
+    title: str = Field(description="Name in tables.")
+    settings: dict[str, Any] = Field(description="What differs, over `methods` and `overrides`.")
 
 
 class Forecast(Strict):
@@ -105,9 +124,14 @@ class Settings(Strict):
     on_bad_upload: Literal["stop", "skip"] = Field(
         description="A non-finite or misshapen upload ends the run, or is left out and recorded."
     )
+    note: str = Field(description="What the scale is sized for; printed with what it cuts.")
     datasets: dict[str, Dataset] = Field(description="By name of the source in data/sources.yaml.")
     methods: dict[str, dict[str, Any]] = Field(description="Settings of each method.")
-    experiments: dict[str, Experiment] = Field(min_length=1, description="The grid.")
+    variants: dict[str, Variant] = Field(default={}, description="For `ablations`.")
+    experiments: dict[str, Experiment] = Field(
+        min_length=1,
+        description="The grid. `like: <experiment>` takes over what an experiment does not say.",
+    )
     forecast: Forecast = Field(description="For the forecast of a dry run only.")
 
     @model_validator(mode="after")
@@ -117,8 +141,21 @@ class Settings(Strict):
         for name in self.methods:
             if name not in METHODS:
                 raise ValueError(f"methods: {_unknown(name, METHODS)}")
+        for name, variant in self.variants.items():
+            if name in METHODS:
+                raise ValueError(f"variants.{name}: a method has this name; choose another")
+            if variant.method not in self.methods:
+                raise ValueError(f"variants.{name}.method: {_unknown(variant.method, self.methods)}")
         for key, experiment in self.experiments.items():
             where = f"experiments.{key}"
+            for name in experiment.ablations:
+                if name not in self.variants:
+                    raise ValueError(f"{where}.ablations: {_unknown(name, self.variants)}")
+            for name in experiment.overrides:
+                if name not in self.methods:
+                    raise ValueError(f"{where}.overrides: {_unknown(name, self.methods)}")
+            if experiment.score_on == "valid" and not experiment.partition.valid_fraction:
+                raise ValueError(f"{where}.score_on: valid needs a partition.valid_fraction above 0")
             if experiment.dataset not in self.datasets:
                 raise ValueError(f"{where}.dataset: {_unknown(experiment.dataset, self.datasets)}")
             if len(set(experiment.methods)) < len(experiment.methods):
@@ -132,6 +169,13 @@ class Settings(Strict):
                 # The same label mix in training and test is what that scheme is for.
                 raise ValueError(f"{where}.report_global: fedpac's test sets are personal")
         return self
+
+    def played(self, experiment: str, name: str) -> tuple[str, dict[str, Any]]:
+        """The method behind ``name``, a method or a variant, and its settings in an experiment."""
+        variant = self.variants.get(name)
+        method = variant.method if variant else name
+        values = merge(self.methods[method], self.experiments[experiment].overrides.get(method, {}))
+        return method, merge(values, variant.settings) if variant else values
 
 
 def _unknown(name: str, known: Any) -> str:
@@ -195,10 +239,32 @@ def load(
             raise UserError(f"{path}: scales: {_unknown(name, SCALES)}")
     # The scale that runs is checked first, so that its errors are the ones shown.
     order = sorted(SCALES, key=lambda name: name != chosen)
-    return chosen, {
-        name: _validate(merge(merge(raw, overlays.get(name) or {}), {"scale": name}), path, name)
-        for name in order
+    merged = {
+        name: merge(merge(raw, overlays.get(name) or {}), {"scale": name}) for name in order
     }
+    return chosen, {name: _validate(_filled(raw, path), path, name) for name, raw in merged.items()}
+
+
+def _filled(raw: dict, path: str | Path) -> dict:
+    """``raw`` with every experiment's ``like`` replaced by what it stands for."""
+    given = raw.get("experiments")
+    if not isinstance(given, dict):
+        return raw
+
+    def fill(name: str, above: tuple[str, ...] = ()) -> Any:
+        entry = given[name]
+        if not isinstance(entry, dict) or "like" not in entry:
+            return entry
+        base = entry["like"]
+        if base not in given or base in (*above, name):
+            raise UserError(
+                f"{path}: experiments.{name}.like: name another experiment, not {base!r}, and not "
+                "in a circle"
+            )
+        own = {key: value for key, value in entry.items() if key != "like"}
+        return merge(fill(base, (*above, name)), own)
+
+    return raw | {"experiments": {name: fill(name) for name in given}}
 
 
 def _validate(raw: dict, path: str | Path, scale: str) -> Settings:
@@ -213,6 +279,20 @@ def _validate(raw: dict, path: str | Path, scale: str) -> Settings:
             method_class(name).Settings.model_validate(values)
         except ValidationError as error:
             faults += [_explain(item, ("methods", name)) for item in error.errors()]
+    for key, experiment in settings.experiments.items():
+        for name in (*experiment.methods, *experiment.ablations):
+            method, values = settings.played(key, name)
+            where = f"experiments.{key}: {name}"
+            try:
+                chosen = method_class(method).Settings.model_validate(values)
+            except ValidationError as error:
+                faults += [_explain(item, (where,)) for item in error.errors()]
+                continue
+            limit = settings.datasets[experiment.dataset].limit_per_class
+            clients = experiment.partition.size_hint(experiment.dataset, limit)[0]
+            present = max(1, round(experiment.participation * clients))
+            if fault := chosen.fault(present, experiment.rounds):
+                faults.append(f"{where}: {fault}")
     for name in set(settings.forecast.passes) - set(METHODS):
         faults.append(f"forecast.passes: {_unknown(name, METHODS)}")
     for key, experiment in settings.experiments.items():

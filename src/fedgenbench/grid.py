@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from fedgenbench.config import Settings
-from fedgenbench.data.fetch import source_of
+from fedgenbench.data.fetch import missing, source_of
 from fedgenbench.federated.method import method_class, method_module
 from fedgenbench.models.registry import MODELS
 from fedgenbench.runtime.digest import code_digest, digest
@@ -69,7 +69,7 @@ class Partitioned:
 
 @dataclass(frozen=True)
 class Run:
-    """One method on one partition."""
+    """One method, or variant of one, on one partition."""
 
     experiment: str
     method: str
@@ -92,18 +92,26 @@ class Grid:
     """All that one scale asks for; ``paper`` is what its report compares it with."""
 
     def __init__(self, settings: Settings, paper: Settings | None = None):
-        self.settings, self.paper = settings, paper or settings
+        self.paper = paper or settings
+        # Experiments on optional data that are not there are left out, and tables say so.
+        self.absent = {
+            name: reason
+            for name, experiment in settings.experiments.items()
+            if (reason := missing(experiment.dataset))
+        }
+        present = {n: e for n, e in settings.experiments.items() if n not in self.absent}
+        self.settings, self.asked = settings.model_copy(update={"experiments": present}), settings
         self._codes: dict[tuple[str, str], list[str]] = {}
         self.prepared = {name: self._prepared(name) for name in settings.datasets}
         self.partitions = {
             (name, seed): self._partitioned(name, seed)
-            for name in settings.experiments
+            for name in present
             for seed in settings.seeds
         }
         self.runs = [
             self._run(name, method, seed)
-            for name, experiment in settings.experiments.items()
-            for method in experiment.methods
+            for name, experiment in present.items()
+            for method in (*experiment.methods, *experiment.ablations)
             for seed in settings.seeds
         ]
 
@@ -119,13 +127,14 @@ class Grid:
         made_of = [prepared.digest, scheme, seed, job_code("partition")[0]]
         return Partitioned(experiment, prepared, scheme, seed, digest(made_of))
 
-    def _run(self, name: str, method: str, seed: int) -> Run:
+    def _run(self, name: str, row: str, seed: int) -> Run:
         experiment = self.settings.experiments[name]
         dataset = self.settings.datasets[experiment.dataset]
         partition = self.partitions[name, seed]
+        method, method_settings = self.settings.played(name, row)
         settings = {
             "method": method,
-            "method_settings": self.settings.methods[method],
+            "method_settings": method_settings,
             "seed": seed,
             "mean": dataset.mean,
             "std": dataset.std,
@@ -133,11 +142,14 @@ class Grid:
             "score_rounds": self.settings.score_rounds,
             "on_bad_upload": self.settings.on_bad_upload,
         } | experiment.model_dump(
-            include={"model", "rounds", "participation", "local", "engine", "evaluate_every"}
+            include={
+                *("model", "rounds", "participation", "local", "engine", "evaluate_every"),
+                "score_on",
+            }
         )
         code = self._run_code(method, experiment.model)
         made_of = [settings, partition.digest, code[0], MODELS[experiment.model]]
-        return Run(name, method, seed, partition, settings, code, digest(made_of))
+        return Run(name, row, seed, partition, settings, code, digest(made_of))
 
     def _run_code(self, method: str, model: str) -> list[str]:
         if (method, model) not in self._codes:
@@ -158,6 +170,7 @@ class Grid:
         notes = [self.experiment_notes(), self.method_notes()]
         made_of = [shown, notes, self.listing(), job_code(product)[0]]
         made_of += [self.product_digest(name) for name in PRODUCTS[product]]
+        made_of.append(self.absent_notes())
         return digest(made_of + self.cuts if product == "report" else made_of)
 
     @cached_property
@@ -183,6 +196,7 @@ class Grid:
                 "report_global": experiment.report_global,
                 "shown": {
                     "title": experiment.title,
+                    "role": "main" if experiment.score_on == "test" else "tuning",
                     "dataset": self.settings.datasets[experiment.dataset].title,
                     "clients": clients,
                     "partition": _in_words(scheme),
@@ -195,14 +209,30 @@ class Grid:
             }
         return notes
 
+    def absent_notes(self) -> dict[str, dict[str, Any]]:
+        """Title, dataset and reason of every experiment that was left out for want of data."""
+        return {
+            name: {
+                "title": self.asked.experiments[name].title,
+                "dataset": self.asked.datasets[self.asked.experiments[name].dataset].title,
+                "reason": reason,
+            }
+            for name, reason in self.absent.items()
+        }
+
     def method_notes(self) -> dict[str, dict[str, str]]:
         """Label, family and source of every method that runs, in the order of ``methods``."""
         used = {run.method for run in self.runs}
         classes = {name: method_class(name) for name in self.settings.methods if name in used}
-        return {
+        notes = {
             name: {"label": cls.label, "family": cls.family, "source": cls.source}
             for name, cls in classes.items()
         }
+        for name, variant in self.settings.variants.items():
+            if name in used:
+                source = method_class(variant.method).source
+                notes[name] = {"label": variant.title, "family": "variant", "source": source}
+        return notes
 
     # Forecast ---------------------------------------------------------------------------------
     def seconds(self, run: Run) -> float:
@@ -211,7 +241,7 @@ class Grid:
         limit = self.settings.datasets[experiment.dataset].limit_per_class
         clients, train, test = experiment.partition.size_hint(experiment.dataset, limit)
         train *= experiment.participation
-        passes = costs.passes.get(run.method, 1.0) * experiment.local.epochs * experiment.rounds
+        passes = costs.passes.get(run.settings["method"], 1.0) * experiment.local.epochs * experiment.rounds
         evaluations = 3 * (1 + experiment.rounds // experiment.evaluate_every)
         samples = clients * (train * passes + test * evaluations / 3)
         per_1000 = costs.seconds_per_1000_samples[experiment.model]
@@ -266,8 +296,24 @@ def cuts(settings: Settings, paper: Settings) -> list[dict[str, str]]:
                 "reason": experiment.note,
             }
             for key in sorted(here.keys() | there.keys())
-            if here.get(key) != there.get(key) and key not in ("note", "engine", "evaluate_every")
+            if here.get(key) != there.get(key)
+            and key not in ("note", "engine", "evaluate_every", "ablations")
         ]
+        # A method's settings are asked where it is played: overrides count.
+        for method in experiment.methods:
+            if method not in paper.experiments[name].methods:
+                continue
+            here, there = (_flat(s.played(name, method)[1]) for s in (settings, paper))
+            rows += [
+                {
+                    "setting": f"{name}: {method}.{key}",
+                    "here": str(here[key]),
+                    "paper": str(there[key]),
+                    "reason": settings.note,
+                }
+                for key in sorted(here)
+                if here[key] != there[key]
+            ]
     return rows
 
 

@@ -70,8 +70,13 @@ def test_engines_agree(name):
     assert_close(left.server, right.server)
     for a, b in zip(left.history, right.history, strict=True):
         assert a.keys() == b.keys()
-        for key in a:
+        for key in a.keys() - {"server"}:
             np.testing.assert_allclose(a[key], b[key], atol=1e-12)
+        # Server networks work in float32.
+        ours, theirs = a.get("server", {}), b.get("server", {})
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            np.testing.assert_allclose(ours[key], theirs[key], atol=1e-5)
 
 
 def test_states_survive_safetensors_and_keep_their_type(name):
@@ -80,7 +85,7 @@ def test_states_survive_safetensors_and_keep_their_type(name):
         tensors = {key: t.contiguous() for key, t in flat(slots).items()}
         back = load(save(tensors))
         assert all(torch.equal(back[key], t) for key, t in tensors.items())
-        assert all(t.dtype == torch.float64 for t in tensors.values())
+        assert all(t.dtype == torch.float64 for t in slots["model"].values())
         assert not any("/" in role for role in slots)
 
 

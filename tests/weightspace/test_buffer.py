@@ -26,15 +26,15 @@ def filled():
 
 def test_the_last_uploads_stay_in_the_order_of_clients_oldest_first():
     buffer = filled()
-    assert buffer.vectors()[:, 0].tolist() == [20, 21, 51, 52]
-    assert buffer.clients().tolist() == [2, 2, 5, 5]
+    assert buffer.vectors[:, 0].tolist() == [20, 21, 51, 52]
+    assert buffer.clients.tolist() == [2, 2, 5, 5]
 
 
 def test_later_changes_of_an_upload_do_not_reach_the_buffer():
     buffer, upload = ReplayBuffer(LAYOUT, 2), torch.zeros(1, 6)
     buffer.add(upload, [0])
     upload += 1
-    assert not buffer.vectors().any()
+    assert not buffer.vectors.any()
 
 
 def test_it_comes_back_from_a_file_and_goes_on_alike(tmp_path):
@@ -43,8 +43,8 @@ def test_it_comes_back_from_a_file_and_goes_on_alike(tmp_path):
     again = ReplayBuffer.load(LAYOUT, 2, load_file(tmp_path / "buffer.safetensors"))
     for one in (buffer, again):
         one.add(rows(22, 70), [2, 7])
-    assert torch.equal(buffer.vectors(), again.vectors())
-    assert torch.equal(buffer.clients(), again.clients())
+    assert torch.equal(buffer.vectors, again.vectors)
+    assert torch.equal(buffer.clients, again.clients)
 
 
 def test_another_architecture_is_refused():
@@ -57,7 +57,7 @@ def test_another_architecture_is_refused():
 
 
 def test_a_draw_is_of_stored_rows_with_jitter_and_repeats_with_its_seed():
-    stored = filled().vectors()
+    stored = filled().vectors
     first, second = (draw(stored, 400, torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(first, second)
     noise, nearest = (first[:, None] - stored).abs().amax(2).min(1)
@@ -65,3 +65,14 @@ def test_a_draw_is_of_stored_rows_with_jitter_and_repeats_with_its_seed():
     assert noise.max() < 6 * JITTER
     spread = (first - stored[nearest]).std()
     assert 0.9 * JITTER < spread < 1.1 * JITTER
+
+
+def test_the_newest_of_each_client_and_the_buffer_without_one():
+    buffer = filled()
+    vectors, clients = buffer.latest()
+    assert clients == [2, 5]
+    assert vectors[:, 0].tolist() == [21, 52]
+    rest = buffer.without(2)
+    assert rest.vectors[:, 0].tolist() == [51, 52]
+    assert rest.clients.tolist() == [5, 5]
+    assert buffer.clients.tolist() == [2, 2, 5, 5]

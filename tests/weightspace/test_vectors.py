@@ -99,14 +99,28 @@ def test_normalisation_is_inverted_to_rounding(seed, scale, shift):
     torch.testing.assert_close(back, vectors, rtol=1e-5, atol=1e-5 * scale)
 
 
-def test_each_tensor_has_mean_zero_and_deviation_one_over_the_buffer():
+def test_the_centre_is_the_mean_upload_and_each_tensor_deviates_by_one():
     layout = Layout.of(model())
     vectors = torch.randn(40, layout.width, generator=torch.Generator().manual_seed(0))
-    vectors *= torch.arange(1, layout.width + 1)
-    normal = Normaliser.fit(layout, vectors).apply(vectors)
-    for part in normal.split(layout.sizes, 1):
-        assert part.mean().abs() < 1e-6
-        assert (part.std(correction=0) - 1).abs() < 1e-6
+    vectors = 100 * torch.arange(layout.width) + vectors * torch.arange(1, layout.width + 1)
+    normaliser = Normaliser.fit(layout, vectors)
+    torch.testing.assert_close(normaliser.centre, vectors.mean(0))
+    for part, given in zip(
+        normaliser.apply(vectors).split(layout.sizes, 1), vectors.split(layout.sizes, 1), strict=True
+    ):
+        assert part.mean(0).abs().max() < 1e-4
+        assert (part.square().mean().sqrt() - 1).abs() < 1e-5
+        assert part.std(0)[1] / part.std(0)[0] == pytest.approx(
+            float(given.std(0)[1] / given.std(0)[0]), rel=1e-4
+        )
+
+
+def test_columns_are_normalised_as_they_are_in_the_whole():
+    layout = Layout.of(model())
+    vectors = torch.randn(4, layout.width, generator=torch.Generator().manual_seed(0))
+    normaliser = Normaliser.fit(layout, vectors)
+    part = slice(3, 9)
+    assert torch.equal(normaliser.apply(vectors[:, part], part), normaliser.apply(vectors)[:, part])
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -3e4, 1e-30])
@@ -114,6 +128,7 @@ def test_a_constant_tensor_keeps_scale_one(value):
     layout = Layout.of(model())
     vectors = torch.randn(4, layout.width, generator=torch.Generator().manual_seed(0))
     vectors[:, 6:9] = value  # hidden.bias
+    assert torch.tensor(layout.sizes)[0] == 6
     normaliser = Normaliser.fit(layout, vectors)
     assert normaliser.std[1] == 1
     normal = normaliser.apply(vectors)

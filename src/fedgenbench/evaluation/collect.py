@@ -12,6 +12,7 @@ import pandas as pd
 from fedgenbench.errors import UserError
 from fedgenbench.runtime.files import read_json, sha256_file
 
+SERVER = ("experiment", "method", "seed", "round", "name", "client", "value")
 METRICS = ("personal", "start", "trained", "global")
 
 
@@ -20,8 +21,8 @@ def collect(
     expected: Mapping[tuple[str, str, int], str],
     domains: Mapping[str, list[str] | None],
     scale: str,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Scores, accuracies per round, and one row per run.
+) -> dict[str, pd.DataFrame]:
+    """Scores, accuracies per round, one row per run, and what servers report of themselves.
 
     Args:
         runs: (experiment, method, seed) -> folder with metrics.json and run.json.
@@ -32,7 +33,7 @@ def collect(
     Raises:
         UserError: names a run whose files do not belong together or to the settings.
     """
-    scores, rounds, facts = [], [], []
+    scores, rounds, facts, server = [], [], [], []
     for key, folder in runs.items():
         metrics, run = read_json(folder / "metrics.json"), read_json(folder / "run.json")
         if run.get("metrics_sha256") != sha256_file(folder / "metrics.json"):
@@ -55,8 +56,31 @@ def collect(
                 if metric in entry:
                     label = base | {"metric": metric, "round": entry["round"]}
                     rounds += _rows(label, entry[metric], where)
+            server += _server_rows(base | {"round": entry["round"]}, entry.get("server", {}))
         facts.append(base | {"scale": scale} | _facts(metrics, run))
-    return pd.DataFrame(scores), pd.DataFrame(rounds), pd.DataFrame(facts)
+    return {
+        "scores": pd.DataFrame(scores),
+        "rounds": pd.DataFrame(rounds),
+        "runs": pd.DataFrame(facts),
+        "server": pd.DataFrame(server, columns=SERVER),
+    }
+
+
+def _server_rows(base: dict[str, Any], audit: dict[str, Any]) -> list[dict]:
+    """A row per number: of a client, by its place in ``clients`` where that is said, or of none (-1)."""
+    ids = audit.get("clients")
+    rows = []
+    for name, value in audit.items():
+        if name == "clients":
+            continue
+        values = value if isinstance(value, list) else [value]
+        # Accuracies are of all clients; what was generated is of those that took part.
+        who = [-1] if value is not values else ids if len(values) == len(ids) else range(len(values))
+        rows += [
+            base | {"name": name, "client": client, "value": float(number)}
+            for client, number in zip(who, values, strict=True)
+        ]
+    return rows
 
 
 def _rows(base: dict[str, Any], values: list[float], domains: list[str] | None) -> list[dict]:

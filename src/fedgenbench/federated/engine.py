@@ -62,10 +62,10 @@ class Sequential:
         return stack_slots(trained)
 
     @torch.no_grad()
-    def correct(self, slots: Slots) -> list[int]:
-        """Test samples that each client's deployed model gets right."""
+    def correct(self, slots: Slots, held: list[Tensor]) -> list[int]:
+        """How many of its rows ``held`` each client's deployed model gets right."""
         counts = []
-        for client, rows in enumerate(self.data.test):
+        for client, rows in enumerate(held):
             mine = row_of(slots, client)
             counts.append(
                 sum(
@@ -111,10 +111,10 @@ class Vectorised:
         return slots
 
     @torch.no_grad()
-    def correct(self, slots: Slots) -> list[int]:
+    def correct(self, slots: Slots, held: list[Tensor]) -> list[int]:
         predict = torch.vmap(self.method.predict)
-        rows = torch.nn.utils.rnn.pad_sequence(self.data.test, batch_first=True)
-        sizes = torch.tensor([len(r) for r in self.data.test], device=rows.device)
+        rows = torch.nn.utils.rnn.pad_sequence(held, batch_first=True)
+        sizes = torch.tensor([len(r) for r in held], device=rows.device)
         inside = torch.arange(rows.shape[1], device=rows.device) < sizes[:, None]
         total = torch.zeros(len(sizes), dtype=torch.long, device=rows.device)
         for part, ok in zip(

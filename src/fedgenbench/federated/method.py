@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,6 +27,10 @@ class MethodSettings(BaseModel):
     """Base of every method's own settings; unknown keys and wrong types are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    def fault(self, clients: int, rounds: int) -> str | None:
+        """What cannot work with so many clients in a round and so many rounds, or None."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,16 @@ class Method:
         from fedgenbench.federated.server import weighted_mean
 
         return server | {"model": server["model"] | weighted_mean(uploads["model"], weights)}
+
+    def audit(
+        self, server: Slots, clients: Slots, accuracy: Callable[[Slots, str], list[float]]
+    ) -> dict[str, Any]:
+        """What a method's server reports of itself, for the record; JSON values by name.
+
+        Called in evaluated rounds after the aggregation. ``clients`` are the trained clients, stacked
+        [N, ...]; ``accuracy(slots, part)`` scores such slots on each client's "train" or "test" images.
+        """
+        return {}
 
     # What is scored --------------------------------------------------------------------------
     def global_model(self, server: Slots) -> State | None:

@@ -140,6 +140,8 @@ class Federation:
                 entry["personal"] = self._accuracy(adapted)
             else:
                 entry["personal"] = entry[method.personal]
+            if audit := method.audit(self.server, self.clients, self._accuracy):
+                entry["server"] = audit
         return entry
 
     def _participants(self) -> list[int]:
@@ -200,14 +202,16 @@ class Federation:
         self.server = self.method.aggregate(self.server, accepted, weights / weights.sum(), clients)
         return good
 
-    def _accuracy(self, slots: Slots) -> Accuracy:
+    def _accuracy(self, slots: Slots, part: str = "test") -> Accuracy:
+        """Of every client's model on its own images of one part."""
+        held = {"train": self.data.train, "test": self.data.test}[part]
         if self.method.pooled:  # one model for all test sets
             slots = {
                 role: {n: t.expand(self.testers, *t.shape[1:]) for n, t in state.items()}
                 for role, state in slots.items()
             }
-        counts = self.engine.correct(slots)
-        return [n / len(rows) for n, rows in zip(counts, self.data.test, strict=True)]
+        counts = self.engine.correct(slots, held)
+        return [n / len(rows) for n, rows in zip(counts, held, strict=True)]
 
     @torch.no_grad()
     def _global_accuracy(self, model: State) -> Accuracy:

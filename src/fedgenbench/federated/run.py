@@ -20,23 +20,36 @@ from fedgenbench.rng import torch_seed
 
 
 def federated_data(
-    dataset: Dataset, partition: Partition, mean: list, std: list, augment: bool, device: str
+    dataset: Dataset,
+    partition: Partition,
+    mean: list,
+    std: list,
+    augment: bool,
+    device: str,
+    score_on: str = "test",
 ) -> FederatedData:
-    """Only the rows that some client holds, on ``device``."""
+    """Only the rows that some client holds, on ``device``.
+
+    With ``score_on`` "valid" the validation rows stand in the place of the test rows, which are not
+    even loaded.
+    """
     train = np.unique(np.concatenate([client.train for client in partition.clients]))
-    test = np.unique(np.concatenate([client.test for client in partition.clients]))
-    images = np.concatenate([dataset.train_images[train], dataset.test_images[test]])
-    labels = np.concatenate([dataset.train_labels[train], dataset.test_labels[test]])
+    kept = [client.valid if score_on == "valid" else client.test for client in partition.clients]
+    test = np.unique(np.concatenate(kept))
+    part = "train" if score_on == "valid" else "test"
+    held_out = getattr(dataset, f"{part}_images"), getattr(dataset, f"{part}_labels")
+    images = np.concatenate([dataset.train_images[train], held_out[0][test]])
+    labels = np.concatenate([dataset.train_labels[train], held_out[1][test]])
     x, black = normalised(images, mean, std, device)
 
-    def rows(held: np.ndarray, kept: list[int], offset: int) -> torch.Tensor:
-        return torch.from_numpy(np.searchsorted(held, kept) + offset).to(device)
+    def rows(held: np.ndarray, own: np.ndarray, offset: int) -> torch.Tensor:
+        return torch.from_numpy(np.searchsorted(held, own) + offset).to(device)
 
     return FederatedData(
         x=x,
         y=torch.from_numpy(labels).to(device),
         train=[rows(train, client.train, 0) for client in partition.clients],
-        test=[rows(test, client.test, len(train)) for client in partition.clients],
+        test=[rows(test, own, len(train)) for own in kept],
         black=black if augment else None,
     )
 
@@ -99,7 +112,11 @@ def federate(
     """Plays the run and returns its metrics, a pure function of the arguments before ``digest``."""
     partition.require(dataset)
     data = federated_data(
-        dataset, partition, settings["mean"], settings["std"], settings["augment"], device
+        dataset,
+        partition,
+        *(settings[key] for key in ("mean", "std", "augment")),
+        device,
+        settings["score_on"],
     )
     run = federation(
         settings,

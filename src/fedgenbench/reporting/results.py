@@ -1,7 +1,7 @@
 """What tables, figures and reports are made from: the collected runs, checked once."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ FAMILIES = {
     "control": "Controls",
     "global": "Global methods",
     "personalised": "Personalised methods",
+    "variant": "Variants",
 }
 METRICS = {
     "personal": "Personalised",
@@ -23,6 +24,15 @@ METRICS = {
 }
 
 _SCORES = ("experiment", "method", "seed", "metric", "client", "domain", "value")
+_SERVER = ("experiment", "method", "seed", "round", "name", "client", "value")
+_WEIGHTS = (
+    *("experiment", "seed", "fit", "rule", "eta", "start"),
+    *("metric", "client", "value"),
+)
+_NEWCOMERS = (
+    *("experiment", "seed", "arm", "steps", "omega", "stage"),
+    *("round", "client", "value"),
+)
 _RUNS = (
     *("experiment", "method", "seed", "digest", "scale", "rounds", "engine", "device", "hardware"),
     *("wall_seconds", "peak_memory_bytes", "bytes_up", "bytes_down"),
@@ -38,10 +48,17 @@ class Results:
         is an accuracy in [0, 1], ``domain`` the client's domain or None.
     rounds: the same per evaluated ``round``; round 0, if there, is before the first one.
     runs: one row per run; ``bytes_up`` and ``bytes_down`` are means per client and round.
-    experiments: id -> title, dataset, classes, clients, partition, rounds, local, model, note.
+    experiments: id -> title, role ("main" or "tuning": scored on validation images), dataset,
+        classes, clients, partition, rounds, local, model, note.
     methods: id -> label, family (a key of ``FAMILIES``), source.
     expected: (experiment, method, seed) -> digest of the code and settings of today.
     confidence: of every interval over seeds.
+    server: what methods' servers report of themselves: a row per run, round, name and client
+        (-1: not of one client).
+    weights: the one-shot studies on saved uploads: a row per fit, rule, metric and client.
+    newcomers: accuracy of clients that join late, by arm, stage, round and client (-1: their mean).
+    newcomer_main: the number of guided steps and the strength of guidance that count as the main ones.
+    absent: experiments without runs here -> title, dataset, clients, reason.
     allow_mixed: take runs of another digest too; every table then says so.
     whole: what this is a part of; ``select`` sets it.
 
@@ -56,6 +73,11 @@ class Results:
     methods: Mapping[str, Mapping[str, str]]
     expected: Mapping[tuple[str, str, int], str]
     confidence: float = 0.95
+    server: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_SERVER))
+    weights: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_WEIGHTS))
+    newcomers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_NEWCOMERS))
+    newcomer_main: tuple[int, float] | None = None
+    absent: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     allow_mixed: bool = False
     whole: "Results | None" = None
 
@@ -64,6 +86,9 @@ class Results:
             "scores": (self.scores, _SCORES),
             "rounds": (self.rounds, (*_SCORES, "round")),
             "runs": (self.runs, _RUNS),
+            "server": (self.server, _SERVER),
+            "weights": (self.weights, _WEIGHTS),
+            "newcomers": (self.newcomers, _NEWCOMERS),
         }
         for name, (frame, columns) in frames.items():
             if missing := [column for column in columns if column not in frame]:
@@ -72,6 +97,8 @@ class Results:
                     "run the collect rule again"
                 )
             for column, known in (("experiment", self.experiments), ("method", self.methods)):
+                if column not in frame:
+                    continue
                 if unknown := sorted(set(frame[column]) - set(known)):
                     raise UserError(
                         f"the collected {name} hold the {column}(s) {', '.join(unknown)}, which "
@@ -115,16 +142,28 @@ class Results:
         methods = self.methods if methods is None else methods
 
         def keep(frame: pd.DataFrame) -> pd.DataFrame:
-            return frame[frame["experiment"].isin(experiments) & frame["method"].isin(methods)]
+            kept = frame["experiment"].isin(experiments)
+            return frame[kept & frame["method"].isin(methods) if "method" in frame else kept]
 
         return replace(
             self,
             scores=keep(self.scores),
             rounds=keep(self.rounds),
             runs=keep(self.runs),
+            server=keep(self.server),
+            weights=keep(self.weights),
+            newcomers=keep(self.newcomers),
             experiments={key: v for key, v in self.experiments.items() if key in experiments},
             methods={key: v for key, v in self.methods.items() if key in methods},
             whole=self.whole or self,
+        )
+
+    @property
+    def main(self) -> "Results":
+        """The part that is scored on test images, without variants."""
+        return self.select(
+            experiments=[key for key, entry in self.experiments.items() if entry["role"] == "main"],
+            methods=[key for key, entry in self.methods.items() if entry["family"] != "variant"],
         )
 
     def family(self, family: str) -> list[str]:

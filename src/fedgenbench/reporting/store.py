@@ -16,7 +16,7 @@ from fedgenbench.errors import UserError
 from fedgenbench.reporting.results import Results
 from fedgenbench.runtime.files import read_json, sha256_file, write_json
 
-FRAMES = ("scores", "rounds", "runs")
+FRAMES = ("scores", "rounds", "runs", "server", "weights", "newcomers")
 
 
 def read_results(folder: Path) -> Results:
@@ -35,6 +35,8 @@ def read_results(folder: Path) -> Results:
         methods=methods,
         expected=expected,
         confidence=context["confidence"],
+        newcomer_main=context["newcomer_main"] and tuple(context["newcomer_main"]),
+        absent=context["absent"],
     )
 
 

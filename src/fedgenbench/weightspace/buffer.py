@@ -15,11 +15,15 @@ JITTER = 0.001  # papers/pfedgpa.md §8, row 11
 
 
 class ReplayBuffer:
-    """The last ``capacity`` vectors of each client, in the order of client id, oldest first."""
+    """The last ``capacity`` vectors of each client, in the order of client id, oldest first.
+
+    ``vectors`` [M, D] and ``clients`` [M] int64, M the number of stored uploads.
+    """
 
     def __init__(self, layout: Layout, capacity: int):
         self.layout, self.capacity = layout, capacity
-        self._rows: dict[int, list[Tensor]] = {}
+        self.vectors = torch.empty(0, layout.width)
+        self.clients = torch.empty(0, dtype=torch.int64)
 
     def add(self, vectors: Tensor, clients: Sequence[int]) -> None:
         """One new row of ``vectors`` [K, D] for each client; its oldest goes when it has too many.
@@ -33,23 +37,31 @@ class ReplayBuffer:
                 f"the upload of client {clients[0]} has {width} numbers, the server's buffer holds "
                 f"{self.layout.width}: all clients need the same model and the same generated layers."
             )
-        for client, vector in zip(clients, vectors, strict=True):
-            kept = [*self._rows.get(client, []), vector.detach().clone()]
-            self._rows[client] = kept[-self.capacity :]
+        owners = torch.cat([self.clients, torch.tensor(clients)])
+        order = owners.argsort(stable=True)
+        kept = [rows[-self.capacity :] for rows in order.split(owners.bincount().tolist())]
+        rows = torch.cat(kept)
+        joint = torch.cat([self.vectors.to(vectors), vectors.detach()])
+        self.vectors, self.clients = joint[rows.to(joint.device)], owners[rows]
 
-    def vectors(self) -> Tensor:
-        """[M, D], M the number of stored uploads."""
-        return torch.stack([row for client in sorted(self._rows) for row in self._rows[client]])
+    def latest(self) -> tuple[Tensor, list[int]]:
+        """The newest vector of each client [K, D], and the clients."""
+        ids = self.clients.unique(sorted=True).tolist()
+        last = self.clients.bincount().cumsum(0)[ids] - 1
+        return self.vectors[last.to(self.vectors.device)], ids
 
-    def clients(self) -> Tensor:
-        """[M] int64: whose row it is."""
-        return torch.tensor([client for client in sorted(self._rows) for _ in self._rows[client]])
+    def without(self, client: int) -> ReplayBuffer:
+        """The buffer as if ``client`` had never uploaded."""
+        other = ReplayBuffer(self.layout, self.capacity)
+        others = self.clients != client
+        other.vectors, other.clients = self.vectors[others.to(self.vectors.device)], self.clients[others]
+        return other
 
     def state(self) -> State:
         """Tensors that say it all, ready for a safetensors file."""
         return {
-            "vectors": self.vectors(),
-            "clients": self.clients(),
+            "vectors": self.vectors,
+            "clients": self.clients,
             "layout": self.layout.signature,
         }
 
@@ -66,8 +78,7 @@ class ReplayBuffer:
                 "the generated tensors differ): start the run anew, or use the settings it began with."
             )
         buffer = cls(layout, capacity)
-        for client, vector in zip(state["clients"].tolist(), state["vectors"], strict=True):
-            buffer.add(vector[None], [client])
+        buffer.vectors, buffer.clients = state["vectors"], state["clients"].cpu()
         return buffer
 
 

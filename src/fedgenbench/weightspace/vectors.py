@@ -98,39 +98,43 @@ class Layout:
 
 
 class Normaliser:
-    """Per-tensor z-score: one mean and one standard deviation for each tensor of a layout.
+    """Deviations from the buffer's mean, in units of one standard deviation per tensor.
 
-    ``mean`` and ``std`` are [tensors], over all entries and all rows of a buffer
-    (papers/pfedgpa.md §8, row 10). Kept as they are, they freeze the frame that the networks see.
+    ``centre`` is [D], ``std`` [tensors]. Weights share a random start that is an order of magnitude
+    larger than what tells clients apart; a mean per tensor alone would leave it in the vectors
+    (docs/weightspace.md). Kept as they are, both freeze the frame that the networks see.
     """
 
-    def __init__(self, layout: Layout, mean: Tensor, std: Tensor):
-        self.mean, self.std = mean, std
-        sizes = torch.tensor(layout.sizes, device=mean.device)
-        self._shift, self._scale = mean.repeat_interleave(sizes), std.repeat_interleave(sizes)
+    def __init__(self, layout: Layout, centre: Tensor, std: Tensor):
+        self.centre, self.std = centre, std
+        sizes = torch.tensor(layout.sizes, device=std.device)
+        self._scale = std.repeat_interleave(sizes)
 
     @classmethod
     def fit(cls, layout: Layout, vectors: Tensor) -> Normaliser:
-        """From ``vectors`` [N, D]. A constant tensor is centred, but keeps scale 1."""
-        means, stds = [], []
-        for values in vectors.split(layout.sizes, 1):
-            std, mean = torch.std_mean(values, correction=0)
+        """From ``vectors`` [N, D]. A tensor that is the same in all rows keeps scale 1."""
+        centre, stds = vectors.mean(0), []
+        parts = zip(vectors.split(layout.sizes, 1), centre.split(layout.sizes), strict=True)
+        for values, mean in parts:
+            std = (values - mean).square().mean().sqrt()
             constant = std <= CONSTANT * values.abs().max()
             stds.append(torch.where(constant, torch.ones_like(std), std))
-            means.append(mean)
-        return cls(layout, torch.stack(means), torch.stack(stds))
+        return cls(layout, centre, torch.stack(stds))
 
-    def apply(self, vectors: Tensor) -> Tensor:
-        """[K, D] weights to [K, D] in units of their tensor's standard deviation."""
-        return (vectors - self._shift) / self._scale
+    def apply(self, vectors: Tensor, columns: slice = slice(None)) -> Tensor:
+        """[K, D] weights to [K, D] in units of their tensor's standard deviation.
+
+        ``columns`` are those of the D that ``vectors`` holds.
+        """
+        return (vectors - self.centre[columns]) / self._scale[columns]
 
     def invert(self, vectors: Tensor) -> Tensor:
         """The inverse of ``apply``, to rounding."""
-        return vectors * self._scale + self._shift
+        return vectors * self._scale + self.centre
 
     def state(self) -> State:
         """What the constructor needs beside the layout."""
-        return {"mean": self.mean, "std": self.std}
+        return {"centre": self.centre, "std": self.std}
 
 
 def _chosen(model: State, layers: Sequence[str]) -> State:
