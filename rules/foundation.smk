@@ -1,8 +1,9 @@
 # The miniature Stable Diffusion of the embedded scale: autoencoder, U-Net with text encoder, evidence.
 # The recorded weights are in models/foundation; `snakemake foundation` trains them anew.
 from fedgenbench.foundation.plan import Plan
+from fedgenbench.foundation.settings import Foundation, UNetJob, VaeJob
 
-FOUNDATIONS = {
+FOUNDATION_PLANS = {
     name: Plan(
         grid.settings.foundation,
         grid.prepared["emoji_domains"].digest,
@@ -10,31 +11,23 @@ FOUNDATIONS = {
     )
     for name, grid in GRIDS.items()
 }
-
-
-def foundation_plan(part):
-    """Which scale's plan a digest belongs to."""
-    return lambda wildcards: next(
-        plan for plan in FOUNDATIONS.values() if getattr(plan, part) == wildcards.digest
-    )
-
-
-def foundation_data(part):
-    def path(wildcards):
-        digest = foundation_plan(part)(wildcards).data
-        return f"data/prepared/emoji_domains-{digest}/data.safetensors"
-
-    return path
+# By the digest in a path, over all scales.
+FOUNDATION_VAE = {plan.vae: plan for plan in FOUNDATION_PLANS.values()}
+FOUNDATION_UNET = {plan.unet: plan for plan in FOUNDATION_PLANS.values()}
+FOUNDATION_EVIDENCE = {plan.evaluate: plan for plan in FOUNDATION_PLANS.values()}
+FOUNDATION_DATA = "data/prepared/emoji_domains-{}/data.safetensors"
 
 
 rule foundation:
     input:
-        f"results/foundation/evidence-{FOUNDATIONS[SCALE].evaluate}/evidence.json",
+        f"results/foundation/evidence-{FOUNDATION_PLANS[SCALE].evaluate}/evidence.json",
 
 
 rule foundation_vae:
     input:
-        data=ancient(foundation_data("vae")),
+        data=ancient(
+            lambda wildcards: FOUNDATION_DATA.format(FOUNDATION_VAE[wildcards.digest].data)
+        ),
     output:
         weights=directory("results/foundation/vae-{digest}/vae"),
         run="results/foundation/vae-{digest}/run.json",
@@ -49,8 +42,8 @@ rule foundation_vae:
     resources:
         gpu=JOB_GPUS,
     params:
-        code=lambda wildcards: foundation_plan("vae")(wildcards).codes["vae"],
-        settings=lambda wildcards: foundation_plan("vae")(wildcards).settings.model_dump(),
+        code=lambda wildcards: FOUNDATION_VAE[wildcards.digest].codes["vae"],
+        settings=lambda wildcards: FOUNDATION_VAE[wildcards.digest].job(VaeJob),
         checkpoint="results/checkpoints/foundation/vae-{digest}.safetensors",
     script:
         "../workflow_scripts/foundation_vae.py"
@@ -58,10 +51,12 @@ rule foundation_vae:
 
 rule foundation_unet:
     input:
-        data=ancient(foundation_data("unet")),
-        vae=lambda wildcards: f"results/foundation/vae-{foundation_plan('unet')(wildcards).vae}/vae",
+        data=ancient(
+            lambda wildcards: FOUNDATION_DATA.format(FOUNDATION_UNET[wildcards.digest].data)
+        ),
+        vae=lambda wildcards: f"results/foundation/vae-{FOUNDATION_UNET[wildcards.digest].vae}/vae",
         vae_run=lambda wildcards: (
-            f"results/foundation/vae-{foundation_plan('unet')(wildcards).vae}/run.json"
+            f"results/foundation/vae-{FOUNDATION_UNET[wildcards.digest].vae}/run.json"
         ),
     output:
         model=directory("results/foundation/model-{digest}/model"),
@@ -77,8 +72,8 @@ rule foundation_unet:
     resources:
         gpu=JOB_GPUS,
     params:
-        code=lambda wildcards: foundation_plan("unet")(wildcards).codes["unet"],
-        settings=lambda wildcards: foundation_plan("unet")(wildcards).settings.model_dump(),
+        code=lambda wildcards: FOUNDATION_UNET[wildcards.digest].codes["unet"],
+        settings=lambda wildcards: FOUNDATION_UNET[wildcards.digest].job(UNetJob),
         checkpoint="results/checkpoints/foundation/model-{digest}.safetensors",
     script:
         "../workflow_scripts/foundation_unet.py"
@@ -86,9 +81,11 @@ rule foundation_unet:
 
 rule foundation_evaluate:
     input:
-        data=ancient(foundation_data("evaluate")),
+        data=ancient(
+            lambda wildcards: FOUNDATION_DATA.format(FOUNDATION_EVIDENCE[wildcards.digest].data)
+        ),
         model=lambda wildcards: (
-            f"results/foundation/model-{foundation_plan('evaluate')(wildcards).unet}/model"
+            f"results/foundation/model-{FOUNDATION_EVIDENCE[wildcards.digest].unet}/model"
         ),
     output:
         evidence="results/foundation/evidence-{digest}/evidence.json",
@@ -105,7 +102,7 @@ rule foundation_evaluate:
     resources:
         gpu=JOB_GPUS,
     params:
-        code=lambda wildcards: foundation_plan("evaluate")(wildcards).codes["evaluate"],
-        settings=lambda wildcards: foundation_plan("evaluate")(wildcards).settings.model_dump(),
+        code=lambda wildcards: FOUNDATION_EVIDENCE[wildcards.digest].codes["evaluate"],
+        settings=lambda wildcards: FOUNDATION_EVIDENCE[wildcards.digest].job(Foundation),
     script:
         "../workflow_scripts/foundation_evaluate.py"

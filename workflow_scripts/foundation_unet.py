@@ -15,12 +15,12 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.data.dataset import load
     from fedgenbench.foundation.pipeline import assemble, save
     from fedgenbench.foundation.pool import public_pool
-    from fedgenbench.foundation.settings import Foundation
+    from fedgenbench.foundation.settings import UNetJob
     from fedgenbench.foundation.unet import train_unet
     from fedgenbench.runtime.files import read_json, write_json
 
     torch.set_num_threads(1)
-    settings = Foundation.model_validate(snakemake.params.settings)
+    settings = UNetJob.model_validate(snakemake.params.settings)
     pool = public_pool(load(Path(snakemake.input.data).parent), settings.holdout)
     vae = AutoencoderKL.from_pretrained(snakemake.input.vae, local_files_only=True).to(device)
     checkpoint = Path(snakemake.params.checkpoint)

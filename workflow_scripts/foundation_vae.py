@@ -13,12 +13,12 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
 
     from fedgenbench.data.dataset import load
     from fedgenbench.foundation.pool import public_pool
-    from fedgenbench.foundation.settings import Foundation
+    from fedgenbench.foundation.settings import VaeJob
     from fedgenbench.foundation.vae import train_vae
     from fedgenbench.runtime.files import write_json
 
     torch.set_num_threads(1)
-    settings = Foundation.model_validate(snakemake.params.settings)
+    settings = VaeJob.model_validate(snakemake.params.settings)
     pool = public_pool(load(Path(snakemake.input.data).parent), settings.holdout)
     checkpoint = Path(snakemake.params.checkpoint)
     network, history = train_vae(

@@ -5,6 +5,7 @@ from pathlib import Path
 from miniature import settings
 
 from fedgenbench.foundation.plan import Plan, fingerprint
+from fedgenbench.foundation.settings import Foundation, UNetJob, VaeJob
 
 CODES = {"vae": ["a"], "unet": ["b"], "evaluate": ["c"]}
 
@@ -32,6 +33,14 @@ def test_a_setting_moves_what_depends_on_it_and_nothing_else():
     assert moved(changes={"unet": {"heads": 4}}) == [False, True, True]
     assert moved(changes={"sampler": {"steps": 3}}) == [False, False, True]
     assert moved(changes={"evidence": {"epochs": 3}}) == [False, False, True]
+
+
+def test_a_job_gets_the_settings_in_its_digest_and_no_others():
+    plan = Plan(settings(), "data", CODES)
+    assert set(plan.job(VaeJob)) == {"seed", "holdout", "vae"}
+    assert set(plan.job(UNetJob)) == {"seed", "holdout", "vae", "text", "unet"}
+    assert VaeJob.model_validate(plan.job(VaeJob)).vae == settings().vae
+    assert Foundation.model_validate(plan.job(Foundation)) == settings()
 
 
 def test_data_and_code_move_what_is_made_with_them():

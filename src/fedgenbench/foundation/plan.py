@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedgenbench.foundation.settings import Foundation
+from fedgenbench.foundation.settings import Foundation, UNetJob, VaeJob
 from fedgenbench.runtime.digest import digest
 from fedgenbench.runtime.files import sha256_file
 
@@ -23,20 +23,21 @@ class Plan:
     data: str
     codes: dict[str, list[str]]
 
+    def job(self, kind: type[VaeJob]) -> dict[str, Any]:
+        """The settings that decide a job of this kind, and no others."""
+        return self.settings.model_dump(include=set(kind.model_fields))
+
     @property
     def vae(self) -> str:
-        chosen = self.settings.model_dump(include={"seed", "holdout", "vae"})
-        return digest([chosen, self.data, self.codes["vae"][0]])
+        return digest([self.job(VaeJob), self.data, self.codes["vae"][0]])
 
     @property
     def unet(self) -> str:
-        chosen = self.settings.model_dump(include={"text", "unet"})
-        return digest([chosen, self.vae, self.codes["unet"][0]])
+        return digest([self.job(UNetJob), self.vae, self.codes["unet"][0]])
 
     @property
     def evaluate(self) -> str:
-        chosen = self.settings.model_dump(include={"sampler", "evidence"})
-        return digest([chosen, self.unet, self.codes["evaluate"][0]])
+        return digest([self.job(Foundation), self.unet, self.codes["evaluate"][0]])
 
 
 def fingerprint(source: str) -> Any:

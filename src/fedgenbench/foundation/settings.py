@@ -77,15 +77,25 @@ class Evidence(Strict):
     epochs: int = Field(ge=1, description="Passes of each classifier over its training images.")
 
 
-class Foundation(Strict):
-    """The miniature Stable Diffusion of the embedded scale."""
+class VaeJob(Strict):
+    """What decides the autoencoder, beside data and code."""
 
-    seed: int = Field(ge=0, description="Root of its random streams.")
+    seed: int = Field(ge=0, description="Root of the foundation model's random streams.")
     holdout: int = Field(
-        ge=2, description="Every so manieth training name, by hash, is kept for validation."
+        ge=2, description="One of so many training names, by hash, is kept for validation."
     )
-    vae: Vae
-    text: Text
-    unet: UNet
-    sampler: Sampler
-    evidence: Evidence
+    vae: Vae = Field(description="Between images and latents.")
+
+
+class UNetJob(VaeJob):
+    """What decides the whole model."""
+
+    text: Text = Field(description="Tokenizer and text encoder.")
+    unet: UNet = Field(description="The denoiser.")
+
+
+class Foundation(UNetJob):
+    """The miniature Stable Diffusion of the embedded scale, and what is said of it."""
+
+    sampler: Sampler = Field(description="How images are drawn.")
+    evidence: Evidence = Field(description="How the trained model is judged.")

@@ -14,7 +14,7 @@ from fedgenbench.foundation import networks
 from fedgenbench.foundation.captions import captions, make_tokenizer, token_ids
 from fedgenbench.foundation.images import moved, to_tensor
 from fedgenbench.foundation.pool import Pool
-from fedgenbench.foundation.settings import Foundation
+from fedgenbench.foundation.settings import UNetJob
 from fedgenbench.foundation.training import train
 from fedgenbench.foundation.vae import encoded
 from fedgenbench.rng import torch_seed
@@ -24,7 +24,7 @@ VALIDATION_DRAWS = 4  # of noise and time per validation image
 
 
 def train_unet(
-    settings: Foundation,
+    settings: UNetJob,
     pool: Pool,
     vae: Any,
     device: str,

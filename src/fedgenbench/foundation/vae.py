@@ -13,7 +13,7 @@ from torch import Tensor
 from fedgenbench.foundation import networks
 from fedgenbench.foundation.images import moved, recoloured, to_tensor
 from fedgenbench.foundation.pool import Pool
-from fedgenbench.foundation.settings import Foundation
+from fedgenbench.foundation.settings import VaeJob
 from fedgenbench.foundation.training import train
 from fedgenbench.rng import torch_seed
 
@@ -21,7 +21,7 @@ BATCH = 64  # images encoded or decoded at once, where nothing is trained
 
 
 def train_vae(
-    settings: Foundation,
+    settings: VaeJob,
     pool: Pool,
     device: str,
     *,
