@@ -10,6 +10,7 @@ min_version("9.0")
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/federated.smk"
+include: "rules/weights.smk"
 include: "rules/report.smk"
 
 

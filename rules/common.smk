@@ -29,6 +29,10 @@ config["device"] = ALL_SETTINGS[SCALE].device
 PREPARED = {p.folder: p for grid in GRIDS.values() for p in grid.prepared.values()}
 PARTITIONS = {p.path: p for grid in GRIDS.values() for p in grid.partitions.values()}
 RUNS = {run.folder: run for grid in GRIDS.values() for run in grid.runs}
+UPLOADS, FITS, NEWCOMERS = (
+    {folder: s for grid in GRIDS.values() for folder, s in getattr(grid, kind).items()}
+    for kind in ("uploads", "fits", "newcomers")
+)
 JOB_GPUS = 0 if config["device"] == "cpu" else 1
 
 
@@ -51,6 +55,10 @@ def partition_path(wildcards):
 
 def run_files(scale, name):
     return [f"{run.folder}/{name}" for run in GRIDS[scale].runs]
+
+
+def study_files(scale):
+    return [entry[0] for entry in GRIDS[scale].study_listing()]
 
 
 def collected(scale):

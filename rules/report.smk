@@ -5,12 +5,13 @@ rule collect:
     input:
         lambda wildcards: run_files(wildcards.scale, "metrics.json"),
         lambda wildcards: run_files(wildcards.scale, "run.json"),
+        lambda wildcards: study_files(wildcards.scale),
         ancient(lambda wildcards: list(cards(wildcards.scale).values())),
     output:
         context="results/{scale}/collected-{digest}/context.json",
         frames=expand(
             "results/{{scale}}/collected-{{digest}}/{name}.parquet",
-            name=["scores", "rounds", "runs"],
+            name=["scores", "rounds", "runs", "server", "weights", "newcomers"],
         ),
     log:
         "results/logs/collect/{scale}-{digest}.log",
@@ -22,6 +23,9 @@ rule collect:
     params:
         code=job_code("collect"),
         runs=lambda wildcards: GRIDS[wildcards.scale].listing(),
+        studies=lambda wildcards: GRIDS[wildcards.scale].study_listing(),
+        absent=lambda wildcards: GRIDS[wildcards.scale].absent_notes(),
+        newcomer_main=lambda wildcards: GRIDS[wildcards.scale].newcomer_main,
         experiments=lambda wildcards: GRIDS[wildcards.scale].experiment_notes(),
         methods=lambda wildcards: GRIDS[wildcards.scale].method_notes(),
         cards=lambda wildcards: cards(wildcards.scale),

@@ -25,6 +25,7 @@ from fedgenbench.data.partition import Scheme, make_partition
 from fedgenbench.errors import UserError
 from fedgenbench.federated.method import METHODS, method_class
 from fedgenbench.models.registry import MODELS
+from fedgenbench.weightspace.study_settings import NewcomerSettings, OneShotSettings
 
 SCALES = ("smoke", "embedded", "paper")
 
@@ -83,6 +84,12 @@ class Experiment(Strict):
         default="test",
         description="valid scores on the images that partition.valid_fraction sets aside: for tuning, "
         "in tables of its own.",
+    )
+    oneshot: OneShotSettings | None = Field(
+        default=None, description="pFedGPA's generator on saved uploads, away from the rounds."
+    )
+    newcomers: NewcomerSettings | None = Field(
+        default=None, description="Clients that join pFedGPA's federation after its last round."
     )
     note: str = Field(description="What was cut against the papers' setting; printed in reports.")
 
@@ -154,6 +161,8 @@ class Settings(Strict):
             for name in experiment.overrides:
                 if name not in self.methods:
                     raise ValueError(f"{where}.overrides: {_unknown(name, self.methods)}")
+            if (experiment.oneshot or experiment.newcomers) and "pfedgpa" not in self.methods:
+                raise ValueError(f"{where}: its studies are of pfedgpa, which `methods` lacks")
             if experiment.score_on == "valid" and not experiment.partition.valid_fraction:
                 raise ValueError(f"{where}.score_on: valid needs a partition.valid_fraction above 0")
             if experiment.dataset not in self.datasets:
@@ -184,7 +193,7 @@ def _unknown(name: str, known: Any) -> str:
     return f"{name!r} is not known; {hint}"
 
 
-class _NoTwins(yaml.SafeLoader):
+class NoTwins(yaml.SafeLoader):
     """Refuses a key that stands twice in a mapping, of which YAML would silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
@@ -218,7 +227,7 @@ def load(
         UserError: names the file, the scale and each faulty key, with the way out.
     """
     try:
-        raw = yaml.load(Path(path).read_text(encoding="utf-8"), _NoTwins)  # a SafeLoader
+        raw = yaml.load(Path(path).read_text(encoding="utf-8"), NoTwins)  # a SafeLoader
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run in the repository's folder") from None
     except yaml.YAMLError as error:
@@ -284,15 +293,16 @@ def _validate(raw: dict, path: str | Path, scale: str) -> Settings:
             method, values = settings.played(key, name)
             where = f"experiments.{key}: {name}"
             try:
-                chosen = method_class(method).Settings.model_validate(values)
+                method_class(method).Settings.model_validate(values)
             except ValidationError as error:
                 faults += [_explain(item, (where,)) for item in error.errors()]
-                continue
-            limit = settings.datasets[experiment.dataset].limit_per_class
-            clients = experiment.partition.size_hint(experiment.dataset, limit)[0]
-            present = max(1, round(experiment.participation * clients))
-            if fault := chosen.fault(present, experiment.rounds):
-                faults.append(f"{where}: {fault}")
+        for name, fit in experiment.oneshot.fits.items() if experiment.oneshot else ():
+            values = settings.played(key, "pfedgpa")[1] | fit.generator
+            try:
+                method_class("pfedgpa").Settings.model_validate(values)
+            except ValidationError as error:
+                where = f"experiments.{key}.oneshot.fits.{name}.generator"
+                faults += [_explain(item, (where,)) for item in error.errors()]
     for name in set(settings.forecast.passes) - set(METHODS):
         faults.append(f"forecast.passes: {_unknown(name, METHODS)}")
     for key, experiment in settings.experiments.items():
@@ -307,6 +317,8 @@ def _validate(raw: dict, path: str | Path, scale: str) -> Settings:
             faults.append(f"datasets.{name}: mean and std must name as many channels")
     if not faults:
         faults = list(_partition_faults(settings))
+    if not faults:
+        faults = list(_method_faults(settings))
     if faults:
         raise UserError(_message(path, scale, faults))
     return settings
@@ -326,6 +338,19 @@ def _partition_faults(settings: Settings) -> Iterator[str]:
             make_partition(labels, experiment.partition, settings.seeds[0])
         except UserError as error:
             yield f"experiments.{key}.{error}"
+
+
+def _method_faults(settings: Settings) -> Iterator[str]:
+    """What methods would refuse, given an experiment's rounds and clients."""
+    for key, experiment in settings.experiments.items():
+        limit = settings.datasets[experiment.dataset].limit_per_class
+        clients, _, _ = experiment.partition.size_hint(experiment.dataset, limit)
+        present = max(1, round(experiment.participation * clients))
+        for name in (*experiment.methods, *experiment.ablations):
+            method, values = settings.played(key, name)
+            chosen = method_class(method).Settings.model_validate(values)
+            if fault := chosen.fault(present, experiment.rounds):
+                yield f"experiments.{key}: {name}: {fault}"
 
 
 def _labels(name: str, limit_per_class: int | None) -> Arrays:
@@ -379,6 +404,10 @@ def schema() -> str:
     """The JSON schema of ``params.yaml`` (editors complete and check from it)."""
     document = Settings.model_json_schema()
     document["title"] = "FedGenBench settings"
+    # What stands in for another experiment says only what differs from it.
+    like = {"type": "object", "properties": {"like": {"type": "string"}}, "required": ["like"]}
+    experiments = document["properties"]["experiments"]
+    experiments["additionalProperties"] = {"anyOf": [experiments["additionalProperties"], like]}
     document["properties"]["scales"] = {
         "description": "Overlays of the keys above, by scale.",
         "type": "object",

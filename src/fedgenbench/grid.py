@@ -88,6 +88,20 @@ class Run:
         return f"results/runs/{self.key}-{self.digest}"
 
 
+@dataclass(frozen=True)
+class Study:
+    """A job on pFedGPA's generator apart from the rounds; ``uploads`` is the one it builds on."""
+
+    experiment: str
+    seed: int
+    partition: Partitioned
+    settings: dict[str, Any]
+    code: list[str]
+    digest: str
+    folder: str
+    uploads: Study | None = None
+
+
 class Grid:
     """All that one scale asks for; ``paper`` is what its report compares it with."""
 
@@ -108,6 +122,11 @@ class Grid:
             for name in present
             for seed in settings.seeds
         }
+        self.uploads: dict[str, Study] = {}
+        self.fits: dict[str, Study] = {}
+        self.newcomers: dict[str, Study] = {}
+        for name, seed in self.partitions:
+            self._add_studies(name, seed)
         self.runs = [
             self._run(name, method, seed)
             for name, experiment in present.items()
@@ -151,6 +170,46 @@ class Grid:
         made_of = [settings, partition.digest, code[0], MODELS[experiment.model]]
         return Run(name, row, seed, partition, settings, code, digest(made_of))
 
+    def _add_studies(self, name: str, seed: int) -> None:
+        """Puts an experiment's studies of pFedGPA into ``uploads``, ``fits`` and ``newcomers``."""
+        experiment = self.settings.experiments[name]
+        place = f"{name}/seed{seed}"
+        if experiment.oneshot:
+            run = self._run(name, "pfedgpa", seed)
+            uploads = self._study(run, run.settings, f"results/weights/{place}", "weights_uploads")
+            self.uploads[uploads.folder] = uploads
+            for fit in experiment.oneshot.fits:
+                settings = experiment.oneshot.of_fit(fit, run.settings)
+                folder = f"results/weights/{place}/{fit}"
+                scripts = "weights_fit", "weights_aggregate"
+                made = self._study(run, settings, folder, *scripts, uploads=uploads)
+                self.fits[made.folder] = made
+        if experiment.newcomers:
+            run = self._run(name, "pfedgpa", seed)
+            settings = run.settings | {"newcomers": experiment.newcomers.model_dump()}
+            joined = self._study(run, settings, f"results/newcomers/{place}", "newcomers")
+            self.newcomers[joined.folder] = joined
+
+    def _study(
+        self,
+        run: Run,
+        settings: dict[str, Any],
+        folder: str,
+        *scripts: str,
+        uploads: Study | None = None,
+    ) -> Study:
+        model = MODELS[self.settings.experiments[run.experiment].model]
+        methods = map(method_module, ("pfedgpa", "fedavg"))
+        others = [f"workflow_scripts/{script}.py" for script in scripts[1:]]
+        code = job_code(scripts[0], *others, *methods, model[0])
+        made_of = [settings, run.partition.digest, code[0], model, uploads and uploads.digest]
+        own = digest(made_of)
+        return Study(
+            *(run.experiment, run.seed, run.partition, settings, code, own),
+            folder=f"{folder}-{own}",
+            uploads=uploads,
+        )
+
     def _run_code(self, method: str, model: str) -> list[str]:
         if (method, model) not in self._codes:
             code = job_code("federate", method_module(method), MODELS[model][0])
@@ -168,7 +227,7 @@ class Grid:
         shown = self.settings.model_dump(exclude={"forecast", "device"})
         # The notes too: this module is in no digest, and what it says of a run stands in every table.
         notes = [self.experiment_notes(), self.method_notes()]
-        made_of = [shown, notes, self.listing(), job_code(product)[0]]
+        made_of = [shown, notes, self.listing(), self.study_listing(), job_code(product)[0]]
         made_of += [self.product_digest(name) for name in PRODUCTS[product]]
         made_of.append(self.absent_notes())
         return digest(made_of + self.cuts if product == "report" else made_of)
@@ -182,6 +241,16 @@ class Grid:
     def listing(self) -> list[list[Any]]:
         """Experiment, method, seed, digest and folder of every run."""
         return [[r.experiment, r.method, r.seed, r.digest, r.folder] for r in self.runs]
+
+    def study_listing(self) -> list[list[Any]]:
+        """File, digest, experiment, seed and name of every study's result."""
+        fits = [
+            [f"{s.folder}/{n}.json", s, s.folder.rsplit("/", 1)[1].rsplit("-", 1)[0]]
+            for s in self.fits.values()
+            for n in ("fit", "aggregate")
+        ]
+        new = [[f"{s.folder}/newcomers.json", s, "newcomers"] for s in self.newcomers.values()]
+        return [[path, s.digest, s.experiment, s.seed, name] for path, s, name in fits + new]
 
     def experiment_notes(self) -> dict[str, dict[str, Any]]:
         """Per experiment its data set, its partition scheme, and what tables say of it."""
@@ -210,15 +279,29 @@ class Grid:
         return notes
 
     def absent_notes(self) -> dict[str, dict[str, Any]]:
-        """Title, dataset and reason of every experiment that was left out for want of data."""
-        return {
-            name: {
-                "title": self.asked.experiments[name].title,
-                "dataset": self.asked.datasets[self.asked.experiments[name].dataset].title,
+        """Title, dataset, clients and reason of the paper scale's experiments that do not run here."""
+        notes = {}
+        for name, experiment in (self.paper.experiments | self.asked.experiments).items():
+            if name in self.settings.experiments:
+                continue
+            title = self.asked.datasets[experiment.dataset].title
+            clients, _, _ = experiment.partition.size_hint(experiment.dataset, None)
+            reason = "no data" if missing(experiment.dataset) else "not run at this scale"
+            notes[name] = {
+                "title": experiment.title,
+                "dataset": title,
+                "clients": clients,
                 "reason": reason,
             }
-            for name, reason in self.absent.items()
-        }
+        return notes
+
+    @property
+    def newcomer_main(self) -> list[float] | None:
+        """The guided steps s and the strength ω that count as main: the first of each list."""
+        for experiment in self.settings.experiments.values():
+            if chosen := experiment.newcomers:
+                return [chosen.steps[0], chosen.omegas[0]]
+        return None
 
     def method_notes(self) -> dict[str, dict[str, str]]:
         """Label, family and source of every method that runs, in the order of ``methods``."""
@@ -241,7 +324,11 @@ class Grid:
         limit = self.settings.datasets[experiment.dataset].limit_per_class
         clients, train, test = experiment.partition.size_hint(experiment.dataset, limit)
         train *= experiment.participation
-        passes = costs.passes.get(run.settings["method"], 1.0) * experiment.local.epochs * experiment.rounds
+        passes = (
+            costs.passes.get(run.settings["method"], 1.0)
+            * experiment.local.epochs
+            * experiment.rounds
+        )
         evaluations = 3 * (1 + experiment.rounds // experiment.evaluate_every)
         samples = clients * (train * passes + test * evaluations / 3)
         per_1000 = costs.seconds_per_1000_samples[experiment.model]

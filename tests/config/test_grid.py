@@ -11,6 +11,8 @@ from fedgenbench.runtime import digest
 
 REPOSITORY = Path(__file__).parents[2]
 FASHION, CIFAR, EMOJI = "fashion_mnist-10", "cifar10-10", "emoji_domains"
+# What says `like` follows.
+FASHIONS, CIFARS = (FASHION, "fashion_mnist-tuning"), (CIFAR, "cifar10-tuning")
 NOTHING, EVERYTHING = set(), {"collect", "tables", "figures", "report"}
 
 
@@ -64,28 +66,28 @@ def every(key):
 
 # Setting -> (value, moved runs, moved partitions, moved data sets, moved products).
 CHANGES = {
-    f"experiments/{FASHION}/rounds": (7, of_experiment(FASHION), none, NOTHING, EVERYTHING),
-    f"experiments/{FASHION}/local/lr": (0.5, of_experiment(FASHION), none, NOTHING, EVERYTHING),
-    f"experiments/{FASHION}/engine": ("vmap", of_experiment(FASHION), none, NOTHING, EVERYTHING),
-    f"experiments/{FASHION}/model": ("mlp", of_experiment(FASHION), none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/rounds": (7, of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/local/lr": (0.5, of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/engine": ("vmap", of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/model": ("mlp", of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
     f"experiments/{FASHION}/title": ("F", none, none, NOTHING, EVERYTHING),
     f"experiments/{FASHION}/note": ("n", none, none, NOTHING, EVERYTHING),
     f"experiments/{CIFAR}/partition/train_per_client": (
         500,
-        of_experiment(CIFAR),
-        of_experiment(CIFAR),
+        of_experiment(*CIFARS),
+        of_experiment(*CIFARS),
         NOTHING,
         EVERYTHING,
     ),
     "datasets/cifar10/limit_per_class": (
         600,
-        of_experiment(CIFAR),
-        of_experiment(CIFAR),
+        of_experiment(*CIFARS),
+        of_experiment(*CIFARS),
         {"cifar10"},
         EVERYTHING,
     ),
-    "datasets/cifar10/mean": ([0.5] * 3, of_experiment(CIFAR), none, NOTHING, EVERYTHING),
-    "datasets/cifar10/augment": (False, of_experiment(CIFAR), none, NOTHING, EVERYTHING),
+    "datasets/cifar10/mean": ([0.5] * 3, of_experiment(*CIFARS), none, NOTHING, EVERYTHING),
+    "datasets/cifar10/augment": (False, of_experiment(*CIFARS), none, NOTHING, EVERYTHING),
     "datasets/cifar10/title": ("C", none, none, NOTHING, EVERYTHING),
     "methods/ditto/lam": (0.25, of_method("ditto"), none, NOTHING, EVERYTHING),
     "score_rounds": (2, every, none, NOTHING, EVERYTHING),
@@ -129,6 +131,7 @@ def test_more_seeds_and_methods_add_runs_and_move_none(raw, load_raw):
     assert added == {
         key for key in run_digests(after) if key[2] == 99 or key[:2] == (FASHION, "apfl")
     }
+    assert {key[0] for key in added if key[1] == "apfl"} == {FASHION, EMOJI}
     assert moved(before, after, product_digests) == EVERYTHING
 
 
@@ -145,7 +148,7 @@ def test_paths_are_unique(grid):
         [part.folder for part in grid.prepared.values()],
     ):
         assert len(paths) == len(set(paths))
-    expected = sum(len(e.methods) for e in grid.settings.experiments.values())
+    expected = sum(len(e.methods) + len(e.ablations) for e in grid.settings.experiments.values())
     assert len(grid.runs) == expected * len(grid.settings.seeds)
     assert all(run.folder.endswith(f"seed{run.seed}-{run.digest}") for run in grid.runs)
 

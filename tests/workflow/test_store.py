@@ -7,19 +7,19 @@ import pandas as pd
 import pytest
 
 from fedgenbench.errors import UserError
-from fedgenbench.evaluation.collect import client_domains, collect
+from fedgenbench.evaluation.collect import client_domains, collect, study_frames
 from fedgenbench.reporting.store import product
 from fedgenbench.runtime.files import read_json, sha256_file, write_json
 
 KEY = ("exp", "fedavg", 0)
 
 
-def write_run(folder, digest="0123456789", personal=(0.5, 1.0)):
+def write_run(folder, digest="0123456789", personal=(0.5, 1.0), audit=None):
     settings = {"rounds": 2, "engine": "sequential"}
     rounds = [
         {"round": 1, "personal": [0.0, 0.5], "start": [0.1, 0.1]},
         {"round": 2, "refused": {"1": "not finite"}},
-        {"round": 3, "personal": list(personal), "start": [0.2, 0.2]},
+        {"round": 3, "personal": list(personal), "start": [0.2, 0.2]} | (audit or {}),
     ]
     write_json(
         folder / "metrics.json",
@@ -55,7 +55,8 @@ def read(folder, domains=None, expected="0123456789"):
 
 
 def test_runs_become_rows_per_client_and_their_mean(tmp_path):
-    scores, rounds, runs = read(write_run(tmp_path), domains=["here", "there"])
+    frames = read(write_run(tmp_path), domains=["here", "there"])
+    scores, rounds, runs = (frames[name] for name in ("scores", "rounds", "runs"))
     assert scores[["client", "value"]].values.tolist() == [[-1, 0.75], [0, 0.5], [1, 1.0]]
     assert scores["domain"].fillna("all").tolist() == ["all", "here", "there"]
     assert set(rounds["round"]) == {1, 3}
@@ -63,6 +64,69 @@ def test_runs_become_rows_per_client_and_their_mean(tmp_path):
     mean = rounds[(rounds["client"] == -1) & (rounds["metric"] == "personal")]
     np.testing.assert_allclose(mean["value"], [0.25, 0.75])
     assert runs[["scale", "refused", "hardware"]].values.tolist() == [["smoke", 1, "a processor"]]
+
+
+def test_what_a_server_reports_becomes_rows_of_the_clients_that_took_part(tmp_path):
+    audit = {"clients": [4], "moved": [0.5], "generated": [0.25, 0.75], "loss": 2.0}
+    server = read(write_run(tmp_path, audit={"server": audit}))["server"]
+    rows = server[["round", "name", "client", "value"]].values.tolist()
+    assert sorted(rows) == [
+        [3, "generated", 0, 0.25],
+        [3, "generated", 1, 0.75],
+        [3, "loss", -1, 2.0],
+        [3, "moved", 4, 0.5],
+    ]
+
+
+def write_studies(folder, digest="0123456789"):
+    row = {"rule": "ddim", "eta": 1.0, "start": 300, "trained": [0.5, 0.7], "group_kept": [True, False]}
+    own = {"rule": "own", "eta": None, "start": None, "trained": [0.1, 0.2]}
+    fit = dict.fromkeys(("loss", "held_out_loss", "seen_loss", "held_out_error"), 0.25)
+    fit |= {name: {"train": [0.5], "test": [0.1, 0.3]} for name in ("uploads", "reconstructed")}
+    new = {"arm": "guided", "steps": 5, "omega": 1.0, "round": 2, "stage": "trained"}
+    local = new | {"arm": "local", "steps": None, "omega": None}
+    contents = {
+        "linear": {"digest": digest, "rows": [own, row]},
+        "conv": {"digest": digest} | fit,
+        "newcomers": {
+            "digest": digest,
+            "rows": [
+                arm | {"client": c, "value": v} for arm in (new, local) for c, v in ((8, 0.2), (9, 0.6))
+            ],
+        },
+    }
+    for name, content in contents.items():
+        write_json(folder / f"{name}.json", content)
+    return [(str(folder / f"{name}.json"), "0123456789", "exp", 3, name) for name in contents]
+
+
+def test_studies_become_tidy_rows(tmp_path):
+    frames = study_frames(write_studies(tmp_path))
+    weights, newcomers = frames["weights"], frames["newcomers"]
+    assert set(weights["experiment"]) == {"exp"} and set(weights["seed"]) == {3}
+    trained = weights[weights["metric"] == "trained"]
+    assert trained[["fit", "rule", "client", "value"]].values.tolist() == [
+        *(["linear", "own", 0, 0.1], ["linear", "own", 1, 0.2]),
+        *(["linear", "ddim", 0, 0.5], ["linear", "ddim", 1, 0.7]),
+    ]
+    assert trained["eta"].isna().tolist() == [True, True, False, False]
+    assert weights[weights["metric"] == "group_kept"]["value"].tolist() == [1.0, 0.0]
+    fit = weights[weights["rule"] == "fit"].set_index("metric")["value"]
+    assert fit["reconstruction_test"] == pytest.approx(0.2)
+    assert (fit["upload_train"], fit["held_out_error"]) == (0.5, 0.25)
+    means = newcomers[newcomers["client"] == -1].set_index("arm")
+    assert means["value"].to_dict() == pytest.approx({"guided": 0.4, "local": 0.4})
+    assert means["omega"].isna().to_dict() == {"guided": False, "local": True}
+    assert len(newcomers) == 6
+
+
+def test_a_study_of_other_code_or_settings_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"linear\.json was made by other code or settings"):
+        study_frames(write_studies(tmp_path, digest="9999999999"))
+
+
+def test_without_studies_the_tables_are_empty():
+    assert all(frame.empty for frame in study_frames([]).values())
 
 
 def test_a_run_of_other_code_or_settings_is_refused(tmp_path):

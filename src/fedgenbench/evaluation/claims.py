@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import yaml
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, model_validator
 
-from fedgenbench.config import SCALES, Strict, _NoTwins
+from fedgenbench.config import SCALES, Strict, NoTwins
 from fedgenbench.errors import UserError
 from fedgenbench.federated.method import METHODS
 
@@ -480,7 +480,7 @@ def published(path: str | Path) -> Published:
 
 def _read(path: str | Path) -> Any:
     try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"), _NoTwins)  # a SafeLoader
+        return yaml.load(Path(path).read_text(encoding="utf-8"), NoTwins)  # a SafeLoader
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run in the repository's folder") from None
     except yaml.YAMLError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,11 @@ from fedgenbench.errors import UserError
 from fedgenbench.runtime.files import read_json, sha256_file
 
 SERVER = ("experiment", "method", "seed", "round", "name", "client", "value")
+WEIGHTS = ("experiment", "seed", "fit", "rule", "eta", "start", "metric", "client", "value")
+NEWCOMERS = (
+    *("experiment", "seed", "arm", "steps", "omega"),
+    *("stage", "round", "client", "value"),
+)
 METRICS = ("personal", "start", "trained", "global")
 
 
@@ -112,6 +117,58 @@ def _facts(metrics: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
         "git_dirty": run["git_dirty"],
         "started": run["started"],
     }
+
+
+def study_frames(studies: Iterable[tuple[str, str, str, int, str]]) -> dict[str, pd.DataFrame]:
+    """The one-shot studies and the newcomers as tidy tables, columns ``WEIGHTS`` and ``NEWCOMERS``.
+
+    ``studies`` are (file, digest, experiment, seed, name); the name "newcomers" is theirs, any other a
+    fit's. A client of -1 is the mean over clients, or says that a number is of none.
+
+    Raises:
+        UserError: names a file that does not belong to the settings.
+    """
+    weights, newcomers = [], []
+    for file, digest, experiment, seed, name in studies:
+        content = read_json(Path(file))
+        if content["digest"] != digest:
+            raise UserError(
+                f"{file} was made by other code or settings (digest {content['digest']}, expected "
+                f"{digest}): delete it and run again"
+            )
+        base = {"experiment": experiment, "seed": seed}
+        if name == "newcomers":
+            newcomers += [base | row for row in content["rows"]]
+        elif "rows" in content:
+            for row in content["rows"]:
+                label = base | {"fit": name} | {key: row[key] for key in ("rule", "eta", "start")}
+                for metric in row.keys() - label.keys():
+                    weights += _by_client(label | {"metric": metric}, row[metric])
+        else:
+            weights += _fit_rows(base | {"fit": name, "rule": "fit"}, content)
+    joined = pd.DataFrame(newcomers, columns=NEWCOMERS)
+    keys = [column for column in NEWCOMERS if column not in ("client", "value")]
+    means = joined.groupby(keys, as_index=False, dropna=False)["value"].mean().assign(client=-1)
+    frames = {"weights": pd.DataFrame(weights, columns=WEIGHTS)}
+    frames["newcomers"] = pd.concat([joined, means], ignore_index=True)[list(NEWCOMERS)]
+    for frame, numbers in (("weights", ("eta", "start")), ("newcomers", ("steps", "omega"))):
+        frames[frame] = frames[frame].astype(dict.fromkeys(numbers, "float64"))
+    return frames
+
+
+def _by_client(label: dict[str, Any], values: list[float]) -> list[dict]:
+    return [label | {"client": c, "value": float(v)} for c, v in enumerate(values)]
+
+
+def _fit_rows(label: dict[str, Any], content: dict[str, Any]) -> list[dict]:
+    """What is said of a fit, as a row per number."""
+    numbers = {
+        name: content[name] for name in ("loss", "held_out_loss", "seen_loss", "held_out_error")
+    }
+    for name, metric in (("reconstructed", "reconstruction"), ("uploads", "upload")):
+        for part, values in content[name].items():
+            numbers[f"{metric}_{part}"] = float(np.mean(values))
+    return [label | {"metric": m, "client": -1, "value": v} for m, v in numbers.items()]
 
 
 def client_domains(scheme: Mapping[str, Any], card: Mapping[str, Any]) -> list[str] | None:

@@ -10,6 +10,7 @@ from fedgenbench.reporting.results import Results
 
 
 def field_figures(results: Results) -> list[Figure]:
+    results = results.main
     return [
         *(accuracy_curves(results, experiment) for experiment in results.experiments),
         final_accuracies(results, "personal"),

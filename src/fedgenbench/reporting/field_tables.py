@@ -6,6 +6,7 @@ from fedgenbench.reporting.tables import Table, domain_table, method_table
 
 def field_tables(results: Results) -> list[Table]:
     """Personalised accuracy where labels are skewed; global and personalised where domains are."""
+    results = results.main
     by_label = [key for key in results.experiments if not results.domains(key)]
     tables = []
     if by_label:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from fedgenbench.errors import UserError
+from fedgenbench.evaluation.collect import NEWCOMERS, SERVER, WEIGHTS
 from fedgenbench.evaluation.statistics import Interval, mean_interval, significantly_best
 
 FAMILIES = {
@@ -24,15 +25,6 @@ METRICS = {
 }
 
 _SCORES = ("experiment", "method", "seed", "metric", "client", "domain", "value")
-_SERVER = ("experiment", "method", "seed", "round", "name", "client", "value")
-_WEIGHTS = (
-    *("experiment", "seed", "fit", "rule", "eta", "start"),
-    *("metric", "client", "value"),
-)
-_NEWCOMERS = (
-    *("experiment", "seed", "arm", "steps", "omega", "stage"),
-    *("round", "client", "value"),
-)
 _RUNS = (
     *("experiment", "method", "seed", "digest", "scale", "rounds", "engine", "device", "hardware"),
     *("wall_seconds", "peak_memory_bytes", "bytes_up", "bytes_down"),
@@ -73,9 +65,9 @@ class Results:
     methods: Mapping[str, Mapping[str, str]]
     expected: Mapping[tuple[str, str, int], str]
     confidence: float = 0.95
-    server: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_SERVER))
-    weights: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_WEIGHTS))
-    newcomers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_NEWCOMERS))
+    server: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SERVER))
+    weights: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=WEIGHTS))
+    newcomers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=NEWCOMERS))
     newcomer_main: tuple[int, float] | None = None
     absent: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     allow_mixed: bool = False
@@ -86,9 +78,9 @@ class Results:
             "scores": (self.scores, _SCORES),
             "rounds": (self.rounds, (*_SCORES, "round")),
             "runs": (self.runs, _RUNS),
-            "server": (self.server, _SERVER),
-            "weights": (self.weights, _WEIGHTS),
-            "newcomers": (self.newcomers, _NEWCOMERS),
+            "server": (self.server, SERVER),
+            "weights": (self.weights, WEIGHTS),
+            "newcomers": (self.newcomers, NEWCOMERS),
         }
         for name, (frame, columns) in frames.items():
             if missing := [column for column in columns if column not in frame]:
