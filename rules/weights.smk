@@ -1,0 +1,125 @@
+# pFedGPA's generator apart from the rounds: on saved uploads, and for clients that join later.
+UPLOADS_FOLDER = "results/weights/{experiment}/seed{seed}-{digest}"
+FIT_FOLDER = "results/weights/{experiment}/seed{seed}/{fit}-{digest}"
+NEWCOMERS_FOLDER = "results/newcomers/{experiment}/seed{seed}-{digest}"
+
+
+wildcard_constraints:
+    fit="[a-zA-Z0-9_]+",
+
+
+def uploads_of(wildcards):
+    return UPLOADS[UPLOADS_FOLDER.format(**wildcards)]
+
+
+def fit_of(wildcards):
+    return FITS[FIT_FOLDER.format(**wildcards)]
+
+
+def newcomers_of(wildcards):
+    return NEWCOMERS[NEWCOMERS_FOLDER.format(**wildcards)]
+
+
+def data_and_partition(of):
+    """Input functions for the images and the partition of what ``of`` finds by wildcards."""
+    return {
+        "data": ancient(
+            lambda wildcards: f"{of(wildcards).partition.prepared.folder}/data.safetensors"
+        ),
+        "partition": ancient(lambda wildcards: of(wildcards).partition.path),
+    }
+
+
+rule weights_uploads:
+    input:
+        **data_and_partition(uploads_of),
+    output:
+        uploads=f"{UPLOADS_FOLDER}/uploads.safetensors",
+        report=f"{UPLOADS_FOLDER}/uploads.json",
+    log:
+        "results/logs/weights/{experiment}/seed{seed}-{digest}.log",
+    benchmark:
+        "results/benchmarks/weights/{experiment}/seed{seed}-{digest}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=JOB_GPUS,
+    params:
+        code=lambda wildcards: uploads_of(wildcards).code,
+        settings=lambda wildcards: uploads_of(wildcards).settings,
+        checkpoint="results/checkpoints/weights/{experiment}/seed{seed}-{digest}.safetensors",
+    script:
+        "../workflow_scripts/weights_uploads.py"
+
+
+rule weights_fit:
+    input:
+        **data_and_partition(fit_of),
+        uploads=ancient(lambda wildcards: f"{fit_of(wildcards).uploads.folder}/uploads.safetensors"),
+    output:
+        generator=f"{FIT_FOLDER}/generator.safetensors",
+        report=f"{FIT_FOLDER}/fit.json",
+    log:
+        "results/logs/weights/{experiment}/seed{seed}/{fit}-{digest}-fit.log",
+    benchmark:
+        "results/benchmarks/weights/{experiment}/seed{seed}/{fit}-{digest}-fit.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=JOB_GPUS,
+    params:
+        code=lambda wildcards: fit_of(wildcards).code,
+        settings=lambda wildcards: fit_of(wildcards).settings,
+    script:
+        "../workflow_scripts/weights_fit.py"
+
+
+rule weights_aggregate:
+    input:
+        **data_and_partition(fit_of),
+        uploads=ancient(lambda wildcards: f"{fit_of(wildcards).uploads.folder}/uploads.safetensors"),
+        generator=ancient(rules.weights_fit.output.generator),
+    output:
+        rows=f"{FIT_FOLDER}/aggregate.json",
+    log:
+        "results/logs/weights/{experiment}/seed{seed}/{fit}-{digest}-aggregate.log",
+    benchmark:
+        "results/benchmarks/weights/{experiment}/seed{seed}/{fit}-{digest}-aggregate.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=JOB_GPUS,
+    params:
+        code=lambda wildcards: fit_of(wildcards).code,
+        settings=lambda wildcards: fit_of(wildcards).settings,
+    script:
+        "../workflow_scripts/weights_aggregate.py"
+
+
+rule newcomers:
+    input:
+        **data_and_partition(newcomers_of),
+    output:
+        report=f"{NEWCOMERS_FOLDER}/newcomers.json",
+    log:
+        "results/logs/newcomers/{experiment}/seed{seed}-{digest}.log",
+    benchmark:
+        "results/benchmarks/newcomers/{experiment}/seed{seed}-{digest}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=JOB_GPUS,
+    params:
+        code=lambda wildcards: newcomers_of(wildcards).code,
+        settings=lambda wildcards: newcomers_of(wildcards).settings,
+        checkpoint="results/checkpoints/newcomers/{experiment}/seed{seed}-{digest}",
+    script:
+        "../workflow_scripts/newcomers.py"

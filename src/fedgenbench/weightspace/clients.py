@@ -1,0 +1,52 @@
+"""Some clients of a federation outside its rounds: to be scored, and trained with its own engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fedgenbench.data.dataset import Dataset
+from fedgenbench.data.partition import Partition
+from fedgenbench.federated.data import BatchOrder, FederatedData
+from fedgenbench.federated.engine import ENGINES
+from fedgenbench.federated.method import Method
+from fedgenbench.federated.run import federated_data
+from fedgenbench.federated.types import State
+
+
+def data_of(
+    settings: dict[str, Any], dataset: Dataset, partition: Partition, device: str
+) -> FederatedData:
+    """The clients' data as the run that ``settings`` (``grid.Run.settings``) describe sees them.
+
+    Raises:
+        UserError: the partition is of another state of the data set.
+    """
+    partition.require(dataset)
+    shown = (settings[key] for key in ("mean", "std", "augment"))
+    return federated_data(dataset, partition, *shown, device, settings["score_on"])
+
+
+class Clients:
+    """The clients ``ids`` of ``data``; models are stacked [K, ...] in their order.
+
+    ``settings`` are ``grid.Run.settings``, ``method`` one whose local step asks for a model alone.
+    """
+
+    def __init__(
+        self, method: Method, data: FederatedData, settings: dict[str, Any], ids: list[int]
+    ):
+        self.method, self.data, self.ids = method, data, ids
+        self.engine = ENGINES[settings["engine"]](method, data)
+        self.seed, self.batch_size = settings["seed"], settings["local"]["batch_size"]
+
+    def accuracy(self, models: State, part: str = "test") -> list[float]:
+        """Share of its own "train" or "test" images that each client's model gets right."""
+        rows = {"train": self.data.train, "test": self.data.test}[part]
+        held = [rows[client] for client in self.ids]
+        counts = self.engine.correct({"model": models}, held)
+        return [count / len(rows) for count, rows in zip(counts, held, strict=True)]
+
+    def train(self, models: State, round_: int) -> State:
+        """The models after one round's local training, in the batch order of round ``round_``."""
+        order = BatchOrder(self.data, self.batch_size, self.seed, round_)
+        return self.engine.train({"model": models}, self.method.phases(), order, self.ids)["model"]

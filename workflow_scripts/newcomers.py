@@ -1,0 +1,38 @@
+"""Plays federations without the last clients, which then join the frozen server."""
+
+import sys
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.data.dataset import load
+    from fedgenbench.data.partition import Partition
+    from fedgenbench.runtime.files import write_json
+    from fedgenbench.weightspace.newcomers import newcomers
+
+    torch.set_num_threads(1)
+    settings, names = snakemake.params.settings, snakemake.wildcards
+    label = f"{names.experiment}/newcomers/seed{names.seed}"
+    checkpoint = Path(snakemake.params.checkpoint)
+    found = newcomers(
+        settings,
+        load(Path(snakemake.input.data).parent),
+        Partition.load(Path(snakemake.input.partition)),
+        device,
+        digest=names.digest,
+        checkpoint=checkpoint,
+        progress=lambda note: print(f"{label}  {note}", file=sys.stderr, flush=True),
+    )
+    write_json(
+        snakemake.output.report,
+        {"digest": names.digest, "settings": settings, "provenance": watch.record(device)} | found,
+    )
+    for file in checkpoint.parent.glob(f"{checkpoint.name}-*.safetensors"):
+        file.unlink()
+    print(f"{label}: {len(found['clients'])} new clients", flush=True)

@@ -1,0 +1,34 @@
+"""Generates weights from saved uploads in many ways, with one generator, and scores them."""
+
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.data.dataset import load
+    from fedgenbench.data.partition import Partition
+    from fedgenbench.runtime.files import write_json
+    from fedgenbench.weightspace.oneshot import aggregate
+
+    torch.set_num_threads(1)
+    settings, names = snakemake.params.settings, snakemake.wildcards
+    rows = aggregate(
+        settings,
+        load(Path(snakemake.input.data).parent),
+        Partition.load(Path(snakemake.input.partition)),
+        Path(snakemake.input.uploads),
+        Path(snakemake.input.generator),
+        device,
+    )
+    write_json(
+        snakemake.output.rows,
+        {"digest": names.digest, "settings": settings, "rows": rows}
+        | {"provenance": watch.record(device)},
+    )
+    label = f"{names.experiment}/{names.fit}/seed{names.seed}"
+    print(f"{label}: {len(rows)} ways of aggregating", flush=True)

@@ -1,0 +1,40 @@
+"""Plays a federation without generation and keeps what its clients uploaded."""
+
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.data.dataset import load
+    from fedgenbench.data.partition import Partition
+    from fedgenbench.runtime.files import write_json
+    from fedgenbench.weightspace.oneshot import save, uploads
+
+    torch.set_num_threads(1)
+    settings, names = snakemake.params.settings, snakemake.wildcards
+    label = f"{names.experiment}/uploads/seed{names.seed}"
+    checkpoint = Path(snakemake.params.checkpoint)
+    tensors, accuracy = uploads(
+        settings,
+        load(Path(snakemake.input.data).parent),
+        Partition.load(Path(snakemake.input.partition)),
+        device,
+        digest=names.digest,
+        checkpoint=checkpoint,
+        progress=Progress(label, settings["rounds"]),
+    )
+    save(snakemake.output.uploads, tensors, {"digest": names.digest})
+    write_json(
+        snakemake.output.report,
+        {"digest": names.digest, "settings": settings, "accuracy": accuracy}
+        | {"provenance": watch.record(device)},
+    )
+    checkpoint.unlink(missing_ok=True)
+    mean = sum(accuracy["test"]) / len(accuracy["test"])
+    print(f"{label}: {100 * mean:.1f} % before generation", flush=True)
