@@ -7,6 +7,7 @@ from fedgenbench.runtime.job import job
 with job(snakemake):
     from fedgenbench.evaluation.collect import summary
     from fedgenbench.reporting.field_tables import field_tables
+    from fedgenbench.reporting.pfedgpa_tables import pfedgpa_tables
     from fedgenbench.reporting.store import product, read_results
     from fedgenbench.reporting.tables import emit
     from fedgenbench.runtime.files import write_json, write_text
@@ -14,7 +15,7 @@ with job(snakemake):
     results = read_results(Path(snakemake.input[0]).parent)
     manifest = Path(snakemake.output[0])
     with product(manifest, results) as files:
-        for table in field_tables(results):
+        for table in [*field_tables(results), *pfedgpa_tables(results)]:
             files += emit(table, manifest.parent)
         # DVC wants metrics and plots outside the folders that it tracks as a whole.
         metrics, curves = summary(results.scores, results.rounds)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from fedgenbench.config import Settings
@@ -15,6 +16,7 @@ from fedgenbench.data.fetch import missing, source_of
 from fedgenbench.federated.method import method_class, method_module
 from fedgenbench.models.registry import MODELS
 from fedgenbench.runtime.digest import code_digest, digest
+from fedgenbench.runtime.files import sha256_file
 
 # What every product of the whole grid is made from, beside the runs.
 PRODUCTS = {
@@ -229,8 +231,10 @@ class Grid:
         notes = [self.experiment_notes(), self.method_notes()]
         made_of = [shown, notes, self.listing(), self.study_listing(), job_code(product)[0]]
         made_of += [self.product_digest(name) for name in PRODUCTS[product]]
+        # What the papers' files say is judged or printed in the report.
+        papers = {str(path): sha256_file(path) for path in sorted(Path("papers").glob("*/*.yaml"))}
         made_of.append(self.absent_notes())
-        return digest(made_of + self.cuts if product == "report" else made_of)
+        return digest([*made_of, papers, *self.cuts] if product == "report" else made_of)
 
     @cached_property
     def cuts(self) -> list[dict[str, str]]:

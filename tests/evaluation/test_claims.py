@@ -88,7 +88,7 @@ def claims(tmp_path_factory, test, **changes):
 
 LEAD = {
     "kind": "lead",
-    "method": "ours",
+    "method": "pfedgpa",
     "baselines": ["fedavg", "ditto"],
     "datasets": ["Fashion-MNIST"],
     "clients": None,
@@ -96,7 +96,7 @@ LEAD = {
 }
 ROUNDS = {
     "kind": "rounds",
-    "method": "ours",
+    "method": "pfedgpa",
     "baselines": ["fedavg"],
     "datasets": ["Fashion-MNIST"],
     "reference": "fedavg_ft",
@@ -104,7 +104,7 @@ ROUNDS = {
 NEWCOMERS = {"kind": "newcomers", "arm": "guided", "against": ["local"], "rounds": 2}
 GROWTH = {
     "kind": "growth",
-    "method": "ours",
+    "method": "pfedgpa",
     "baselines": ["fedavg"],
     "sizes": {"Fashion-MNIST": {"mlp": 50_000, "fedpac_cnn": 117_000}},
 }
@@ -123,7 +123,7 @@ def verdict(tmp_path_factory):
 def against(fedavg, ditto=(40, 40, 40), experiment="fashion"):
     """Ours is at 50; the baselines are as far below it as is said."""
     return {
-        (experiment, "ours"): [50] * len(fedavg),
+        (experiment, "pfedgpa"): [50] * len(fedavg),
         (experiment, "fedavg"): [50 - value for value in fedavg],
         (experiment, "ditto"): [50 - value for value in ditto],
     }
@@ -135,7 +135,7 @@ def test_a_lead_within_the_tolerance_of_every_baseline_is_supported(verdict):
     claim = verdict(LEAD, results(against([1, 2, 3]), FASHION))
     assert claim.verdict == "supported"
     assert claim.evidence == (
-        "Decisive: OURS − FEDAVG (Fashion-MNIST, 10 clients) = 2.0 ± 2.5 points (95 % interval over "
+        "Decisive: PFEDGPA − FEDAVG (Fashion-MNIST, 10 clients) = 2.0 ± 2.5 points (95 % interval over "
         "seeds 0, 1, 2). 2 of 2 intervals lie above the −1.0 points asked "
         "(on Fashion-MNIST, 10 clients). Scale: embedded."
     )
@@ -160,7 +160,7 @@ def test_the_baseline_with_the_lowest_interval_decides_not_the_one_with_the_high
     grid = results(against([0, 3, 6], ditto=[1.9, 2, 2.1]), FASHION)
     claim = verdict(LEAD | {"margin": -10.0}, grid)
     assert claim.verdict == "supported"
-    assert "Decisive: OURS − FEDAVG (Fashion-MNIST, 10 clients) = 3.0 ± 7.5" in claim.evidence
+    assert "Decisive: PFEDGPA − FEDAVG (Fashion-MNIST, 10 clients) = 3.0 ± 7.5" in claim.evidence
 
 
 def test_what_contradicts_is_chosen_by_the_corrected_interval(verdict):
@@ -168,7 +168,7 @@ def test_what_contradicts_is_chosen_by_the_corrected_interval(verdict):
     grid = results(against([-6.4, -6, -5.6], ditto=[-5.1, -5, -4.9]), FASHION)
     claim = verdict(LEAD | {"margin": -4.6}, grid)
     assert claim.verdict == "contradicted"
-    assert "Decisive: OURS − DITTO" in claim.evidence
+    assert "Decisive: PFEDGPA − DITTO" in claim.evidence
 
 
 def test_one_baseline_clearly_above_contradicts_and_is_named_with_what_was_tried(verdict):
@@ -177,7 +177,7 @@ def test_one_baseline_clearly_above_contradicts_and_is_named_with_what_was_tried
     claim = verdict(LEAD, grid, tried=["twice the rounds."])
     assert claim.verdict == "contradicted"
     assert (
-        "Decisive: OURS − DITTO (Fashion-MNIST, 10 clients) = −5.0 ± 0.2 points" in claim.evidence
+        "Decisive: PFEDGPA − DITTO (Fashion-MNIST, 10 clients) = −5.0 ± 0.2 points" in claim.evidence
     )
     assert "± 0.4 corrected for 2 comparisons" in claim.evidence
     assert "1 of 2 intervals lie above" in claim.evidence
@@ -203,11 +203,11 @@ def test_a_missing_data_set_keeps_the_whole_from_being_supported(verdict):
     claim = verdict(test, results(against([1, 2, 3]), FASHION))
     assert claim.verdict == "undecided"
     assert "2 of 2 intervals lie above" in claim.evidence
-    assert "The part that was run holds. Missing: runs of OURS on EMNIST." in claim.evidence
+    assert "The part that was run holds. Missing: runs of PFEDGPA on EMNIST." in claim.evidence
     # What is there can still contradict it.
     claim = verdict(test, results(against([-20, -20.1, -19.9]), FASHION))
     assert claim.verdict == "contradicted"
-    assert "Missing: runs of OURS on EMNIST." in claim.evidence
+    assert "Missing: runs of PFEDGPA on EMNIST." in claim.evidence
 
 
 def test_every_experiment_of_a_data_set_counts(verdict):
@@ -216,7 +216,7 @@ def test_every_experiment_of_a_data_set_counts(verdict):
     assert verdict(LEAD, grid).verdict == "supported"
     claim = verdict(LEAD | {"datasets": ["Fashion-MNIST", "CIFAR-10"]}, grid)
     assert claim.verdict == "contradicted"
-    assert "OURS − FEDAVG (CIFAR-10, 10 clients)" in claim.evidence
+    assert "PFEDGPA − FEDAVG (CIFAR-10, 10 clients)" in claim.evidence
     assert "(on Fashion-MNIST, 10 clients; CIFAR-10, 10 clients)" in claim.evidence
 
 
@@ -243,13 +243,13 @@ def test_a_baseline_without_runs_is_named(verdict):
 def test_without_runs_of_the_method_nothing_is_testable(verdict, scores):
     claim = verdict(LEAD, results(scores, FASHION))
     assert claim.verdict == "not testable here"
-    assert claim.evidence.startswith("Missing: runs of ours on Fashion-MNIST.")
+    assert claim.evidence.startswith("Missing: runs of pfedgpa on Fashion-MNIST.")
 
 
 def test_a_client_count_that_was_not_run_is_not_testable(verdict):
     claim = verdict(LEAD | {"clients": 100}, results(against([9, 9, 9]), FASHION))
     assert claim.verdict == "not testable here"
-    assert "Missing: runs of OURS on Fashion-MNIST with 100 clients." in claim.evidence
+    assert "Missing: runs of PFEDGPA on Fashion-MNIST with 100 clients." in claim.evidence
 
 
 def test_fewer_than_three_common_seeds_decide_nothing(verdict):
@@ -286,7 +286,7 @@ def test_verdicts_know_neither_the_order_of_rows_nor_a_common_shift(
 ):
     def grids(shift):
         """The runs with ``shift`` added to every accuracy, and the same with rows shuffled."""
-        names = ("ours", "fedavg", "ditto")
+        names = ("pfedgpa", "fedavg", "ditto")
         low = [100 * (value + shift) for value in values]
         scores = {("fashion", m): low[3 * i : 3 * i + 3] for i, m in enumerate(names)}
         curves = {key: [{1: v - 1, 2: v} for v in own] for key, own in scores.items()}
@@ -310,17 +310,17 @@ def curve(reached, rounds=6):
     return {n: 50 if reached and n >= reached else 10 for n in range(1, rounds + 1)}
 
 
-def race(ours, fedavg, evaluated=range(1, 7)):
+def race(pfedgpa, fedavg, evaluated=range(1, 7)):
     """Runs whose curves reach the target of 50 % in those rounds."""
-    curves = {("fashion", "ours"): ours, ("fashion", "fedavg"): fedavg}
+    curves = {("fashion", "pfedgpa"): pfedgpa, ("fashion", "fedavg"): fedavg}
     curves = {key: [curve(r) for r in reached] for key, reached in curves.items()}
     curves["fashion", "fedavg_ft"] = [curve(6)] * 3
     curves = {
         key: [{n: v for n, v in one.items() if n in evaluated} for one in per_seed]
         for key, per_seed in curves.items()
     }
-    # The scores of ours and FedAvg are not the target.
-    scores = {("fashion", "ours"): [90] * 3, ("fashion", "fedavg"): [5] * 3}
+    # The scores of pfedgpa and FedAvg are not the target.
+    scores = {("fashion", "pfedgpa"): [90] * 3, ("fashion", "fedavg"): [5] * 3}
     scores["fashion", "fedavg_ft"] = [50] * 3
     return results(scores, FASHION, curves)
 
@@ -330,9 +330,9 @@ def test_fewer_rounds_are_supported_beyond_the_step_of_evaluations(verdict):
     claim = verdict(ROUNDS, race([2, 2, 2], [5, 5, 5]))
     assert claim.verdict == "supported"
     assert (
-        "rounds of FEDAVG − OURS (Fashion-MNIST, 10 clients) = 3.0 ± 1.0 rounds" in claim.evidence
+        "rounds of FEDAVG − PFEDGPA (Fashion-MNIST, 10 clients) = 3.0 ± 1.0 rounds" in claim.evidence
     )
-    assert "OURS reached the final accuracy of FEDAVG_FT in 3 of 3 seeds" in claim.evidence
+    assert "PFEDGPA reached the final accuracy of FEDAVG_FT in 3 of 3 seeds" in claim.evidence
 
 
 def test_a_run_that_never_arrives_counts_as_one_round_more_than_all(verdict):
@@ -340,7 +340,7 @@ def test_a_run_that_never_arrives_counts_as_one_round_more_than_all(verdict):
     claim = verdict(ROUNDS, race([None, None, None], [2, 3, 4]))
     assert claim.verdict == "contradicted"
     assert f"= −4.0 ± {HALF + 1:.1f} rounds" in claim.evidence
-    assert "OURS reached the final accuracy of FEDAVG_FT in 0 of 3 seeds" in claim.evidence
+    assert "PFEDGPA reached the final accuracy of FEDAVG_FT in 0 of 3 seeds" in claim.evidence
 
 
 def test_where_nobody_arrives_nothing_is_decided(verdict):
@@ -367,12 +367,12 @@ def test_the_target_is_the_references_of_the_same_seed(verdict):
     # In seed 1 neither arrives: differences 3, 0, 3.
     assert claim.verdict == "undecided"
     assert "= 2.0 ± 5.3 rounds" in claim.evidence
-    assert "OURS reached the final accuracy of FEDAVG_FT in 2 of 3 seeds" in claim.evidence
+    assert "PFEDGPA reached the final accuracy of FEDAVG_FT in 2 of 3 seeds" in claim.evidence
 
 
 def test_without_the_reference_there_is_no_target(verdict):
     grid = race([2, 2, 2], [5, 5, 5])
-    claim = verdict(ROUNDS, grid.select(methods=["ours", "fedavg"]))
+    claim = verdict(ROUNDS, grid.select(methods=["pfedgpa", "fedavg"]))
     assert claim.verdict == "not testable here"
     assert "Missing: the target, set by fedavg_ft, on Fashion-MNIST" in claim.evidence
 
@@ -481,11 +481,11 @@ GROWN = {
 
 
 def leads(**by_experiment):
-    """Runs where ours is ahead of FedAvg by so many points in the seeds."""
+    """Runs where pfedgpa is ahead of FedAvg by so many points in the seeds."""
     scores = {}
     for name, values in by_experiment.items():
         name = name.replace("_", "-")
-        scores[name, "ours"] = [50 + value for value in values]
+        scores[name, "pfedgpa"] = [50 + value for value in values]
         scores[name, "fedavg"] = [50] * len(values)
     return results(scores, GROWN)
 
@@ -498,7 +498,7 @@ def test_growth_is_supported_when_it_shows_in_clients_and_model_size(verdict):
     claim = verdict(GROWTH, leads(f10=FLAT, f20=[-9, -9, -9], f100=UP, f10_mlp=[3, 5, 7]))
     assert claim.verdict == "supported"
     assert (
-        "Decisive: growth of OURS − FEDAVG from Fashion-MNIST, 10 clients (fedpac_cnn) to "
+        "Decisive: growth of PFEDGPA − FEDAVG from Fashion-MNIST, 10 clients (fedpac_cnn) to "
         "Fashion-MNIST, 10 clients (mlp) = 5.0 ± 5.0 points" in claim.evidence
     )
     assert "2 of 2 intervals lie above the 0.0 points asked" in claim.evidence

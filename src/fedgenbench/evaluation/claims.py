@@ -38,6 +38,7 @@ SEEDS = 3
 ARMS = {
     "local": "from scratch",
     "fedavg_ft": "FedAvg + fine-tuning",
+    "received": "averaged layers, fine-tuned",
     "random_guided": "random start, guided",
     "unguided": "denoised without guidance",
     "guided": "guided",
@@ -133,8 +134,7 @@ Names = Annotated[list[str], Field(min_length=1)]
 class Rivals(Strict):
     """A test of one method against every one of its baselines."""
 
-    # Not checked against the registry: a claim may stand before its method is built.
-    method: str
+    method: MethodName
     baselines: Annotated[list[MethodName], Field(min_length=1)]
 
     @model_validator(mode="after")

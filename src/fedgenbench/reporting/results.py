@@ -158,6 +158,14 @@ class Results:
             methods=[key for key, entry in self.methods.items() if entry["family"] != "variant"],
         )
 
+    @property
+    def main_newcomers(self) -> pd.DataFrame:
+        """``newcomers`` after local training, guided arms at ``newcomer_main`` alone."""
+        frame = self.newcomers[self.newcomers["stage"] == "trained"]
+        for column, value in zip(("steps", "omega"), self.newcomer_main or (), strict=False):
+            frame = frame[frame[column].isna() | (frame[column] == value)]
+        return frame
+
     def family(self, family: str) -> list[str]:
         return [key for key, entry in self.methods.items() if entry["family"] == family]
 
