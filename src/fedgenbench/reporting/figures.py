@@ -32,7 +32,7 @@ MARKERS = {"control": "D", "global": "o", "personalised": "s"}
 LINE = 0.114  # inches from one label to the next
 INK, GREY, FAINT = "#222222", "#767676", "#dcdcdc"
 
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
@@ -72,7 +72,7 @@ class Figure:
     drawing: Drawing
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def emit(figure: Figure, folder: Path) -> list[Path]:
     """Writes ``<id>.svg``, ``.png`` (200 dpi), ``.pdf`` and ``.json`` (caption, width in inches)."""
     paths = [Path(folder) / f"{figure.id}.{suffix}" for suffix in ("svg", "png", "pdf", "json")]
@@ -85,7 +85,7 @@ def emit(figure: Figure, folder: Path) -> list[Path]:
     return paths
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def accuracy_curves(results: Results, experiment: str) -> Figure:
     """Accuracy by round: a row of panels per metric, a panel per family of methods."""
     frame = results.rounds
@@ -98,8 +98,8 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
     ]
     last = frame["round"].max()
     lines = len(results.family("control")) + max(len(results.family(f)) for f in families)
-    drawing, panels = _panels(
-        len(metrics) * len(families), len(families), width=1.95, height=_labelled_height(lines)
+    drawing, panels = lay_out(
+        len(metrics) * len(families), len(families), width=1.95, height=labelled_height(lines)
     )
     for axes, (metric, family) in zip(panels, product(metrics, families), strict=True):
         curves = {
@@ -129,7 +129,7 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
             level = curve["mean"].iloc[-1]
             axes.plot([curve.index[-1], last], [level, level], ":", color=colour)
             labels.append((level, results.label(method), colour))
-        _label_right(axes, labels)
+        label_right(axes, labels)
     return Figure(
         f"curves_{experiment}",
         f"{results.experiments[experiment]['title']}: accuracy by round, mean and "
@@ -139,12 +139,12 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
     )
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def final_accuracies(results: Results, metric: str) -> Figure:
     """One row per method, best mean over the experiments first; a panel per experiment."""
     tables = _measured(results, metric)
     order = pd.DataFrame({e: t.mean() for e, t in tables.items()}).mean(axis=1).sort_values().index
-    drawing, panels = _panels(
+    drawing, panels = lay_out(
         len(tables), 3, width=1.62, height=0.145 * len(order), left=0.22, right=0, margin=1.1
     )
     for position, (axes, experiment) in enumerate(zip(panels, tables, strict=True)):
@@ -173,7 +173,7 @@ def final_accuracies(results: Results, metric: str) -> Figure:
     )
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def communication(results: Results, metric: str) -> Figure:
     """Final accuracy against the traffic of one client over the whole run; one panel each.
 
@@ -183,8 +183,8 @@ def communication(results: Results, metric: str) -> Figure:
     runs = results.runs
     traffic = (runs["bytes_up"] + runs["bytes_down"]) * runs["rounds"] / 1e6
     traffic = traffic.groupby([runs["experiment"], runs["method"]]).mean()
-    height = _labelled_height(len(results.methods))
-    drawing, panels = _panels(len(tables), 2, width=1.95, height=height)
+    height = labelled_height(len(results.methods))
+    drawing, panels = lay_out(len(tables), 2, width=1.95, height=height)
     for axes, (experiment, table) in zip(panels, tables.items(), strict=True):
         means = table.mean() * 100
         controls = means[means.index.isin(results.family("control"))]
@@ -208,7 +208,7 @@ def communication(results: Results, metric: str) -> Figure:
         right = axes.get_xlim()[1]
         axes.hlines(points["y"], points["x"], right, color=FAINT, linewidth=0.6, zorder=1)
         axes.set_xlim(right=right)
-        _label_right(axes, labels)
+        label_right(axes, labels)
     return Figure(
         f"communication_{metric}",
         f"{METRICS[metric]} accuracy against what one client sends and receives in the whole run "
@@ -244,7 +244,7 @@ def _marker(results: Results, method: str) -> str:
     return MARKERS[results.methods[method]["family"]]
 
 
-def _panels(
+def lay_out(
     count: int,
     columns: int,
     width: float,
@@ -273,7 +273,7 @@ def _panels(
     return drawing, panels
 
 
-def _labelled_height(lines: int) -> float:
+def labelled_height(lines: int) -> float:
     """Inches that a panel needs for its column of labels, and at least a good shape."""
     return max(2.0, lines * LINE)
 
@@ -287,7 +287,7 @@ def _draw_controls(
     return [(final, results.label(method), GREY) for method, final in controls.items()]
 
 
-def _label_right(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
+def label_right(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
     """Names (y, text, colour) in a column right of the axes, apart from each other, with leaders."""
     from scipy.optimize import isotonic_regression
 

@@ -152,11 +152,11 @@ def method_table(
     for experiment, entry in results.experiments.items():
         for metric in metrics:
             columns.append(Column(METRICS[metric], entry["title"], "%"))
-            contents.append(_accuracies(results, experiment, metric))
+            contents.append(accuracies(results, experiment, metric))
         columns.append(Column("Comm.", entry["title"], "MB"))
         contents.append(_communication(results, experiment))
     note = "Comm.: MB up and down, mean per client and round."
-    return _by_method(results, id, caption, columns, contents, (note,))
+    return by_method(results, id, caption, columns, contents, (note,))
 
 
 def domain_table(
@@ -171,15 +171,15 @@ def domain_table(
     for metric in metrics:
         for domain in results.domains(experiment):
             columns.append(Column(domain, METRICS[metric], "%"))
-            contents.append(_accuracies(results, experiment, metric, domain))
+            contents.append(accuracies(results, experiment, metric, domain))
         columns.append(Column("Mean", METRICS[metric], "%"))
-        contents.append(_accuracies(results, experiment, metric))
+        contents.append(accuracies(results, experiment, metric))
     results = results.select(experiments=[experiment])
     note = "Accuracies in %. Mean: plain mean over clients."
-    return _by_method(results, id, caption, columns, contents, (note,))
+    return by_method(results, id, caption, columns, contents, (note,))
 
 
-def _by_method(
+def by_method(
     results: Results,
     id: str,
     caption: str,
@@ -187,7 +187,10 @@ def _by_method(
     contents: Sequence[dict[str, Cell]],
     notes: Sequence[str],
 ) -> Table:
-    """``contents`` holds one mapping from method to cell per column."""
+    """A random guess and every method in rows, by family.
+
+    ``contents`` holds one mapping from method to cell per column.
+    """
 
     def row(method: str, label: str, family: str) -> Row:
         cells = tuple(column.get(method, Cell()) for column in contents)
@@ -200,9 +203,10 @@ def _by_method(
     return Table(id, caption, tuple(columns), tuple(rows), notes)
 
 
-def _accuracies(
+def accuracies(
     results: Results, experiment: str, metric: str, domain: str | None = None
 ) -> dict[str, Cell]:
+    """A column for ``by_method``: ``Results.by_seed``, the significantly best method in bold."""
     frame = results.by_seed(experiment, metric, domain)
     best = results.best(frame)
     cells = {"random_guess": percent(results.guess(experiment))}
@@ -223,25 +227,32 @@ def _communication(results: Results, experiment: str) -> dict[str, Cell]:
     return cells
 
 
-def table_notes(results: Results) -> list[str]:
-    """What every table says about how its numbers came about, and what was mixed in it."""
+def table_notes(results: Results, bold: bool = True) -> list[str]:
+    """What every table says about how its numbers came about, and what was mixed in it.
+
+    ``bold``: whether the table marks the best method.
+    """
     runs = results.runs
     if runs.empty:
         return ["No run of this table has been made yet."]
     seeds = runs.groupby(["experiment", "method"])["seed"].nunique()
     hardware = distinct(runs, "hardware")
+    if seeds.max() == 1:
+        spread = "One seed: no interval, nothing in bold."
+    else:
+        spread = f"Mean ± half width of the {results.level} t-interval over seeds."
+        if bold:
+            spread += (
+                " Bold: better than every other method that is no control, by paired "
+                f"{results.level} intervals."
+            )
     notes = [
-        f"Mean ± half width of the {results.level} t-interval over seeds. Bold: better than every "
-        f"other method that is no control, by paired {results.level} intervals."
-        if seeds.max() > 1
-        else "One seed: no interval, nothing in bold.",
+        spread,
         f"Scale: {', '.join(distinct(runs, 'scale'))}. Seeds: {_span(seeds)}. "
         f"Rounds: {_span(runs['rounds'])}. Engine: {', '.join(distinct(runs, 'engine'))}. "
         f"Hardware: {', '.join(hardware)}.",
     ]
-    for scale in distinct(runs, "scale"):
-        if scale != "paper":
-            notes.append(f"Numbers at {scale} scale are not the papers'.")
+    notes += scale_notes(runs)
     if len(hardware) > 1:
         notes.append(f"Warning: mixes runs from {len(hardware)} kinds of hardware.")
     if dirty := int(runs["git_dirty"].eq(True).sum()):
@@ -252,6 +263,14 @@ def table_notes(results: Results) -> list[str]:
             f"{'; '.join(results.stale)}."
         )
     return notes
+
+
+def scale_notes(runs: pd.DataFrame) -> list[str]:
+    return [
+        f"Numbers at {s} scale are not the papers'."
+        for s in distinct(runs, "scale")
+        if s != "paper"
+    ]
 
 
 def distinct(runs: pd.DataFrame, column: str) -> list[str]:
