@@ -221,6 +221,29 @@ def test_with_generated_heads_the_others_are_received(tmp_path):
     assert "received" not in joined(changed(layers=["head"], others="local")).arms()
 
 
+def test_an_arm_that_diverges_is_a_finding(study):
+    (row, _) = study.density({"gone": {n: t * torch.nan for n, t in study.initial.items()}})[::-1]
+    assert row == {"of": "gone", "loss": None, "error": None}
+
+    def generate(trained, before, round_):
+        made = trained.clone()
+        if round_ == 2:
+            made[1, 5] = torch.inf
+        return made
+
+    rows, models = study.play("", study.initial, generate)
+    plain, _ = study.play("", study.initial)
+    lost = [(r["round"], r["stage"]) for r in rows if not r["finite"]]
+    assert lost == [(2, "generated"), (3, "trained")]
+    assert {r["client"] for r in rows if not r["finite"]} == {NEW[1]}
+    assert {r["value"] for r in rows if not r["finite"]} == {0.0}
+    trained = [r["value"] for r in rows if r["client"] == NEW[0] and r["stage"] == "trained"]
+    assert trained == [r["value"] for r in plain if r["client"] == NEW[0]]
+    alone = {name: t[:1] for name, t in models.items()}
+    (_, both), (_, one) = study.density({"last": models}), study.density({"last": alone})
+    assert both == one
+
+
 @pytest.mark.parametrize(
     ("settings", "asked", "message"),
     [
@@ -228,7 +251,6 @@ def test_with_generated_heads_the_others_are_received(tmp_path):
         (SETTINGS, {"steps": [11]}, "11 is more than the 10 inversion_steps"),
         (changed(generation="own"), {}, "`generation` must be on"),
         (changed(warmup=3), {}, "`rounds` more than `warmup`"),
-        (SETTINGS, {"omegas": [1e38]}, "lower newcomers.omegas"),
     ],
 )
 def test_what_cannot_work_is_refused(tmp_path, settings, asked, message):

@@ -192,11 +192,16 @@ class Newcomers:
 
         A row is the test accuracy ``value`` of one client: "trained" in round 0, before any training,
         and after the local training of rounds 1 to I + 1; "generated" after generation in rounds
-        1 to I. ``steps`` and ``omega`` are what tells arms of one name apart.
+        1 to I. ``steps`` and ``omega`` are what tells arms of one name apart. A client whose weights
+        are not ``finite`` any more has the value 0, and the arm goes on: too strong a guidance is a
+        finding.
         """
         rows: list[dict[str, Any]] = []
 
         def record(round_: int, stage: str) -> None:
+            whole = [t.flatten(1).isfinite().all(1) for t in models.values()]
+            finite = torch.stack(whole).all(0).tolist()
+            values = self.clients.accuracy(models)
             rows.extend(
                 {
                     "arm": arm,
@@ -205,11 +210,10 @@ class Newcomers:
                     "client": client,
                     "round": round_,
                     "stage": stage,
-                    "value": value,
+                    "finite": ok,
+                    "value": value if ok else 0.0,
                 }
-                for client, value in zip(
-                    self.clients.ids, self.clients.accuracy(models), strict=True
-                )
+                for client, ok, value in zip(self.clients.ids, finite, values, strict=True)
             )
 
         record(0, "trained")
@@ -232,9 +236,6 @@ class Newcomers:
         """``steps`` denoising steps from ``trained`` [K, D], led along θˡ − θˡ⁻¹ in code units.
 
         Algorithm 1 takes both from local training: θˡ⁻¹ is ``before``, not what was generated from it.
-
-        Raises:
-            UserError: what came out is not finite.
         """
         codes = self.generator.encode(trained)
         direction = codes - self.generator.encode(before)
@@ -247,13 +248,7 @@ class Newcomers:
             sign,
             self._draws("guided", round_),
         )
-        vectors = self.generator.decode(made)
-        if not vectors.isfinite().all():
-            raise UserError(
-                f"{steps} denoising steps with guidance {omega:g} ({sign}) give new clients weights "
-                "that are not finite: lower newcomers.omegas or newcomers.steps"
-            )
-        return vectors
+        return self.generator.decode(made)
 
     def drawn(self) -> State:
         """Generated tensors [K, ...] sampled from the server's density, from pure noise."""
@@ -268,19 +263,24 @@ class Newcomers:
 
         Rows ``{"of", "loss", "error"}``: the denoising loss, and the share ‖x − x̂‖/‖x − centre‖ that
         the autoencoder loses; the first of the "residents"' last uploads, which the server learnt from.
+        Diverged clients are left out; null where none is left.
         """
         generator, rows = self.generator, []
         vectors = {name: self.vectors(each) for name, each in models.items()}
         for name, each in {"residents": self.residents, **vectors}.items():
-            lost = (each - generator.rebuild(each)).norm()
-            deviation = (each - generator.normaliser.centre).norm().clamp_min(1e-30)
-            rows.append(
-                {"of": name, "loss": generator.loss(each), "error": float(lost / deviation)}
-            )
+            known = each[each.isfinite().all(1)]
+            loss = error = None
+            if len(known):
+                lost = (known - generator.rebuild(known)).norm()
+                deviation = (known - generator.normaliser.centre).norm().clamp_min(1e-30)
+                loss, error = generator.loss(known), float(lost / deviation)
+            rows.append({"of": name, "loss": loss, "error": error})
         return rows
 
     def vectors(self, models: State) -> Tensor:
-        return self.layout.flatten(models, self.clients.ids).float()
+        """[K, D]: the generated tensors of ``models`` [K, ...]."""
+        # Not Layout.flatten, which refuses a diverged client.
+        return torch.cat([models[name].flatten(1) for name in self.layout.pattern], 1).float()
 
     def _draws(self, *address: str | int) -> list[torch.Generator]:
         """One generator per client, the same for all arms."""
