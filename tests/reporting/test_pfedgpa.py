@@ -108,8 +108,8 @@ def test_what_generation_is_worth(tables):
     assert other["pFedGPA's lead"] == "+0.7 ± 0.5"
     assert cells(table, "FedAvg mean")["pFedGPA's lead"] == "−2.0 ± 0.5"
     assert table.notes[0] == (
-        "Fashion-MNIST, 10 clients: pFedGPA is significantly above pure local training after the "
-        "warm-up (+1.0 ± 0.5 points over 3 seeds)."
+        "Fashion-MNIST, 10 clients: pFedGPA is significantly above sending back the client's "
+        "own upload (+1.0 ± 0.5 points over 3 seeds)."
     )
 
 
@@ -221,22 +221,23 @@ def test_tuning_names_the_highest_in_words(tables):
             {},
             [
                 "moved a client's weights by 35 ± 0 % of",
-                "it lowered accuracy (−3.0 ± 0.0 points)",
-                "significantly above pure local training after the warm-up (+1.0 ± 0.5 points",
-                "Here FedAvg's mean would do better than generation.",
+                "then scored −3.0 ± 0.0 points against what they had sent, before any new "
+                "training, significantly less.",
+                "significantly above sending back the client's own upload (+1.0 ± 0.5 points",
+                "Here sending FedAvg's mean would do better than generation.",
             ],
         ),
         (
             {"hollow": True},
             [
-                "not significantly different from pure local training after the warm-up (+0.0 ± 0.5",
+                "not significantly different from sending back the client's own upload (+0.0 ± 0.5",
                 "Here generation is hollow: it hands back the uploads almost unchanged",
             ],
         ),
         (
             {"seeds": 1},
             [
-                "One seed cannot tell pFedGPA from FedAvg's mean (−1.8 points over 1 seed)",
+                "One seed cannot tell pFedGPA from sending FedAvg's mean (−1.8 points over 1 seed)",
                 "Whether generation is worth anything cannot be said from these runs.",
             ],
         ),
@@ -260,7 +261,7 @@ def test_a_gain_is_told_only_where_both_simpler_runs_are_beaten(grid):
     assert text.count("Here generation is worth more than both.") == 2
     scores.loc[scores["method"] == "pfedgpa", "value"] -= 0.03  # now level with the mean
     text = pfedgpa_section_text(synthetic_pfedgpa.results(scores=scores))
-    assert "So these runs show no gain of generation over FedAvg's mean." in text
+    assert "So these runs show no gain of generation over sending FedAvg's mean." in text
 
 
 def test_figures_name_what_they_draw(drawn):

@@ -14,11 +14,12 @@ from fedgenbench.reporting.results import Results
 from fedgenbench.reporting.tables import distinct
 
 PFEDGPA = "pfedgpa"
-# The runs whose server sends, from the end of the warm-up on, something simpler than what it could
-# generate: the client's own upload, so that nothing is shared any more, or FedAvg's mean.
+# The runs whose server sends, from the end of the warm-up on, something simpler in place of what it
+# would generate. With the whole model generated the first is pure local training; layers that are not
+# generated are averaged all the same.
 SIMPLER = {
-    "pfedgpa_own": "pure local training after the warm-up",
-    "pfedgpa_mean": "FedAvg's mean",
+    "pfedgpa_own": "sending back the client's own upload",
+    "pfedgpa_mean": "sending FedAvg's mean",
 }
 ARMS = {
     "local": "from scratch",
@@ -172,7 +173,8 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
     sentences.append(
         "Nothing published says which step of the inversion changes the weights; an exact one returns "
         "the upload, so that the method would be local training. Its score is therefore set beside "
-        "runs whose server sends back the upload itself, or FedAvg's mean, from the same round on."
+        "runs whose server, from the same round on, sends back the upload itself, which is pure local "
+        "training where the whole model is generated, or FedAvg's mean."
     )
     return " ".join(sentences)
 
@@ -197,13 +199,16 @@ def _what_it_did(results: Results, experiment: str) -> str:
             f"the client's own for {percent_text(own)} % of the clients."
         )
         step = difference(results, last["generated"], last["trained"])
-        effect = {
-            "higher": "raised accuracy",
-            "lower": "lowered accuracy",
-            "open": "changed accuracy by nothing that these runs can show",
-            "unknown": "changed accuracy",
+        shown = {
+            "higher": ", significantly more",
+            "lower": ", significantly less",
+            "open": ", no significant difference",
+            "unknown": "",
         }[verdict(step)]
-        sentences.append(f"Before any new training it {effect} ({signed(step)} points).")
+        sentences.append(
+            f"What clients received then scored {signed(step)} points against what they had sent, "
+            f"before any new training{shown}."
+        )
     sentences += [against(results, experiment, other) for other in SIMPLER]
     sentences.append(_worth(results, experiment, last))
     return f"{results.experiments[experiment]['title']}. {' '.join(sentences)}"

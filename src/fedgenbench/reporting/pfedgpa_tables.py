@@ -150,6 +150,8 @@ def worth_table(results: Results) -> Table:
             *notes,
             "Received: the model as the last round sent it, before local training. Trained: after it, "
             "the method's score. Generated: what the server then made of it, before any new training.",
+            "Layers that are not generated are averaged in all rows; where the whole model is generated, "
+            "sending back the own upload is pure local training.",
             *(MOVED, NEAREST, DIFFERENCES),
             *_run_notes(results),
         ),
