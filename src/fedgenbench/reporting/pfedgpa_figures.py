@@ -233,7 +233,8 @@ def newcomer_curves(results: Results, experiment: str) -> Figure:
         f"{results.level} t-interval over seeds. Left: after each local training (lines) and right "
         f"after generation (open circles), with {steps} denoising steps and guidance ω = {omega:g}. "
         f"Right: right after the last generation, in local round {end}, by strength, sign and number "
-        "of denoising steps; grey: clients that trained from scratch for as many rounds.",
+        "of denoising steps; grey: clients that trained from scratch for as many rounds. A client whose "
+        "weights diverged counts as 0.",
         drawing,
     )
 

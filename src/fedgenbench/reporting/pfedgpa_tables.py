@@ -70,6 +70,7 @@ UNSEEN = (
     "client that a twin of the server's model never saw, next to those it saw (seen); its error is the "
     "share of the client's own deviation that the autoencoder loses."
 )
+DIVERGED = "A client whose weights diverged to non-finite values counts as 0."
 DIFFERENCES = "Differences are paired within seeds; one counts where its interval leaves out 0."
 
 
@@ -453,6 +454,7 @@ def newcomer_table(results: Results) -> Table:
             f"Accuracies in %, mean over the new clients. {steps} denoising steps, guidance ω = "
             f"{omega:g}. Round 0: before any training; the last round ends with local training.",
             "Printed sign: the guidance as Algorithm 1 can be read, which leads away from the update.",
+            DIVERGED,
             *_study_notes(results, results.newcomers),
         ),
         "Arm",
@@ -499,6 +501,7 @@ def guidance_table(results: Results) -> Table:
             "Generated: right after the first and the last generation. Trained: after the last local "
             "training, and its difference to clients that train from scratch for as many rounds.",
             DIFFERENCES,
+            DIVERGED,
             *_study_notes(results, results.newcomers),
         ),
         "Arm",
