@@ -152,7 +152,9 @@ class Settings(Strict):
             if name in METHODS:
                 raise ValueError(f"variants.{name}: a method has this name; choose another")
             if variant.method not in self.methods:
-                raise ValueError(f"variants.{name}.method: {_unknown(variant.method, self.methods)}")
+                raise ValueError(
+                    f"variants.{name}.method: {_unknown(variant.method, self.methods)}"
+                )
         for key, experiment in self.experiments.items():
             where = f"experiments.{key}"
             for name in experiment.ablations:
@@ -164,7 +166,9 @@ class Settings(Strict):
             if (experiment.oneshot or experiment.newcomers) and "pfedgpa" not in self.methods:
                 raise ValueError(f"{where}: its studies are of pfedgpa, which `methods` lacks")
             if experiment.score_on == "valid" and not experiment.partition.valid_fraction:
-                raise ValueError(f"{where}.score_on: valid needs a partition.valid_fraction above 0")
+                raise ValueError(
+                    f"{where}.score_on: valid needs a partition.valid_fraction above 0"
+                )
             if experiment.dataset not in self.datasets:
                 raise ValueError(f"{where}.dataset: {_unknown(experiment.dataset, self.datasets)}")
             if len(set(experiment.methods)) < len(experiment.methods):
@@ -248,9 +252,7 @@ def load(
             raise UserError(f"{path}: scales: {_unknown(name, SCALES)}")
     # The scale that runs is checked first, so that its errors are the ones shown.
     order = sorted(SCALES, key=lambda name: name != chosen)
-    merged = {
-        name: merge(merge(raw, overlays.get(name) or {}), {"scale": name}) for name in order
-    }
+    merged = {name: merge(merge(raw, overlays.get(name) or {}), {"scale": name}) for name in order}
     return chosen, {name: _validate(_filled(raw, path), path, name) for name, raw in merged.items()}
 
 
@@ -351,6 +353,23 @@ def _method_faults(settings: Settings) -> Iterator[str]:
             chosen = method_class(method).Settings.model_validate(values)
             if fault := chosen.fault(present, experiment.rounds):
                 yield f"experiments.{key}: {name}: {fault}"
+        if joining := experiment.newcomers:
+            residents = clients - max(1, round(joining.share * clients))
+            chosen = method_class("pfedgpa").Settings.model_validate(
+                settings.played(key, "pfedgpa")[1]
+            )
+            where = f"experiments.{key}.newcomers"
+            if residents < 2:
+                yield f"{where}.share: {joining.share:g} of {clients} clients leaves {residents}"
+            elif fault := chosen.fault(
+                max(1, round(experiment.participation * residents)), experiment.rounds
+            ):
+                yield f"{where}: {fault}"
+            if max(joining.steps) > chosen.inversion_steps:
+                fault = (
+                    f"{max(joining.steps)} is more than inversion_steps {chosen.inversion_steps}"
+                )
+                yield f"{where}.steps: {fault}"
 
 
 def _labels(name: str, limit_per_class: int | None) -> Arrays:

@@ -177,7 +177,8 @@ def test_one_baseline_clearly_above_contradicts_and_is_named_with_what_was_tried
     claim = verdict(LEAD, grid, tried=["twice the rounds."])
     assert claim.verdict == "contradicted"
     assert (
-        "Decisive: PFEDGPA − DITTO (Fashion-MNIST, 10 clients) = −5.0 ± 0.2 points" in claim.evidence
+        "Decisive: PFEDGPA − DITTO (Fashion-MNIST, 10 clients) = −5.0 ± 0.2 points"
+        in claim.evidence
     )
     assert "± 0.4 corrected for 2 comparisons" in claim.evidence
     assert "1 of 2 intervals lie above" in claim.evidence
@@ -330,7 +331,8 @@ def test_fewer_rounds_are_supported_beyond_the_step_of_evaluations(verdict):
     claim = verdict(ROUNDS, race([2, 2, 2], [5, 5, 5]))
     assert claim.verdict == "supported"
     assert (
-        "rounds of FEDAVG − PFEDGPA (Fashion-MNIST, 10 clients) = 3.0 ± 1.0 rounds" in claim.evidence
+        "rounds of FEDAVG − PFEDGPA (Fashion-MNIST, 10 clients) = 3.0 ± 1.0 rounds"
+        in claim.evidence
     )
     assert "PFEDGPA reached the final accuracy of FEDAVG_FT in 3 of 3 seeds" in claim.evidence
 

@@ -105,13 +105,15 @@ def test_the_centre_is_the_mean_upload_and_each_tensor_deviates_by_one():
     vectors = 100 * torch.arange(layout.width) + vectors * torch.arange(1, layout.width + 1)
     normaliser = Normaliser.fit(layout, vectors)
     torch.testing.assert_close(normaliser.centre, vectors.mean(0))
-    for part, given in zip(
-        normaliser.apply(vectors).split(layout.sizes, 1), vectors.split(layout.sizes, 1), strict=True
+    for part, raw in zip(
+        normaliser.apply(vectors).split(layout.sizes, 1),
+        vectors.split(layout.sizes, 1),
+        strict=True,
     ):
         assert part.mean(0).abs().max() < 1e-4
         assert (part.square().mean().sqrt() - 1).abs() < 1e-5
         assert part.std(0)[1] / part.std(0)[0] == pytest.approx(
-            float(given.std(0)[1] / given.std(0)[0]), rel=1e-4
+            float(raw.std(0)[1] / raw.std(0)[0]), rel=1e-4
         )
 
 

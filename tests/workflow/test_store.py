@@ -79,7 +79,13 @@ def test_what_a_server_reports_becomes_rows_of_the_clients_that_took_part(tmp_pa
 
 
 def write_studies(folder, digest="0123456789"):
-    row = {"rule": "ddim", "eta": 1.0, "start": 300, "trained": [0.5, 0.7], "group_kept": [True, False]}
+    row = {
+        "rule": "ddim",
+        "eta": 1.0,
+        "start": 300,
+        "trained": [0.5, 0.7],
+        "group_kept": [True, False],
+    }
     own = {"rule": "own", "eta": None, "start": None, "trained": [0.1, 0.2]}
     fit = dict.fromkeys(("loss", "held_out_loss", "seen_loss", "held_out_error"), 0.25)
     fit |= {name: {"train": [0.5], "test": [0.1, 0.3]} for name in ("uploads", "reconstructed")}
@@ -91,7 +97,9 @@ def write_studies(folder, digest="0123456789"):
         "newcomers": {
             "digest": digest,
             "rows": [
-                arm | {"client": c, "value": v} for arm in (new, local) for c, v in ((8, 0.2), (9, 0.6))
+                arm | {"client": c, "value": v}
+                for arm in (new, local)
+                for c, v in ((8, 0.2), (9, 0.6))
             ],
         },
     }
@@ -103,7 +111,8 @@ def write_studies(folder, digest="0123456789"):
 def test_studies_become_tidy_rows(tmp_path):
     frames = study_frames(write_studies(tmp_path))
     weights, newcomers = frames["weights"], frames["newcomers"]
-    assert set(weights["experiment"]) == {"exp"} and set(weights["seed"]) == {3}
+    assert set(weights["experiment"]) == {"exp"}
+    assert set(weights["seed"]) == {3}
     trained = weights[weights["metric"] == "trained"]
     assert trained[["fit", "rule", "client", "value"]].values.tolist() == [
         *(["linear", "own", 0, 0.1], ["linear", "own", 1, 0.2]),

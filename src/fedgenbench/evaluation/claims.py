@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import yaml
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, model_validator
 
-from fedgenbench.config import SCALES, Strict, NoTwins
+from fedgenbench.config import SCALES, NoTwins, Strict
 from fedgenbench.errors import UserError
 from fedgenbench.federated.method import METHODS
+from fedgenbench.weightspace.study_settings import ARMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,16 +35,6 @@ if TYPE_CHECKING:
 # Fewer common seeds than these decide nothing: with two, a t-interval is 12.7 standard errors wide.
 SEEDS = 3
 
-# How a new client starts and is trained, in words.
-ARMS = {
-    "local": "from scratch",
-    "fedavg_ft": "FedAvg + fine-tuning",
-    "received": "averaged layers, fine-tuned",
-    "random_guided": "random start, guided",
-    "unguided": "denoised without guidance",
-    "guided": "guided",
-    "guided_printed": "guided with the printed sign",
-}
 _NEWCOMERS = ("experiment", "seed", "arm", "round", "client", "value")
 
 

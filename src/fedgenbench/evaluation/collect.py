@@ -80,7 +80,9 @@ def _server_rows(base: dict[str, Any], audit: dict[str, Any]) -> list[dict]:
             continue
         values = value if isinstance(value, list) else [value]
         # Accuracies are of all clients; what was generated is of those that took part.
-        who = [-1] if value is not values else ids if len(values) == len(ids) else range(len(values))
+        who = (
+            [-1] if value is not values else ids if len(values) == len(ids) else range(len(values))
+        )
         rows += [
             base | {"name": name, "client": client, "value": float(number)}
             for client, number in zip(who, values, strict=True)
@@ -142,7 +144,7 @@ def study_frames(studies: Iterable[tuple[str, str, str, int, str]]) -> dict[str,
         elif "rows" in content:
             for row in content["rows"]:
                 label = base | {"fit": name} | {key: row[key] for key in ("rule", "eta", "start")}
-                for metric in row.keys() - label.keys():
+                for metric in sorted(row.keys() - label.keys()):
                     weights += _by_client(label | {"metric": metric}, row[metric])
         else:
             weights += _fit_rows(base | {"fit": name, "rule": "fit"}, content)

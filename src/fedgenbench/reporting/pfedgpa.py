@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from fedgenbench.evaluation.statistics import Interval, mean_interval
-from fedgenbench.reporting.results import Results
-from fedgenbench.reporting.tables import distinct
+from fedgenbench.reporting.results import Results, distinct
 
 PFEDGPA = "pfedgpa"
 # The runs whose server sends, from the end of the warm-up on, something simpler in place of what it
@@ -20,15 +19,6 @@ PFEDGPA = "pfedgpa"
 SIMPLER = {
     "pfedgpa_own": "sending back the client's own upload",
     "pfedgpa_mean": "sending FedAvg's mean",
-}
-ARMS = {
-    "local": "from scratch",
-    "fedavg_ft": "FedAvg + fine-tuning",
-    "received": "averaged layers, fine-tuned",
-    "unguided": "denoised without guidance",
-    "guided": "guided",
-    "guided_printed": "guided, printed sign",
-    "random_guided": "random start, guided",
 }
 # Below this, generation is called a copy: of the client's own upload (``moved``), or of the nearest
 # stored one (``gap``). Both are shares of what tells clients apart.

@@ -13,7 +13,6 @@ from matplotlib.ticker import MaxNLocator
 
 from fedgenbench.reporting.figures import COLOURS, GREY, STYLE, Figure, label_right, lay_out
 from fedgenbench.reporting.pfedgpa import (
-    ARMS,
     PFEDGPA,
     SIMPLER,
     by_local_round,
@@ -23,6 +22,7 @@ from fedgenbench.reporting.pfedgpa import (
     played,
 )
 from fedgenbench.reporting.results import Results
+from fedgenbench.weightspace.study_settings import ARMS
 
 # The inversion rule whose η and start step are swept.
 SWEPT = "dpm_encoder"

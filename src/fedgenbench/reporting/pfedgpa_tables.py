@@ -7,7 +7,6 @@ import pandas as pd
 
 from fedgenbench.evaluation.statistics import Interval
 from fedgenbench.reporting.pfedgpa import (
-    ARMS,
     PFEDGPA,
     SIMPLER,
     absences,
@@ -34,6 +33,7 @@ from fedgenbench.reporting.tables import (
     scale_notes,
     table_notes,
 )
+from fedgenbench.weightspace.study_settings import ARMS
 
 LOSSES = ("loss", "seen_loss", "held_out_loss")
 Show = Callable[[Interval], Cell]

@@ -32,9 +32,13 @@ _LATEX_CHARACTERS = {
     "≈": r"$\approx$",
     "α": r"$\alpha$",
     "β": r"$\beta$",
+    "ε": r"$\varepsilon$",
+    "η": r"$\eta$",
+    "θ": r"$\theta$",
     "λ": r"$\lambda$",
     "μ": r"$\mu$",
     "τ": r"$\tau$",
+    "ω": r"$\omega$",
 }
 
 

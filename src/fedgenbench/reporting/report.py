@@ -15,7 +15,7 @@ from typing import Any
 from fedgenbench.errors import UserError
 from fedgenbench.evaluation.statistics import Interval
 from fedgenbench.reporting.rendering import HTML
-from fedgenbench.reporting.results import FAMILIES, METRICS, Results
+from fedgenbench.reporting.results import FAMILIES, METRICS, Results, distinct
 from fedgenbench.reporting.tables import (
     MISSING,
     Cell,
@@ -23,7 +23,6 @@ from fedgenbench.reporting.tables import (
     Row,
     Table,
     band_warnings,
-    distinct,
     percent,
 )
 from fedgenbench.runtime.files import atomic_path, read_json, write_text

@@ -212,3 +212,7 @@ class Results:
     def domains(self, experiment: str) -> list[str]:
         frame = self.scores[self.scores["experiment"] == experiment].sort_values("client")
         return frame["domain"].dropna().unique().tolist()
+
+
+def distinct(runs: pd.DataFrame, column: str) -> list[str]:
+    return sorted(set(runs[column].dropna()))

@@ -14,7 +14,7 @@ import pandas as pd
 
 from fedgenbench.evaluation.statistics import Interval
 from fedgenbench.reporting.rendering import HTML, LATEX, MARKDOWN
-from fedgenbench.reporting.results import FAMILIES, METRICS, Results
+from fedgenbench.reporting.results import FAMILIES, METRICS, Results, distinct
 from fedgenbench.runtime.files import write_text
 
 MISSING = "n/a"
@@ -271,10 +271,6 @@ def scale_notes(runs: pd.DataFrame) -> list[str]:
         for s in distinct(runs, "scale")
         if s != "paper"
     ]
-
-
-def distinct(runs: pd.DataFrame, column: str) -> list[str]:
-    return sorted(set(runs[column].dropna()))
 
 
 def _span(values: pd.Series) -> str:

@@ -54,7 +54,10 @@ class ReplayBuffer:
         """The buffer as if ``client`` had never uploaded."""
         other = ReplayBuffer(self.layout, self.capacity)
         others = self.clients != client
-        other.vectors, other.clients = self.vectors[others.to(self.vectors.device)], self.clients[others]
+        other.vectors, other.clients = (
+            self.vectors[others.to(self.vectors.device)],
+            self.clients[others],
+        )
         return other
 
     def state(self) -> State:

@@ -22,6 +22,7 @@ from fedgenbench.weightspace.vectors import Layout, Normaliser
 
 DENOISERS = {"mlp": ResidualMLP, "unet": ConvUNet}
 HELD_OUT_TIMES = 40
+LOSS_ROWS = 64  # scored at once: the U-Net takes megabytes for each
 
 
 class Generator:
@@ -66,9 +67,7 @@ class Generator:
             torch_seed(self.seed, "generator", "fit", self.fits)
         )
         later = not first
-        self.autoencoder.fit(
-            self.normaliser, vectors, settings.autoencoder_steps[later], generator
-        )
+        self.autoencoder.fit(self.normaliser, vectors, settings.autoencoder_steps[later], generator)
         codes = self.autoencoder.encode(self.normaliser, vectors)
         if first:
             rms = codes.square().mean().sqrt()
@@ -137,24 +136,28 @@ class Generator:
         generator = torch.Generator().manual_seed(torch_seed(self.seed, "generator", "loss"))
         noise = torch.randn(rows.shape, generator=generator).to(rows)
         seen = schedule().add_noise(rows, noise, t)
-        return float((self.epsilon(seen, t) - noise).square().mean())
+        parts = zip(seen.split(LOSS_ROWS), t.split(LOSS_ROWS), noise.split(LOSS_ROWS), strict=True)
+        total = sum((self.epsilon(x, at) - eps).square().sum().double() for x, at, eps in parts)
+        return float(total / noise.numel())
 
     def held_out(self, buffer: ReplayBuffer, client: int) -> dict[str, float]:
         """What a twin that never saw ``client`` makes of it: is anything learnt but the uploads?
 
-        ``held_out_loss`` and ``seen_loss`` are denoising losses on that client's uploads and on those
-        it learnt from; ``held_out_error`` is the share ‖x − x̂‖/‖x‖ of the client's deviation from
-        the centre that the twin's autoencoder loses.
+        ``held_out_loss`` and ``seen_loss`` are denoising losses on that client's newest upload and on
+        those of the clients it learnt from; ``held_out_error`` is the share ‖x − x̂‖/‖x‖ of the
+        client's deviation from the centre that the twin's autoencoder loses.
         """
         others = buffer.without(client)
         twin = Generator(self.layout, self.settings, self.seed, self.device)
         twin.fit(others)
-        own = buffer.vectors[(buffer.clients == client).to(buffer.vectors.device)]
+        # The newest upload of each, for all have been seen alike.
+        newest, owners = buffer.latest()
+        own, seen = newest[owners.index(client)][None], others.latest()[0]
         rebuilt = twin.rebuild(own)
         deviation = (own - twin.normaliser.centre).norm()
         return {
             "held_out_loss": twin.loss(own),
-            "seen_loss": twin.loss(others.vectors),
+            "seen_loss": twin.loss(seen),
             "held_out_error": float((own - rebuilt).norm() / deviation.clamp_min(1e-30)),
         }
 

@@ -22,7 +22,9 @@ class GeneratorSettings(MethodSettings):
     layers: list[str] = Field(
         description="Generated layers, e.g. [head]; empty is the whole model."
     )
-    buffer: int = Field(ge=1, description="Last uploads of each client that the server learns from.")
+    buffer: int = Field(
+        ge=1, description="Last uploads of each client that the server learns from."
+    )
     autoencoder: Literal["none", "linear", "conv"] = Field(
         description="none: weights are diffused directly; linear: principal components of the "
         "uploads; conv: the 1-D convolutional network of p-diff."
@@ -37,7 +39,9 @@ class GeneratorSettings(MethodSettings):
         description="Gate: the share of its accuracy on training images that a client's model must "
         "keep, on average, through the autoencoder; below it the run stops.",
     )
-    denoiser: Literal["mlp", "unet"] = Field(description="Residual MLP, or 1-D convolutional U-Net.")
+    denoiser: Literal["mlp", "unet"] = Field(
+        description="Residual MLP, or 1-D convolutional U-Net."
+    )
     denoiser_steps: tuple[Count, Count] = Field(
         strict=False, description="Training steps of the denoiser: first fit, later rounds."
     )

@@ -9,6 +9,17 @@ from pydantic import Field, field_validator
 from fedgenbench.federated.method import MethodSettings
 from fedgenbench.weightspace.settings import STEPS_OF_T, GeneratorSettings, RuleName
 
+# The arms of the newcomers' study, and what tables and figures call them.
+ARMS = {
+    "local": "from scratch",
+    "fedavg_ft": "FedAvg + fine-tuning",
+    "received": "averaged layers, fine-tuned",
+    "unguided": "denoised without guidance",
+    "guided": "guided",
+    "guided_printed": "guided, printed sign",
+    "random_guided": "random start, guided",
+}
+
 # These shape the uploads, which all fits of a study share.
 OF_THE_UPLOADS = frozenset({"layers", "buffer"})
 

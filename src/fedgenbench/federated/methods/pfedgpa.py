@@ -48,11 +48,12 @@ class PFedGPA(Method):
                 return None
             if self.warmup >= rounds:
                 return f"warmup {self.warmup} leaves no round of {rounds} for generation"
-            uploads = clients * min(self.buffer, self.warmup + 1)
+            # A twin of the server's model learns without one of the clients.
+            uploads = (clients - 1) * min(self.buffer, self.warmup + 1)
             if self.autoencoder == "linear" and uploads <= self.components:
                 return (
                     f"components {self.components} need more uploads at the first fit than the "
-                    f"{uploads} of {clients} clients: lower it, or lengthen warmup and buffer"
+                    f"{uploads} of {clients} clients but one: lower it, or lengthen warmup and buffer"
                 )
             return None
 
@@ -153,7 +154,9 @@ class PFedGPA(Method):
 
         seed, floor = int(server["count"]["seed"]), self.settings.reconstruction
         model = clients["model"]
-        shared = {name: t.expand_as(model[name]) for name, t in self._shared(server["model"]).items()}
+        shared = {
+            name: t.expand_as(model[name]) for name, t in self._shared(server["model"]).items()
+        }
         entry: dict[str, Any] = {name: t.tolist() for name, t in server["log"].items()}
         generated = clients | {"model": model | shared | server["generated"]}
         entry["generated"] = accuracy(generated, "test")
@@ -163,7 +166,8 @@ class PFedGPA(Method):
         buffer = ReplayBuffer.load(self.layout, self.settings.buffer, server["buffer"])
         vectors, present = buffer.latest()
         rebuilt = clients | {
-            "model": model | _placed(model, self.layout.restore(generator.rebuild(vectors)), present)
+            "model": model
+            | _placed(model, self.layout.restore(generator.rebuild(vectors)), present)
         }
         entry["reconstructed"] = accuracy(rebuilt, "test")
         kept = sum(accuracy(rebuilt, "train")) / sum(accuracy(clients, "train"))
