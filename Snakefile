@@ -1,4 +1,4 @@
-# The workflow: fetch, prepare, partition, federate, collect, tables, figures, report.
+# The workflow: fetch, prepare, partition, federate, the studies of client weights, collect, tables, figures, report.
 # `snakemake --cores all --resources gpu=4` runs the scale that params.yaml names;
 # `snakemake smoke` (or embedded, paper) runs another. profiles/default is picked up by itself.
 
@@ -43,3 +43,4 @@ rule data:
 rule runs:
     input:
         run_files(SCALE, "metrics.json"),
+        study_files(SCALE),

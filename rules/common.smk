@@ -77,6 +77,7 @@ def manifest(scale, product):
 def products(scale):
     return [
         *run_files(scale, "metrics.json"),
+        *study_files(scale),
         *(manifest(scale, product) for product in ("tables", "figures", "report")),
     ]
 

@@ -92,11 +92,11 @@ class PFedGPA(Method):
         server = super().aggregate(server, uploads, weights, clients)
         count = server["count"] | {"round": server["count"]["round"] + 1}
         server |= {"count": count}
-        vectors = self.layout.flatten(uploads["model"], clients).float()
+        vectors = self.layout.flatten(uploads["model"], clients)
         buffer = ReplayBuffer(self.layout, self.settings.buffer)
         if "buffer" in server:
             buffer = ReplayBuffer.load(self.layout, self.settings.buffer, server["buffer"])
-        buffer.add(vectors, clients)
+        buffer.add(vectors.float(), clients)  # networks work in float32
         server |= {"buffer": buffer.state()}
 
         generated = server["generated"]
@@ -105,7 +105,7 @@ class PFedGPA(Method):
             return server | {"generated": mean}
         made = vectors
         if self.settings.generation == "on":
-            made, news = self._generate(server, buffer, vectors, clients)
+            made, news = self._generate(server, buffer, vectors.float(), clients)
             server |= news
         return server | {"generated": _placed(generated, self.layout.restore(made), clients)}
 
