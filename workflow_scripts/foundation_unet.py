@@ -14,6 +14,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
 
     from fedgenbench.data.dataset import load
     from fedgenbench.foundation.pipeline import assemble, save
+    from fedgenbench.foundation.plan import part_files
     from fedgenbench.foundation.pool import public_pool
     from fedgenbench.foundation.settings import UNetJob
     from fedgenbench.foundation.unet import train_unet
@@ -39,7 +40,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         watch.record(device)
         | {"digest": snakemake.wildcards.digest, "settings": settings.model_dump()}
         | {"history": history, "trained_on": pool.part(held_out=False).record()}
-        | {"vae": read_json(snakemake.input.vae_run)},
+        | {"vae": read_json(snakemake.input.vae_run)}
+        | {"files": part_files(snakemake.output.model)},
     )
     checkpoint.unlink(missing_ok=True)
     print(f"foundation U-Net: loss {history[-1]['validation']:.4f}", flush=True)

@@ -1,10 +1,10 @@
 """What moves which digest."""
 
-from pathlib import Path
+import hashlib
 
 from miniature import settings
 
-from fedgenbench.foundation.plan import Plan, fingerprint
+from fedgenbench.foundation.plan import Plan, fingerprint, part_files
 from fedgenbench.foundation.settings import Foundation, UNetJob, VaeJob
 
 CODES = {"vae": ["a"], "unet": ["b"], "evaluate": ["c"]}
@@ -51,11 +51,13 @@ def test_data_and_code_move_what_is_made_with_them():
 
 def test_the_fingerprint_of_a_folder_is_that_of_its_parts(tmp_path):
     (tmp_path / "unet").mkdir()
-    Path(tmp_path / "unet" / "weights").write_bytes(b"1")
-    Path(tmp_path / "model_index.json").write_bytes(b"{}")
+    (tmp_path / "unet" / "weights").write_bytes(b"1")
+    (tmp_path / "model_index.json").write_bytes(b"{}")
+    assert list(part_files(tmp_path)) == ["model_index.json", "unet/weights"]
+    assert part_files(tmp_path)["unet/weights"] == hashlib.sha256(b"1").hexdigest()
     before = fingerprint(str(tmp_path))
-    Path(tmp_path / "samples.png").write_bytes(b"picture")
+    (tmp_path / "samples.png").write_bytes(b"picture")
     assert fingerprint(str(tmp_path)) == before
-    Path(tmp_path / "unet" / "weights").write_bytes(b"2")
+    (tmp_path / "unet" / "weights").write_bytes(b"2")
     assert fingerprint(str(tmp_path)) != before
     assert fingerprint("somebody/some-model") == "somebody/some-model"

@@ -25,6 +25,7 @@ from fedgenbench.runtime.files import atomic_path
 
 BATCH = 32  # images in a training step of a classifier
 SAMPLED = 50  # images drawn at a time
+COLUMNS = 10  # images per class in the pictures, at most
 
 
 def grid(images: np.ndarray, columns: int, path: str | Path) -> None:
@@ -121,6 +122,22 @@ def psnr(network: Any, images: np.ndarray) -> float:
     return float(np.mean([10 * log10(4 / max(e, 1e-10)) for e in error.mean((1, 2, 3)).tolist()]))
 
 
+def pictures(
+    images: np.ndarray, labels: np.ndarray, pool: Pool, vae: Any, columns: int, folder: Path
+) -> None:
+    """Three PNGs in ``folder``: ``columns`` samples per class, the same each beside its nearest
+    training image, and the autoencoder's work, each validation image beside what it gives back."""
+    seen, unseen = pool.part(held_out=False).images, pool.part(held_out=True).images
+    shown = np.concatenate([images[labels == c][:columns] for c in range(len(pool.classes))])
+    twins = seen[nearest(shown, seen)[1]]
+    whole = unseen[: len(unseen) // columns * columns]
+    given_back = to_bytes(reconstructed(vae, to_tensor(whole)))
+    grid(shown, columns, folder / "samples.png")
+    for name, pair in (("nearest", (shown, twins)), ("vae", (whole, given_back))):
+        side_by_side = np.stack(pair, 1).reshape(-1, *images.shape[1:])
+        grid(side_by_side, 2 * columns, folder / f"{name}.png")
+
+
 def evaluate(
     pipeline: Any, settings: Foundation, pool: Pool, dataset: Dataset, folder: Path
 ) -> dict[str, Any]:
@@ -131,70 +148,52 @@ def evaluate(
     images, whose styles the model never saw. Test images are not touched.
     """
     seen, unseen = pool.part(held_out=False), pool.part(held_out=True)
-    classes, chosen, seed = pool.classes, settings.evidence, settings.seed
-    labels = np.repeat(np.arange(len(classes)), chosen.per_class)
-    prompts = [captions(classes[label], "")[0] for label in labels]
-    seeds = [torch_seed(seed, "foundation", "evidence", i) for i in range(len(labels))]
+    chosen, seed, classes = settings.evidence, settings.seed, len(pool.classes)
+    labels = np.repeat(np.arange(classes), chosen.per_class)
     started = time.perf_counter()
     images = sample(
         pipeline,
-        prompts,
-        seeds,
+        [captions(pool.classes[label], "")[0] for label in labels],
+        [torch_seed(seed, "foundation", "evidence", i) for i in range(len(labels))],
         steps=settings.sampler.steps,
         guidance=settings.sampler.guidance,
         batch=SAMPLED,
     )
     seconds = (time.perf_counter() - started) / len(images)
-
-    shown = min(10, chosen.per_class)
-    first = np.concatenate([np.flatnonzero(labels == c)[:shown] for c in range(len(classes))])
-    grid(images[first], shown, folder / "samples.png")
-    _, twins = nearest(images[first], seen.images)
-    pairs = np.stack([images[first], seen.images[twins]], 1).reshape(-1, *images.shape[1:])
-    grid(pairs, 2 * shown, folder / "nearest.png")
-    both = np.stack(
-        [unseen.images, to_bytes(reconstructed(pipeline.vae, to_tensor(unseen.images)))]
-    )
-    kept = len(unseen.images) // shown * shown
-    grid(
-        both[:, :kept].swapaxes(0, 1).reshape(-1, *images.shape[1:]), 2 * shown, folder / "vae.png"
-    )
+    pictures(images, labels, pool, pipeline.vae, min(COLUMNS, chosen.per_class), folder)
 
     tests = {
         "validation": (unseen.images, unseen.labels),
         "clients": (dataset.train_images, dataset.train_labels),
     }
-    real = trained_classifier(seen.images, seen.labels, len(classes), chosen.epochs, seed)
-    fake = trained_classifier(images, labels, len(classes), chosen.epochs, seed)
+    real = trained_classifier(seen.images, seen.labels, classes, chosen.epochs, seed)
+    fake = trained_classifier(images, labels, classes, chosen.epochs, seed)
     scores = {
         name: {part: accuracy(network, *test) for part, test in tests.items()}
         for name, network in (("generated", fake), ("real", real))
     }
     scores["real"]["generated"] = accuracy(real, images, labels)
-    features = {
-        name: outputs(real, part)[1]
-        for name, part in (
-            ("seen", seen.images),
-            ("unseen", unseen.images),
-            ("generated", images),
-            ("clients", dataset.train_images),
-        )
+    reference = outputs(real, seen.images)[1]
+    compared = {
+        "validation": unseen.images,
+        "generated": images,
+        "clients": dataset.train_images,
     }
     return {
         "images": len(images),
         "seconds_per_image": seconds,
         "accuracy_trained_on": scores,
         "kernel_distance_to_training": {
-            name: kernel_distance(features["seen"], features[name])
-            for name in ("unseen", "generated", "clients")
+            name: kernel_distance(reference, outputs(real, part)[1])
+            for name, part in compared.items()
         },
         "nearest_training_image": {
             "generated": float(np.median(nearest(images, seen.images)[0])),
-            "unseen": float(np.median(nearest(unseen.images, seen.images)[0])),
+            "validation": float(np.median(nearest(unseen.images, seen.images)[0])),
             "copied_share": copied_share(images, unseen.images, seen.images),
         },
         "autoencoder_psnr_db": {
-            "unseen": psnr(pipeline.vae, unseen.images),
+            "validation": psnr(pipeline.vae, unseen.images),
             "clients": psnr(pipeline.vae, dataset.train_images),
         },
     }

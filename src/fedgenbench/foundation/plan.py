@@ -40,15 +40,22 @@ class Plan:
         return digest([self.job(Foundation), self.unet, self.codes["evaluate"][0]])
 
 
-def fingerprint(source: str) -> Any:
+def part_files(folder: str | Path) -> dict[str, str]:
+    """sha256 of each file of a saved model, by its path: the index and the parts' folders.
+
+    What lies beside them, such as pictures and records, changes no image and is left out.
+    """
+    folder = Path(folder)
+    parts = sorted(path for path in folder.glob("*/**/*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): sha256_file(path)
+        for path in (folder / "model_index.json", *parts)
+    }
+
+
+def fingerprint(source: str) -> str:
     """What identifies the model that ``pipeline.load(source)`` gives, for the digest of a run.
 
-    Of a folder, the digest of its weights and configurations; a hub id stands for itself.
+    Of a folder it is the digest of its files; a hub id stands for itself.
     """
-    folder = Path(source)
-    if not folder.is_dir():
-        return source
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    # The index and the five parts; what lies beside them, such as pictures, changes no image.
-    parts = [path for path in files if path.parent != folder or path.name == "model_index.json"]
-    return digest({path.relative_to(folder).as_posix(): sha256_file(path) for path in parts})
+    return digest(part_files(source)) if Path(source).is_dir() else source
