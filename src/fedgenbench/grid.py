@@ -376,7 +376,7 @@ def cuts(settings: Settings, paper: Settings) -> list[dict[str, str]]:
     """What this scale changes against the paper scale, setting by setting."""
     rows = []
     for name, experiment in settings.experiments.items():
-        if name not in paper.experiments:
+        if name not in paper.experiments or experiment.score_on == "valid":
             continue
         here, there = _flat(experiment.model_dump()), _flat(paper.experiments[name].model_dump())
         rows += [
@@ -389,6 +389,8 @@ def cuts(settings: Settings, paper: Settings) -> list[dict[str, str]]:
             for key in sorted(here.keys() | there.keys())
             if here.get(key) != there.get(key)
             and key not in ("note", "engine", "evaluate_every", "ablations")
+            # What is overridden shows below, with the rest of a method's settings.
+            and not key.startswith("overrides.")
         ]
         # A method's settings are asked where it is played: overrides count.
         for method in experiment.methods:

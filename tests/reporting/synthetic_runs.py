@@ -14,6 +14,7 @@ from fedgenbench.reporting.tables import domain_table, method_table
 EXPERIMENTS = {
     "fashion_mnist-10": {
         "title": "Fashion-MNIST, 10 clients",
+        "role": "main",
         "dataset": "Fashion-MNIST",
         "classes": 10,
         "clients": 10,
@@ -25,6 +26,7 @@ EXPERIMENTS = {
     },
     "cifar10-20": {
         "title": "CIFAR-10, 20 clients",
+        "role": "main",
         "dataset": "CIFAR-10",
         "classes": 10,
         "clients": 20,
@@ -36,6 +38,7 @@ EXPERIMENTS = {
     },
     "emoji_domains": {
         "title": "EmojiDomains, 5 clients",
+        "role": "main",
         "dataset": "EmojiDomains",
         "classes": 10,
         "clients": 5,

@@ -166,9 +166,9 @@ def _summary(report: Report) -> Section:
     if verdicts:
         tally = ", ".join(f"{verdicts[v]} {v}" for v in VERDICTS if verdicts[v])
         sentences.append(f"Of {verdicts.total()} claim(s) of the papers: {tally}.")
-    if warnings := len(band_warnings(results)):
+    if warnings := len(band_warnings(results.main)):
         sentences.append(f"Warnings about the band of the controls: {warnings}.")
-    bullets = [line for e in results.experiments if (line := _headline(results, e))]
+    bullets = [line for e in results.main.experiments if (line := _headline(results.main, e))]
     return Section("Summary", " ".join(sentences), bullets)
 
 
@@ -279,7 +279,7 @@ def _what_ran(results: Results) -> Section:
 
 
 def _controls(results: Results) -> Section:
-    warnings = band_warnings(results)
+    warnings = band_warnings(results.main)
     text = (
         "Every table holds three controls: a random guess, training on each client alone, and "
         "training on the pooled data. A method outside the band they span is not an error by "
