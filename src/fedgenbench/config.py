@@ -413,7 +413,8 @@ def _explain(error: Any, prefix: tuple[str, ...] = ()) -> str:
     if error["type"] == "missing":
         return f"{key}: missing"
     if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
+        # A validator of the whole names the place itself.
+        return ": ".join([*prefix, str(error["ctx"]["error"])])
     value = "" if isinstance(error["input"], dict) else f" = {error['input']!r}"
     return f"{key}{value}: {error['msg']}"
 

@@ -244,3 +244,65 @@ def test_every_method_and_model_is_on_the_page():
         assert f"### `{name}`" in page
     for name in config.MODELS:
         assert f"`{name}`" in page
+
+
+# Experiments made from others, variants, overrides ------------------------------------------------
+def test_like_takes_over_what_an_experiment_does_not_say(raw, load_raw):
+    raw["experiments"]["twin"] = {"like": FIRST, "title": "Twin", "partition": {"clients": 12}}
+    del raw["scales"]["smoke"]
+    _, scales = load_raw(raw)
+    twin, model = (scales["embedded"].experiments[name] for name in ("twin", FIRST))
+    assert twin.partition.clients == 12
+    assert twin.model_copy(update={"title": model.title, "partition": model.partition}) == model
+    # An overlay of what it is like reaches it too.
+    assert scales["paper"].experiments["twin"].rounds == scales["paper"].experiments[FIRST].rounds
+
+
+@pytest.mark.parametrize("base", ["nowhere", "twin", "other"])
+def test_like_must_name_another_experiment_and_end_somewhere(raw, refusal, base):
+    raw["experiments"]["twin"] = {"like": base}
+    raw["experiments"]["other"] = {"like": "twin"}
+    assert "like: name another experiment" in refusal(raw)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        ("ablations", ["pfedgpa_nothing"], "ablations: 'pfedgpa_nothing' is not known"),
+        ("overrides", {"pfedgap": {}}, "overrides: 'pfedgap' is not known; did you mean 'pfedgpa'"),
+        ("overrides", {"pfedgpa": {"etta": 1}}, "pfedgpa.etta: unknown key"),
+        ("overrides", {"pfedgpa": {"inversion_steps": 7}}, "7 does not divide the 1000 steps"),
+        ("overrides", {"pfedgpa": {"warmup": 6}}, "warmup 6 leaves no round of 6"),
+        ("score_on", "valid", "valid needs a partition.valid_fraction above 0"),
+        ("newcomers", {"share": 0.2, "rounds": 1, "steps": [51], "omegas": [0.0]}, "51 is more than"),
+        ("newcomers", {"share": 0.9, "rounds": 1, "steps": [5], "omegas": [0.0]}, "leaves 1"),
+    ],
+)
+def test_what_cannot_be_played_is_told_with_its_place(raw, refusal, place, value, words):
+    raw["experiments"][FIRST][place] = value
+    raw["experiments"] = {n: e for n, e in raw["experiments"].items() if "like" not in e}
+    raw["scales"] = {}
+    message = refusal(raw)
+    assert f"experiments.{FIRST}" in message
+    assert words in message
+
+
+def test_a_fit_of_the_one_shot_study_is_checked_as_the_method_is(raw, refusal):
+    raw["experiments"][FIRST]["oneshot"]["fits"]["conv"]["generator"]["denoiser"] = "resnet"
+    raw["scales"] = {}
+    assert f"experiments.{FIRST}.oneshot.fits.conv.generator.denoiser" in refusal(raw)
+
+
+def test_a_variant_may_not_bear_a_methods_name(raw, refusal):
+    raw["variants"]["fedavg"] = {"method": "fedprox", "title": "F", "settings": {}}
+    assert "variants.fedavg: a method has this name" in refusal(raw)
+
+
+def test_settings_come_from_the_method_then_the_experiment_then_the_variant(raw, load_raw):
+    raw["experiments"][FIRST]["overrides"] = {"pfedgpa": {"eta": 0.25, "start": 200}}
+    _, scales = load_raw(raw)
+    played = scales["embedded"].played
+    method, values = played(FIRST, "pfedgpa_eta_0")
+    assert (method, values["eta"], values["start"]) == ("pfedgpa", 0.0, 200)
+    assert played(FIRST, "pfedgpa")[1]["eta"] == 0.25
+    assert played("cifar10-10", "pfedgpa")[1]["eta"] == raw["methods"]["pfedgpa"]["eta"]

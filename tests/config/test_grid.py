@@ -319,3 +319,59 @@ def test_an_experiment_that_the_paper_scale_lacks_has_no_cuts(raw, load_raw):
     _, scales = load_raw(raw)
     assert "extra" in scales["smoke"].experiments
     assert not [row for row in cuts(scales["smoke"], scales["paper"]) if "extra" in row["setting"]]
+
+
+# Optional data ------------------------------------------------------------------------------------
+def test_experiments_without_their_data_are_left_out_and_named(raw, load_raw, monkeypatch):
+    from fedgenbench import grid as module
+
+    monkeypatch.setattr(module, "missing", lambda name: "gone" if name == "emnist" else None)
+    without = grids(load_raw(raw))["embedded"]
+    assert "emnist-10" not in {run.experiment for run in without.runs}
+    assert without.absent_notes()["emnist-10"]["reason"] == "no data"
+    assert without.absent_notes()["cifar10-100"] == {
+        "title": "CIFAR-10, 100 clients",
+        "dataset": "CIFAR-10",
+        "clients": 100,
+        "reason": "not run at this scale",
+    }
+    monkeypatch.setattr(module, "missing", lambda name: None)
+    with_it = grids(load_raw(raw))["embedded"]
+    assert "emnist-10" in {run.experiment for run in with_it.runs}
+    assert "emnist-10" not in with_it.absent_notes()
+    assert moved(without, with_it, run_digests) == set()
+    assert moved(without, with_it, product_digests) == EVERYTHING
+
+
+def test_the_studies_of_an_experiment_follow_their_method(raw, load_raw):
+    def digests(grid):
+        return {
+            (kind, study.experiment, study.seed, study.folder.rsplit("-", 1)[0]): study.digest
+            for kind in ("uploads", "fits", "newcomers")
+            for study in getattr(grid, kind).values()
+        }
+
+    before = grids(load_raw(raw))["embedded"]
+    kinds = {key[:2] for key in digests(before)}
+    assert kinds == {(k, e) for k in ("uploads", "fits", "newcomers") for e in (FASHION, CIFAR)}
+    raw["methods"]["ditto"]["lam"] = 0.25
+    assert moved(before, grids(load_raw(raw))["embedded"], digests) == set()
+    raw["experiments"][FASHION]["oneshot"]["fits"]["linear"]["rows"][0]["eta"] = 0.8
+    after = grids(load_raw(raw))["embedded"]
+    # CIFAR-10's rows are the same list in the file.
+    assert {key[0] for key in moved(before, after, digests)} == {"fits"}
+    raw["methods"]["pfedgpa"]["buffer"] = 9
+    assert moved(after, grids(load_raw(raw))["embedded"], digests) == set(digests(after))
+
+
+def test_papers_claims_move_the_report_alone(raw, load_raw, tmp_path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    before = grids(load_raw(raw))["embedded"]
+    shutil.copytree("papers", tmp_path / "papers")
+    shutil.copytree("workflow_scripts", tmp_path / "workflow_scripts")
+    with (tmp_path / "papers/pfedgpa/claims.yaml").open("a", encoding="utf-8") as file:
+        file.write("# edited\n")
+    old = product_digests(before)
+    monkeypatch.chdir(tmp_path)
+    new = product_digests(grids(load_raw(raw))["embedded"])
+    assert {name for name in old if old[name] != new[name]} == {"report"}
