@@ -11,6 +11,7 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/federated.smk"
 include: "rules/weights.smk"
+include: "rules/foundation.smk"
 include: "rules/report.smk"
 
 

@@ -24,6 +24,7 @@ from fedgenbench.data.fetch import source_of, source_table
 from fedgenbench.data.partition import Scheme, make_partition
 from fedgenbench.errors import UserError
 from fedgenbench.federated.method import METHODS, method_class
+from fedgenbench.foundation.settings import Foundation
 from fedgenbench.models.registry import MODELS
 from fedgenbench.weightspace.study_settings import NewcomerSettings, OneShotSettings
 
@@ -134,6 +135,7 @@ class Settings(Strict):
     note: str = Field(description="What the scale is sized for; printed with what it cuts.")
     datasets: dict[str, Dataset] = Field(description="By name of the source in data/sources.yaml.")
     methods: dict[str, dict[str, Any]] = Field(description="Settings of each method.")
+    foundation: Foundation = Field(description="The miniature Stable Diffusion.")
     variants: dict[str, Variant] = Field(default={}, description="For `ablations`.")
     experiments: dict[str, Experiment] = Field(
         min_length=1,

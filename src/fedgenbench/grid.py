@@ -226,7 +226,7 @@ class Grid:
 
     def product_digest(self, product: str) -> str:
         """Digest of a product of the whole grid, one of ``PRODUCTS``."""
-        shown = self.settings.model_dump(exclude={"forecast", "device"})
+        shown = self.settings.model_dump(exclude={"forecast", "device", "foundation"})
         # The notes too: this module is in no digest, and what it says of a run stands in every table.
         notes = [self.experiment_notes(), self.method_notes()]
         made_of = [shown, notes, self.listing(), self.study_listing(), job_code(product)[0]]
