@@ -274,7 +274,11 @@ def test_like_must_name_another_experiment_and_end_somewhere(raw, refusal, base)
         ("overrides", {"pfedgpa": {"inversion_steps": 7}}, "7 does not divide the 1000 steps"),
         ("overrides", {"pfedgpa": {"warmup": 6}}, "warmup 6 leaves no round of 6"),
         ("score_on", "valid", "valid needs a partition.valid_fraction above 0"),
-        ("newcomers", {"share": 0.2, "rounds": 1, "steps": [51], "omegas": [0.0]}, "51 is more than"),
+        (
+            "newcomers",
+            {"share": 0.2, "rounds": 1, "steps": [51], "omegas": [0.0]},
+            "51 is more than",
+        ),
         ("newcomers", {"share": 0.9, "rounds": 1, "steps": [5], "omegas": [0.0]}, "leaves 1"),
     ],
 )
