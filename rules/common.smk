@@ -53,6 +53,33 @@ def partition_path(wildcards):
     return "data/partitions/{experiment}/seed{seed}-{digest}.json".format(**wildcards)
 
 
+UPLOADS_FOLDER = "results/weights/{experiment}/seed{seed}-{digest}"
+FIT_FOLDER = "results/weights/{experiment}/seed{seed}/{fit}-{digest}"
+NEWCOMERS_FOLDER = "results/newcomers/{experiment}/seed{seed}-{digest}"
+
+
+def uploads_of(wildcards):
+    return UPLOADS[UPLOADS_FOLDER.format(**wildcards)]
+
+
+def fit_of(wildcards):
+    return FITS[FIT_FOLDER.format(**wildcards)]
+
+
+def newcomers_of(wildcards):
+    return NEWCOMERS[NEWCOMERS_FOLDER.format(**wildcards)]
+
+
+def data_and_partition(of):
+    """Input functions for the images and the partition of what ``of`` finds by wildcards."""
+    return {
+        "data": ancient(
+            lambda wildcards: f"{of(wildcards).partition.prepared.folder}/data.safetensors"
+        ),
+        "partition": ancient(lambda wildcards: of(wildcards).partition.path),
+    }
+
+
 def run_files(scale, name):
     return [f"{run.folder}/{name}" for run in GRIDS[scale].runs]
 

@@ -1,33 +1,6 @@
 # pFedGPA's generator apart from the rounds: on saved uploads, and for clients that join later.
-UPLOADS_FOLDER = "results/weights/{experiment}/seed{seed}-{digest}"
-FIT_FOLDER = "results/weights/{experiment}/seed{seed}/{fit}-{digest}"
-NEWCOMERS_FOLDER = "results/newcomers/{experiment}/seed{seed}-{digest}"
-
-
 wildcard_constraints:
     fit="[a-zA-Z0-9_]+",
-
-
-def uploads_of(wildcards):
-    return UPLOADS[UPLOADS_FOLDER.format(**wildcards)]
-
-
-def fit_of(wildcards):
-    return FITS[FIT_FOLDER.format(**wildcards)]
-
-
-def newcomers_of(wildcards):
-    return NEWCOMERS[NEWCOMERS_FOLDER.format(**wildcards)]
-
-
-def data_and_partition(of):
-    """Input functions for the images and the partition of what ``of`` finds by wildcards."""
-    return {
-        "data": ancient(
-            lambda wildcards: f"{of(wildcards).partition.prepared.folder}/data.safetensors"
-        ),
-        "partition": ancient(lambda wildcards: of(wildcards).partition.path),
-    }
 
 
 rule weights_uploads:
