@@ -10,6 +10,7 @@ FOUNDATION_PLANS = {
         {part: job_code(f"foundation_{part}") for part in ("vae", "unet", "evaluate")},
     )
     for name, grid in GRIDS.items()
+    if "emoji_domains" in grid.prepared
 }
 # By the digest in a path, over all scales.
 FOUNDATION_VAE = {plan.vae: plan for plan in FOUNDATION_PLANS.values()}
@@ -20,7 +21,11 @@ FOUNDATION_DATA = "data/prepared/emoji_domains-{}/data.safetensors"
 
 rule foundation:
     input:
-        f"results/foundation/evidence-{FOUNDATION_PLANS[SCALE].evaluate}/evidence.json",
+        [
+            f"results/foundation/evidence-{plan.evaluate}/evidence.json"
+            for scale, plan in FOUNDATION_PLANS.items()
+            if scale == SCALE
+        ],
 
 
 rule foundation_vae:

@@ -292,9 +292,9 @@ def test_what_cannot_be_played_is_told_with_its_place(raw, refusal, place, value
 
 
 def test_a_fit_of_the_one_shot_study_is_checked_as_the_method_is(raw, refusal):
-    raw["experiments"][FIRST]["oneshot"]["fits"]["conv"]["generator"]["denoiser"] = "resnet"
+    raw["experiments"][FIRST]["oneshot"]["fits"]["linear"]["generator"]["denoiser"] = "resnet"
     raw["scales"] = {}
-    assert f"experiments.{FIRST}.oneshot.fits.conv.generator.denoiser" in refusal(raw)
+    assert f"experiments.{FIRST}.oneshot.fits.linear.generator.denoiser" in refusal(raw)
 
 
 def test_a_variant_may_not_bear_a_methods_name(raw, refusal):

@@ -47,6 +47,7 @@ def play(method, method_settings, folder, progress):
         "augment": True,
         "score_rounds": 1,
         "on_bad_upload": "stop",
+        "score_on": "test",
         "model": "mlp",
         "rounds": ROUNDS,
         "participation": 0.5,
