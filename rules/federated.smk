@@ -3,10 +3,7 @@
 
 rule federate:
     input:
-        data=ancient(
-            lambda wildcards: f"{run_of(wildcards).partition.prepared.folder}/data.safetensors"
-        ),
-        partition=ancient(lambda wildcards: run_of(wildcards).partition.path),
+        **data_and_partition(run_of),
     output:
         metrics="results/runs/{experiment}/{method}/seed{seed}-{digest}/metrics.json",
         run="results/runs/{experiment}/{method}/seed{seed}-{digest}/run.json",
