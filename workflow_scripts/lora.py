@@ -1,0 +1,61 @@
+"""Tunes one client's adapter on its training images."""
+
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.data.dataset import load
+    from fedgenbench.data.partition import Partition
+    from fedgenbench.diffusion.adapters import base_model, embedded
+    from fedgenbench.diffusion.lora import prepared, tune
+    from fedgenbench.diffusion.prompts import class_prompts
+    from fedgenbench.diffusion.settings import Synthesis
+    from fedgenbench.runtime.files import write_json
+
+    torch.set_num_threads(1)
+    facts = snakemake.params.settings
+    settings, client = Synthesis.model_validate(facts["synthesis"]), facts["client"]
+    dataset = load(Path(snakemake.input.data).parent)
+    partition = Partition.load(snakemake.input.partition)
+    partition.require(dataset)
+    rows = partition.clients[client].train
+    pipeline = base_model(settings.base, device)
+    checkpoint = Path(snakemake.params.checkpoint)
+    adapter, history, notes = tune(
+        settings.lora,
+        pipeline,
+        prepared(dataset.train_images[rows], settings.base.resolution),
+        dataset.train_labels[rows],
+        embedded(pipeline, class_prompts(settings.prompt, dataset.card["classes"])),
+        seed=facts["seed"],
+        client=client,
+        checkpoint=checkpoint,
+        identity=snakemake.wildcards.digest,
+        tell=Progress(f"adapter of client {client}", settings.lora.steps),
+    )
+    adapter.save(snakemake.output.adapter)
+    write_json(
+        snakemake.output.report,
+        {
+            "digest": snakemake.wildcards.digest,
+            "settings": facts,
+            "provenance": watch.record(device),
+            "client": client,
+            "classes": adapter.classes,
+            "images": len(rows),
+            "history": history,
+            "parameters": sum(tensor.numel() for tensor in adapter.tensors.values()),
+            "adapter_bytes": adapter.adapter_bytes,
+            "embedding_bytes": adapter.embedding_bytes,
+            "notes": notes,
+        },
+    )
+    checkpoint.unlink(missing_ok=True)
+    print(f"adapter of client {client}: loss {history[-1]['loss']:.4f}", flush=True)

@@ -1,0 +1,54 @@
+"""Draws FGL's images: prompts alone, no adapter."""
+
+import shutil
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.diffusion.adapters import base_model
+    from fedgenbench.diffusion.prompts import prompt_only
+    from fedgenbench.diffusion.settings import Synthesis
+    from fedgenbench.diffusion.synthesis import save_images
+    from fedgenbench.runtime.files import read_json, write_json
+
+    torch.set_num_threads(1)
+    facts = snakemake.params.settings
+    settings = Synthesis.model_validate(facts["synthesis"])
+    classes = read_json(Path(snakemake.input.data).parent / "card.json")["classes"]
+    chosen = settings.prompts
+    shards = Path(snakemake.params.shards)
+    drawn = prompt_only(
+        settings,
+        base_model(settings.base, device),
+        classes,
+        seed=facts["seed"],
+        folder=shards,
+        identity=snakemake.wildcards.digest,
+        tell=Progress("images of prompts", len(chosen.templates) * len(classes) * chosen.per_class),
+    )
+    save_images(
+        snakemake.output.images,
+        drawn.images,
+        drawn.labels,
+        drawn.style,
+        {"classes": dict(enumerate(classes)), "templates": chosen.templates},
+    )
+    write_json(
+        snakemake.output.report,
+        {
+            "digest": snakemake.wildcards.digest,
+            "settings": facts,
+            "provenance": watch.record(device),
+            "images": len(drawn.images),
+        }
+        | drawn.report,
+    )
+    shutil.rmtree(shards, ignore_errors=True)
+    print(f"prompts: {len(drawn.images)} images drawn", flush=True)

@@ -1,0 +1,51 @@
+"""Draws one client's synthetic images with its adapter."""
+
+import shutil
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.diffusion.adapters import Adapter, base_model
+    from fedgenbench.diffusion.settings import Synthesis
+    from fedgenbench.diffusion.synthesis import save_images, synthesise
+    from fedgenbench.runtime.files import read_json, write_json
+
+    torch.set_num_threads(1)
+    facts = snakemake.params.settings
+    settings, client = Synthesis.model_validate(facts["synthesis"]), facts["client"]
+    classes = read_json(Path(snakemake.input.data).parent / "card.json")["classes"]
+    adapter = Adapter.load(snakemake.input.adapter)
+    shards = Path(snakemake.params.shards)
+    drawn = synthesise(
+        settings,
+        base_model(settings.base, device),
+        adapter,
+        seed=facts["seed"],
+        folder=shards,
+        identity=snakemake.wildcards.digest,
+        tell=Progress(f"images of client {client}", settings.per_class * len(adapter.classes)),
+    )
+    names = {label: classes[label] for label in adapter.classes}
+    save_images(
+        snakemake.output.images, drawn.images, drawn.labels, drawn.style, {"classes": names}
+    )
+    write_json(
+        snakemake.output.report,
+        {
+            "digest": snakemake.wildcards.digest,
+            "settings": facts,
+            "provenance": watch.record(device),
+            "client": client,
+            "images": len(drawn.images),
+        }
+        | drawn.report,
+    )
+    shutil.rmtree(shards, ignore_errors=True)
+    print(f"client {client}: {len(drawn.images)} images drawn", flush=True)
