@@ -5,7 +5,13 @@ from pathlib import Path
 from fedgenbench.runtime.job import job
 
 with job(snakemake):
-    from fedgenbench.evaluation.collect import client_domains, collect, study_frames
+    from fedgenbench.evaluation.collect import (
+        client_domains,
+        collect,
+        study_frames,
+        synthesis_frame,
+    )
+    from fedgenbench.reporting.store import shown_pictures
     from fedgenbench.runtime.files import atomic_path, read_json, write_json
 
     wanted = snakemake.params
@@ -22,6 +28,7 @@ with job(snakemake):
         snakemake.wildcards.scale,
     )
     frames |= study_frames(wanted.studies)
+    frames["synthesis"] = synthesis_frame(wanted.synthesis)
     # Where only personalised accuracy is asked for, a global model's is not reported.
     hidden = [name for name, entry in wanted.experiments.items() if not entry["report_global"]]
     for name in ("scores", "rounds"):
@@ -43,6 +50,7 @@ with job(snakemake):
             "confidence": wanted.confidence,
             "absent": wanted.absent,
             "newcomer_main": wanted.newcomer_main,
+            "pictures": shown_pictures(wanted.pictures),
             "expected": [[*key, digest] for key, (digest, _) in keys.items()],
             "order": {"experiments": list(experiments), "methods": list(wanted.methods)},
         },

@@ -65,7 +65,16 @@ def results(scores, experiments, curves=None, scale="embedded"):
     runs = pd.DataFrame(run_rows, columns=["experiment", "method", "seed", "digest", "scale"])
     for column in (
         *("rounds", "engine", "device", "hardware", "wall_seconds", "peak_memory_bytes"),
-        *("bytes_up", "bytes_down", "torch", "git_revision", "git_dirty", "started"),
+        *(
+            "bytes_up",
+            "bytes_down",
+            "bytes_up_once",
+            "bytes_down_once",
+            "torch",
+            "git_revision",
+            "git_dirty",
+            "started",
+        ),
     ):
         runs[column] = 0
     methods = {method for _, method in scores}

@@ -160,6 +160,8 @@ def _run(key: dict) -> dict:
         "peak_memory_bytes": 1.2e9,
         "bytes_up": 0.47e6,
         "bytes_down": 0.47e6,
+        "bytes_up_once": 0.0,
+        "bytes_down_once": 0.0,
         "torch": "2.13.0",
         "git_revision": "fbac10a" + "0" * 33,
         "git_dirty": False,

@@ -128,6 +128,8 @@ def results(
                         "peak_memory_bytes": 1.2e9 + 1e8 * rng.random(),
                         "bytes_up": megabytes * 1e6,
                         "bytes_down": megabytes * 1e6,
+                        "bytes_up_once": 0.0,
+                        "bytes_down_once": 0.0,
                         "rounds": last,
                         "engine": "vmap",
                         "device": "cpu",

@@ -30,6 +30,8 @@ def write_run(folder, digest="0123456789", personal=(0.5, 1.0), audit=None):
             "score": {"personal": list(personal)},
             "bytes_up": 10.0,
             "bytes_down": 12.0,
+            "bytes_up_once": 3.0,
+            "bytes_down_once": 0.0,
         },
     )
     write_json(

@@ -18,6 +18,7 @@ NEWCOMERS = (
     *("experiment", "seed", "arm", "steps", "omega"),
     *("stage", "round", "client", "value"),
 )
+SYNTHESIS = ("experiment", "seed", "kind", "client", "name", "value")
 METRICS = ("personal", "start", "trained", "global")
 
 
@@ -73,7 +74,7 @@ def collect(
 
 def _server_rows(base: dict[str, Any], audit: dict[str, Any]) -> list[dict]:
     """A row per number: of a client, by its place in ``clients`` where that is said, or of none (-1)."""
-    ids = audit.get("clients")
+    ids = audit.get("clients", ())
     rows = []
     for name, value in audit.items():
         if name == "clients":
@@ -113,6 +114,8 @@ def _facts(metrics: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
         "peak_memory_bytes": run["peak_memory_bytes"],
         "bytes_up": metrics["bytes_up"],
         "bytes_down": metrics["bytes_down"],
+        "bytes_up_once": metrics["bytes_up_once"],
+        "bytes_down_once": metrics["bytes_down_once"],
         "refused": sum(len(entry.get("refused", {})) for entry in metrics["rounds"]),
         "torch": run["versions"]["torch"],
         "git_revision": run["git_revision"],
@@ -132,12 +135,7 @@ def study_frames(studies: Iterable[tuple[str, str, str, int, str]]) -> dict[str,
     """
     weights, newcomers = [], []
     for file, digest, experiment, seed, name in studies:
-        content = read_json(Path(file))
-        if content["digest"] != digest:
-            raise UserError(
-                f"{file} was made by other code or settings (digest {content['digest']}, expected "
-                f"{digest}): delete it and run again"
-            )
+        content = _of_today(file, digest)
         base = {"experiment": experiment, "seed": seed}
         if name == "newcomers":
             newcomers += [base | row for row in content["rows"]]
@@ -156,6 +154,68 @@ def study_frames(studies: Iterable[tuple[str, str, str, int, str]]) -> dict[str,
     for frame, numbers in (("weights", ("eta", "start")), ("newcomers", ("steps", "omega"))):
         frames[frame] = frames[frame].astype(dict.fromkeys(numbers, "float64"))
     return frames
+
+
+def synthesis_frame(sources: Iterable[tuple[str, str, str, int, str, int]]) -> pd.DataFrame:
+    """Adapters, synthetic images, warm starts and what was examined of them, columns ``SYNTHESIS``.
+
+    ``sources`` are (file, digest, experiment, seed, kind, client), the kind one of "adapter", "images",
+    "prompts", "warm" and "examined". A client of -1 says that a number is of none, or of the mean.
+
+    Raises:
+        UserError: names a file that does not belong to the settings, or an unknown kind.
+    """
+    rows = []
+    for file, digest, experiment, seed, kind, client in sources:
+        content = _of_today(file, digest)
+        base = {"experiment": experiment, "seed": seed}
+        if kind == "examined":
+            rows += [base | {key: row[key] for key in SYNTHESIS[2:]} for row in content["rows"]]
+            continue
+        if kind not in _MADE:
+            raise UserError(
+                f"{file} is of the unknown kind {kind!r}: use one of {', '.join(_MADE)}"
+            )
+        numbers = {name: content[name] for name in _MADE[kind]}
+        numbers["wall_seconds"] = content.get("provenance", content)["wall_seconds"]
+        if kind == "adapter":
+            numbers["classes"] = len(content["classes"])
+            numbers |= _ends([entry["loss"] for entry in content["history"]])
+        base |= {"kind": kind}
+        if kind == "warm":
+            base["kind"] = f"warm_{content['kind']}"
+            numbers["accuracy"] = np.mean(content["accuracy"])
+            numbers |= _ends(content["losses"])
+            rows += _by_client(base | {"name": "accuracy"}, content["accuracy"])
+        base["client"] = client
+        rows += [base | {"name": name, "value": float(value)} for name, value in numbers.items()]
+    return pd.DataFrame(rows, columns=SYNTHESIS)
+
+
+# What each kind's report says in numbers, beside its wall seconds.
+_MADE = {
+    "adapter": ("images", "parameters", "adapter_bytes", "embedding_bytes"),
+    "images": ("images", "seconds_per_image"),
+    "prompts": ("images", "seconds_per_image"),
+    "warm": ("images",),
+}
+
+
+def _ends(losses: list[float]) -> dict[str, float]:
+    """The mean loss of the first and of the last tenth."""
+    tenth = -(-len(losses) // 10)
+    return {"first_loss": np.mean(losses[:tenth]), "last_loss": np.mean(losses[-tenth:])}
+
+
+def _of_today(file: str, digest: str) -> dict[str, Any]:
+    """The content of a report that repeats its ``digest``."""
+    content = read_json(Path(file))
+    if content["digest"] != digest:
+        raise UserError(
+            f"{file} was made by other code or settings (digest {content['digest']}, expected "
+            f"{digest}): delete it and run again"
+        )
+    return content
 
 
 def _by_client(label: dict[str, Any], values: list[float]) -> list[dict]:

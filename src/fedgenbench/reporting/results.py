@@ -1,14 +1,15 @@
 """What tables, figures and reports are made from: the collected runs, checked once."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from fedgenbench.errors import UserError
-from fedgenbench.evaluation.collect import NEWCOMERS, SERVER, WEIGHTS
+from fedgenbench.evaluation.collect import NEWCOMERS, SERVER, SYNTHESIS, WEIGHTS
 from fedgenbench.evaluation.statistics import Interval, mean_interval, significantly_best
 
 FAMILIES = {
@@ -27,9 +28,20 @@ METRICS = {
 _SCORES = ("experiment", "method", "seed", "metric", "client", "domain", "value")
 _RUNS = (
     *("experiment", "method", "seed", "digest", "scale", "rounds", "engine", "device", "hardware"),
-    *("wall_seconds", "peak_memory_bytes", "bytes_up", "bytes_down"),
+    *("wall_seconds", "peak_memory_bytes"),
+    *("bytes_up", "bytes_down", "bytes_up_once", "bytes_down_once"),
     *("torch", "git_revision", "git_dirty", "started"),
 )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A file of an experiment that is shown as it is or drawn from; ``name`` says what it shows."""
+
+    experiment: str
+    seed: int
+    name: str
+    path: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +51,13 @@ class Results:
     scores: one row per run, metric and client (client -1 is the plain mean over clients); ``value``
         is an accuracy in [0, 1], ``domain`` the client's domain or None.
     rounds: the same per evaluated ``round``; round 0, if there, is before the first one.
-    runs: one row per run; ``bytes_up`` and ``bytes_down`` are means per client and round.
-    experiments: id -> title, role ("main" or "tuning": scored on validation images), dataset,
-        classes, clients, partition, rounds, local, model, note.
-    methods: id -> label, family (a key of ``FAMILIES``), source.
+    runs: one row per run; ``bytes_up`` and ``bytes_down`` are means per client and round,
+        ``bytes_up_once`` and ``bytes_down_once`` means per client of what travels before the rounds.
+    experiments: id -> title, role, dataset, classes, clients, partition, rounds, local, model, note.
+        Roles are "main"; "tuning": scored on validation images; "scale": ``base`` with another
+        number of clients; "left_out": ``base`` without the domain ``left_out``, which is the test.
+    methods: id -> label, family (a key of ``FAMILIES``), source; a variant also ``of``, the method it
+        is one of, and ``start``: "warm", "scratch", or None where that is the method's own.
     expected: (experiment, method, seed) -> digest of the code and settings of today.
     confidence: of every interval over seeds.
     server: what methods' servers report of themselves: a row per run, round, name and client
@@ -50,7 +65,11 @@ class Results:
     weights: the one-shot studies on saved uploads: a row per fit, rule, metric and client.
     newcomers: accuracy of clients that join late, by arm, stage, round and client (-1: their mean).
     newcomer_main: the number of guided steps and the strength of guidance that count as the main ones.
-    absent: experiments without runs here -> title, dataset, clients, reason.
+    synthesis: adapters, synthetic images, warm starts and what was examined of them: a row per
+        experiment, seed, kind, client (-1: of none, or the mean) and name.
+    absent: experiments without runs here -> title, dataset, clients, reason; with ``warmfed`` true
+        where they belong to WarmFed, and then role, ``base`` and ``left_out`` as above.
+    pictures: files of the first seed that are shown as they are or drawn from.
     allow_mixed: take runs of another digest too; every table then says so.
     whole: what this is a part of; ``select`` sets it.
 
@@ -69,7 +88,9 @@ class Results:
     weights: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=WEIGHTS))
     newcomers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=NEWCOMERS))
     newcomer_main: tuple[int, float] | None = None
+    synthesis: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SYNTHESIS))
     absent: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pictures: Sequence[Drawn] = ()
     allow_mixed: bool = False
     whole: "Results | None" = None
 
@@ -81,6 +102,7 @@ class Results:
             "server": (self.server, SERVER),
             "weights": (self.weights, WEIGHTS),
             "newcomers": (self.newcomers, NEWCOMERS),
+            "synthesis": (self.synthesis, SYNTHESIS),
         }
         for name, (frame, columns) in frames.items():
             if missing := [column for column in columns if column not in frame]:
@@ -145,6 +167,8 @@ class Results:
             server=keep(self.server),
             weights=keep(self.weights),
             newcomers=keep(self.newcomers),
+            synthesis=keep(self.synthesis),
+            pictures=[picture for picture in self.pictures if picture.experiment in experiments],
             experiments={key: v for key, v in self.experiments.items() if key in experiments},
             methods={key: v for key, v in self.methods.items() if key in methods},
             whole=self.whole or self,
@@ -165,6 +189,13 @@ class Results:
         for column, value in zip(("steps", "omega"), self.newcomer_main or (), strict=False):
             frame = frame[frame[column].isna() | (frame[column] == value)]
         return frame
+
+    def picture(self, experiment: str, name: str) -> Path | None:
+        """The file that shows ``name`` of ``experiment``, if there is one."""
+        for picture in self.pictures:
+            if (picture.experiment, picture.name) == (experiment, name):
+                return Path(picture.path)
+        return None
 
     def family(self, family: str) -> list[str]:
         return [key for key, entry in self.methods.items() if entry["family"] == family]

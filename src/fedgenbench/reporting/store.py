@@ -6,17 +6,17 @@ finds none.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from fedgenbench.errors import UserError
-from fedgenbench.reporting.results import Results
+from fedgenbench.reporting.results import Drawn, Results
 from fedgenbench.runtime.files import read_json, sha256_file, write_json
 
-FRAMES = ("scores", "rounds", "runs", "server", "weights", "newcomers")
+FRAMES = ("scores", "rounds", "runs", "server", "weights", "newcomers", "synthesis")
 
 
 def read_results(folder: Path) -> Results:
@@ -37,7 +37,23 @@ def read_results(folder: Path) -> Results:
         confidence=context["confidence"],
         newcomer_main=context["newcomer_main"] and tuple(context["newcomer_main"]),
         absent=context["absent"],
+        pictures=[_unchanged(*entry) for entry in context["pictures"]],
     )
+
+
+def shown_pictures(pictures: Iterable[tuple[str, int, str, str]]) -> list[list[Any]]:
+    """What a context says of files (experiment, seed, name, path): the first seed's, with checksums."""
+    pictures = list(pictures)
+    first: dict[str, int] = {}
+    for experiment, seed, _, _ in pictures:
+        first.setdefault(experiment, seed)
+    return [[*entry, sha256_file(entry[-1])] for entry in pictures if entry[1] == first[entry[0]]]
+
+
+def _unchanged(experiment: str, seed: int, name: str, path: str, checksum: str) -> Drawn:
+    if sha256_file(path) != checksum:
+        raise UserError(f"{path} is not what the runs were collected with: collect again")
+    return Drawn(experiment, seed, name, path)
 
 
 @contextlib.contextmanager
