@@ -50,7 +50,7 @@ with job(snakemake):
             "confidence": wanted.confidence,
             "absent": wanted.absent,
             "newcomer_main": wanted.newcomer_main,
-            "pictures": shown_pictures(wanted.pictures),
+            "pictures": shown_pictures(wanted.pictures, wanted.synthesis),
             "expected": [[*key, digest] for key, (digest, _) in keys.items()],
             "order": {"experiments": list(experiments), "methods": list(wanted.methods)},
         },

@@ -4,6 +4,7 @@ import pytest
 
 from fedgenbench.errors import UserError
 from fedgenbench.evaluation.collect import SYNTHESIS, _server_rows, synthesis_frame
+from fedgenbench.reporting.results import Drawn
 from fedgenbench.reporting.store import _unchanged, shown_pictures
 from fedgenbench.runtime.files import write_json
 
@@ -102,18 +103,18 @@ def test_without_reports_the_frame_is_empty():
 
 
 def test_the_first_seeds_pictures_are_shown_and_have_to_be_the_same(tmp_path):
-    paths = {}
+    paths, sources = {}, []
     for seed in (3, 4):
         paths[seed] = str(tmp_path / f"{seed}.png")
         (tmp_path / f"{seed}.png").write_bytes(b"picture" + bytes([seed]))
+        write_json(tmp_path / f"{seed}.json", EXAMINED | {"pictures": {"grid": {"rows": [seed]}}})
+        sources.append((str(tmp_path / f"{seed}.json"), "0123456789", "exp", seed, "examined", -1))
     asked = [("exp", seed, "grid", path) for seed, path in paths.items()]
-    (shown,) = shown_pictures(asked)
-    assert shown[:4] == ["exp", 3, "grid", paths[3]]
-    drawn = _unchanged(*shown)
-    assert (drawn.experiment, drawn.seed, drawn.name, drawn.path) == ("exp", 3, "grid", paths[3])
+    (shown,) = shown_pictures(asked, sources)
+    assert _unchanged(dict(shown)) == Drawn("exp", 3, "grid", paths[3], {"rows": [3]})
     (tmp_path / "3.png").write_bytes(b"another")
     with pytest.raises(UserError, match=r"3\.png is not what the runs were collected with"):
-        _unchanged(*shown)
+        _unchanged(dict(shown))
 
 
 def test_what_a_server_reports_without_naming_clients_is_of_all_of_them():

@@ -30,7 +30,12 @@ COLOURS = (
 )
 MARKERS = {"control": "D", "global": "o", "personalised": "s"}
 LINE = 0.114  # inches from one label to the next
+BLUE, GREEN, ORANGE = COLOURS[0], COLOURS[2], COLOURS[8]
+BROKEN, DOTTED = (0, (4, 2)), (0, (1, 1.5))
 INK, GREY, FAINT = "#222222", "#767676", "#dcdcdc"
+
+# y where a line ends, its name, its colour: what ``label_right`` takes.
+Label = tuple[float, str, str]
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -126,9 +131,9 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
             )
             axes.plot(curve["mean"], color=colour)
             # One-shot methods end early; a dotted line carries their level to the label.
-            level = curve["mean"].iloc[-1]
-            axes.plot([curve.index[-1], last], [level, level], ":", color=colour)
-            labels.append((level, results.label(method), colour))
+            end = curve["mean"].iloc[-1]
+            axes.plot([curve.index[-1], last], [end, end], ":", color=colour)
+            labels.append((end, results.label(method), colour))
         label_right(axes, labels)
     return Figure(
         f"curves_{experiment}",
@@ -306,3 +311,44 @@ def label_right(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
             color=colour, linewidth=0.6, transform=across, clip_on=False,
         )  # fmt: skip
         axes.text(1.08, place, text, transform=across, va="center", fontsize=6.5)
+
+
+def line(
+    axes: Axes,
+    results: Results,
+    table: pd.DataFrame,
+    words: str,
+    colour: str,
+    dashes: str | tuple = "-",
+) -> Label:
+    """Draws mean and interval of ``table``, seeds by places on the x axis.
+
+    References (grey and broken) go without interval: three bands on each other would hide the lines.
+    """
+    intervals = table.dropna(axis="columns", how="all").agg(results.interval)
+    ends = np.array([(i.mean, i.low, i.high) for i in intervals], dtype=float)
+    mean, low, high = ends.T
+    look = {"color": colour, "linestyle": dashes, "marker": "o", "markersize": 2.5}
+    axes.plot(intervals.index, mean, clip_on=False, **look)
+    if colour != GREY or dashes == "-":
+        axes.fill_between(intervals.index, low, high, color=colour, alpha=0.1, linewidth=0)
+    return mean[-1], words, colour
+
+
+def level(axes: Axes, y: float, words: str, dashes: tuple) -> Label:
+    """Draws a value to compare with."""
+    axes.axhline(y, color=GREY, linewidth=0.8, linestyle=dashes)
+    return y, words, GREY
+
+
+def finish(axes: Axes, labels: list[Label]) -> None:
+    """Labels the lines, on an axis that cuts intervals off which are much wider than all means lie apart.
+
+    With two seeds an interval is 12.7 standard errors wide to either side.
+    """
+    means = np.concatenate([np.asarray(each.get_ydata(), dtype=float) for each in axes.lines])
+    room = np.ptp(means) / 2
+    low, high = axes.get_ylim()
+    if room > 0:
+        axes.set_ylim(max(low, means.min() - room), min(high, means.max() + room))
+    label_right(axes, labels)

@@ -9,8 +9,15 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from fedgenbench.evaluation.statistics import Interval, mean_interval
 from fedgenbench.reporting.results import Results, distinct
+from fedgenbench.reporting.words import (
+    absences,
+    difference,
+    listed,
+    percent_text,
+    signed,
+    verdict,
+)
 
 PFEDGPA = "pfedgpa"
 # The runs whose server sends, from the end of the warm-up on, something simpler in place of what it
@@ -91,12 +98,6 @@ def by_local_round(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
     return rows.pivot(index="seed", columns="round", values="value")
 
 
-def difference(results: Results, a: pd.Series, b: pd.Series) -> Interval | None:
-    """Paired ``a - b`` over common seeds; None where there is none."""
-    paired = (a - b).dropna()
-    return mean_interval(paired, results.confidence) if len(paired) else None
-
-
 def _own_share(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """``nearest`` (a client) in ``column`` replaced by ``own``: 1 where it is the client itself."""
     nearest = frame[column] == "nearest"
@@ -107,22 +108,6 @@ def _own_share(frame: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 # Words ------------------------------------------------------------------------------------------
-def signed(interval: Interval) -> str:
-    """A difference of accuracies in [-1, 1] as points, such as ``+0.3 ± 0.5``."""
-    mean = round(100 * interval.mean, 1) + 0.0  # no minus zero
-    text = f"{mean:+.1f}".replace("-", "−")
-    return text if interval.half is None else f"{text} ± {100 * interval.half:.1f}"
-
-
-def verdict(interval: Interval) -> str:
-    """What a paired difference shows: "higher", "lower", "open" or, with one seed, "unknown"."""
-    if interval.half is None:
-        return "unknown"
-    if interval.low > 0:
-        return "higher"
-    return "lower" if interval.high < 0 else "open"
-
-
 def against(results: Results, experiment: str, other: str) -> str:
     """A sentence that compares pFedGPA's score with that of ``other``, a key of ``SIMPLER``."""
     what = SIMPLER[other]
@@ -155,11 +140,11 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
     titles = [results.experiments[experiment]["title"] for experiment in experiments]
     sentences = [
         f"pFedGPA replaces averaging by generation: the server learns the density of uploaded weights "
-        f"and passes each upload through it. It was run on {_listed(titles)}, with {seeds} "
+        f"and passes each upload through it. It was run on {listed(titles)}, with {seeds} "
         f"seed{'s' if seeds > 1 else ''} at {' and '.join(distinct(runs, 'scale'))} scale."
     ]
-    for reason, absent in absences(results).items():
-        sentences.append(f"Without runs here ({reason}): {_listed(absent)}.")
+    for reason, absent in absences(results, warmfed=False).items():
+        sentences.append(f"Without runs here ({reason}): {listed(absent)}.")
     sentences.append(
         "Nothing published says which step of the inversion changes the weights; an exact one returns "
         "the upload, so that the method would be local training. Its score is therefore set beside "
@@ -167,14 +152,6 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
         "training where the whole model is generated, or FedAvg's mean."
     )
     return " ".join(sentences)
-
-
-def absences(results: Results) -> dict[str, list[str]]:
-    """Reason -> titles of the experiments that have no runs for it."""
-    reasons: dict[str, list[str]] = {}
-    for entry in results.absent.values():
-        reasons.setdefault(entry["reason"], []).append(entry["title"])
-    return reasons
 
 
 def _what_it_did(results: Results, experiment: str) -> str:
@@ -227,13 +204,3 @@ def _worth(results: Results, experiment: str, last: pd.DataFrame) -> str:
     if no_gain := [what for what in shown if shown[what] == "open"]:
         return f"So these runs show no gain of generation over {' and '.join(no_gain)}."
     return "Here generation is worth more than both."
-
-
-def percent_text(interval: Interval) -> str:
-    scaled = interval.scaled(100)
-    return f"{scaled.mean:.0f}" + ("" if scaled.half is None else f" ± {scaled.half:.0f}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    *head, last = names
-    return f"{'; '.join(head)} and {last}" if head else last

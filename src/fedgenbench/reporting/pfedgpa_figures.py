@@ -6,12 +6,25 @@ Colours stand for quantities and settings here, not for methods; references are 
 from typing import Any
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from fedgenbench.reporting.figures import COLOURS, GREY, STYLE, Figure, label_right, lay_out
+from fedgenbench.reporting.figures import (
+    BLUE,
+    BROKEN,
+    COLOURS,
+    DOTTED,
+    GREEN,
+    GREY,
+    ORANGE,
+    STYLE,
+    Figure,
+    finish,
+    lay_out,
+    level,
+    line,
+)
 from fedgenbench.reporting.pfedgpa import (
     PFEDGPA,
     SIMPLER,
@@ -27,9 +40,7 @@ from fedgenbench.weightspace.study_settings import ARMS
 # The inversion rule whose η and start step are swept.
 SWEPT = "dpm_encoder"
 REFERENCES = {"own": "own upload", "mean": "FedAvg mean"}
-BROKEN, DOTTED = (0, (4, 2)), (0, (1, 1.5))
 DASHES = {"own": BROKEN, "mean": DOTTED}
-BLUE, GREEN, ORANGE = COLOURS[0], COLOURS[2], COLOURS[8]
 
 # Title, unit, names in the server's report with words and colour, and values to read them by.
 _PANELS = (
@@ -73,9 +84,6 @@ _PANELS = (
     ),
 )
 
-# y where a line ends, its name, its colour: what ``label_right`` takes.
-Label = tuple[float, str, str]
-
 
 def pfedgpa_figures(results: Results) -> list[Figure]:
     """All that the runs and studies at hand can fill, in the order of the report."""
@@ -104,12 +112,12 @@ def diagnostics(results: Results, experiment: str) -> Figure:
         scale = 100 if unit.startswith("%") else 1
         axes.set(title=title, ylabel=unit)
         labels = [
-            _line(axes, results, scale * frame[name].unstack("round"), words, colour)
+            line(axes, results, scale * frame[name].unstack("round"), words, colour)
             for name, (words, colour) in lines.items()
             if name in frame
         ]
-        labels += [_level(axes, scale * mark, words, BROKEN) for mark, words in marks.items()]
-        _finish(axes, labels)
+        labels += [level(axes, scale * mark, words, BROKEN) for mark, words in marks.items()]
+        finish(axes, labels)
     return Figure(
         f"pfedgpa_diagnostics_{experiment}",
         f"{results.experiments[experiment]['title']}: what generation does, by round; mean and "
@@ -132,15 +140,15 @@ def _before_and_after(axes: Axes, results: Results, experiment: str, frame: pd.D
         other = by_round(results, experiment, method)
         if not other.empty:
             table = 100 * other["trained"].unstack("round")
-            labels.append(_line(axes, results, table, REFERENCES[key], GREY, DASHES[key]))
+            labels.append(line(axes, results, table, REFERENCES[key], GREY, DASHES[key]))
     trained = 100 * frame["trained"].unstack("round")
-    labels.append(_line(axes, results, trained, "pFedGPA, trained", BLUE))
+    labels.append(line(axes, results, trained, "pFedGPA, trained", BLUE))
     generated = 100 * frame["generated"].dropna().groupby("round").mean()
     before = trained.mean()[generated.index]
     axes.vlines(generated.index, generated, before, color=ORANGE, linewidth=0.7, clip_on=False)
     axes.plot(generated, "o", **_open(ORANGE))
     labels.append((generated.iloc[-1], "generated", ORANGE))
-    _finish(axes, labels)
+    finish(axes, labels)
 
 
 @matplotlib.rc_context(STYLE)
@@ -160,18 +168,18 @@ def eta_sweep(results: Results, experiment: str) -> Figure:
         for axes, (metric, (title, unit)) in zip(panels[3 * row :], metrics.items(), strict=False):
             axes.set(title=f"{title}, {fit}", xlabel="η", ylabel=unit)
             labels = [
-                _level(axes, 100 * seeds[metric].mean(), REFERENCES[rule], DASHES[rule])
+                level(axes, 100 * seeds[metric].mean(), REFERENCES[rule], DASHES[rule])
                 for rule, _, _, seeds in settings
                 if rule in REFERENCES
             ]
             for start, colour in zip(starts, COLOURS, strict=False):
                 lines = {eta: seeds[metric] for eta, other, seeds in swept if other == start}
                 table = 100 * pd.DataFrame(lines).sort_index(axis="columns")
-                labels.append(_line(axes, results, table, f"start {start:.0f}", colour))
+                labels.append(line(axes, results, table, f"start {start:.0f}", colour))
                 # Not every start was tried up to the last η: dots lead to the label.
                 ends = [table.columns[-1], max(eta for eta, _, _ in swept)]
                 axes.plot(ends, [labels[-1][0]] * 2, ":", color=colour)
-            _finish(axes, labels)
+            finish(axes, labels)
     return Figure(
         f"pfedgpa_eta_{experiment}",
         f"{results.experiments[experiment]['title']}: one generation from saved uploads by the "
@@ -202,19 +210,19 @@ def newcomer_curves(results: Results, experiment: str) -> Figure:
     for arm in (arm for arm in ARMS if (main["arm"] == arm).any()):
         own = main[main["arm"] == arm]
         table = 100 * by_local_round(own, "trained")
-        labels.append(_line(curves, results, table, ARMS[arm], colours[arm]))
+        labels.append(line(curves, results, table, ARMS[arm], colours[arm]))
         generated = 100 * by_local_round(own, "generated")
         curves.plot(generated.mean(), "o", **_open(colours[arm]))
     curves.set(title="By local round", xlabel="Local round", ylabel="Accuracy (%)")
     curves.set_xlim(0, main["round"].max())
     curves.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(curves, labels)
+    finish(curves, labels)
 
     frame = newcomers(results, experiment, main=False)
     end = frame.loc[frame["stage"] == "generated", "round"].max()
     frame = frame[frame["round"] == end]
     scratch = 100 * frame.loc[frame["arm"] == "local", "value"].mean()
-    labels = [_level(guidance, scratch, ARMS["local"], BROKEN)]
+    labels = [level(guidance, scratch, ARMS["local"], BROKEN)]
     frame = frame[frame["stage"] == "generated"]
     # ω = -1 takes the guidance away, whichever its sign.
     frame = frame.assign(omega=frame["omega"].mask(frame["arm"] == "unguided", -1.0))
@@ -224,9 +232,9 @@ def newcomer_curves(results: Results, experiment: str) -> Figure:
             own = frame[frame["arm"].isin(["unguided", arm]) & (frame["steps"] == count)]
             table = 100 * own.pivot(index="seed", columns="omega", values="value")
             label = f"{words}, {count:.0f} steps"
-            labels.append(_line(guidance, results, table, label, colours[arm], style))
+            labels.append(line(guidance, results, table, label, colours[arm], style))
     guidance.set(title="Strength and sign", xlabel="ω (−1: none)", ylabel="Accuracy (%)")
-    _finish(guidance, labels)
+    finish(guidance, labels)
     return Figure(
         f"pfedgpa_newcomers_{experiment}",
         f"{results.experiments[experiment]['title']}: clients that join after the last round; mean and "
@@ -237,47 +245,6 @@ def newcomer_curves(results: Results, experiment: str) -> Figure:
         "weights diverged counts as 0.",
         drawing,
     )
-
-
-def _line(
-    axes: Axes,
-    results: Results,
-    table: pd.DataFrame,
-    words: str,
-    colour: str,
-    dashes: str | tuple = "-",
-) -> Label:
-    """Draws mean and interval of ``table``, seeds by places on the x axis.
-
-    References (grey and broken) go without interval: three bands on each other would hide the lines.
-    """
-    intervals = table.dropna(axis="columns", how="all").agg(results.interval)
-    ends = np.array([(i.mean, i.low, i.high) for i in intervals], dtype=float)
-    mean, low, high = ends.T
-    line = {"color": colour, "linestyle": dashes, "marker": "o", "markersize": 2.5}
-    axes.plot(intervals.index, mean, clip_on=False, **line)
-    if colour != GREY or dashes == "-":
-        axes.fill_between(intervals.index, low, high, color=colour, alpha=0.1, linewidth=0)
-    return mean[-1], words, colour
-
-
-def _level(axes: Axes, y: float, words: str, dashes: tuple) -> Label:
-    """Draws a value to compare with."""
-    axes.axhline(y, color=GREY, linewidth=0.8, linestyle=dashes)
-    return y, words, GREY
-
-
-def _finish(axes: Axes, labels: list[Label]) -> None:
-    """Labels the lines, on an axis that cuts intervals off which are much wider than all means lie apart.
-
-    With two seeds an interval is 12.7 standard errors wide to either side.
-    """
-    means = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
-    room = np.ptp(means) / 2
-    low, high = axes.get_ylim()
-    if room > 0:
-        axes.set_ylim(max(low, means.min() - room), min(high, means.max() + room))
-    label_right(axes, labels)
 
 
 def _open(colour: str) -> dict[str, Any]:

@@ -1,24 +1,20 @@
 """The tables of pFedGPA: its field, what generation is worth, ablations, studies, diagnostics."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 
 import pandas as pd
 
-from fedgenbench.evaluation.statistics import Interval
 from fedgenbench.reporting.pfedgpa import (
     PFEDGPA,
     SIMPLER,
-    absences,
     against,
     by_local_round,
     by_round,
-    difference,
     last_round,
     newcomers,
     one_shot,
     played,
-    signed,
     variants,
 )
 from fedgenbench.reporting.results import FAMILIES, Results
@@ -29,14 +25,17 @@ from fedgenbench.reporting.tables import (
     Table,
     accuracies,
     by_method,
+    cells_of,
+    decimals,
     percent,
+    points,
     scale_notes,
     table_notes,
 )
+from fedgenbench.reporting.words import absences, difference
 from fedgenbench.weightspace.study_settings import ARMS
 
 LOSSES = ("loss", "seen_loss", "held_out_loss")
-Show = Callable[[Interval], Cell]
 
 # Share of the pooled training's accuracy that is a target of the table of rounds.
 SHARE_OF_CENTRALISED = 0.9
@@ -95,7 +94,7 @@ def main_table(results: Results) -> Table:
     """Methods by data set and number of clients, experiments without runs among them."""
     main = results.main
     skewed = [e for e in main.experiments if not main.domains(e)]
-    entries = {e: main.experiments[e] for e in skewed} | results.absent
+    entries = {e: main.experiments[e] for e in skewed} | results.absent_from(warmfed=False)
     datasets = list(dict.fromkeys(entry["dataset"] for entry in entries.values()))
     order = sorted(
         entries, key=lambda e: (datasets.index(entries[e]["dataset"]), entries[e]["clients"])
@@ -112,7 +111,8 @@ def main_table(results: Results) -> Table:
             contents.append(dict.fromkeys(["random_guess", *shown.methods], cell))
     notes = ["Accuracies in %, mean over clients, of the models that clients use in the end."]
     notes += [
-        f"Without runs ({reason}): {'; '.join(t)}." for reason, t in absences(results).items()
+        f"Without runs ({reason}): {'; '.join(t)}."
+        for reason, t in absences(results, warmfed=False).items()
     ]
     caption = "Personalised accuracy by data set and number of clients"
     return by_method(shown, "pfedgpa_main", caption, columns, contents, notes)
@@ -127,11 +127,11 @@ def worth_table(results: Results) -> Table:
         for method in (PFEDGPA, *(m for m in SIMPLER if m in scores)):
             last = last_round(by_round(results, experiment, method))
             cells = (
-                *_cells(results, last, percent, "start"),
+                *cells_of(results, last, percent, "start"),
                 percent(results.interval(scores[method])),
-                *_cells(results, last, percent, "generated"),
+                *cells_of(results, last, percent, "generated"),
                 _behind(results, scores, method),
-                *_cells(results, last, percent, "moved", "own"),
+                *cells_of(results, last, percent, "moved", "own"),
             )
             rows.append(Row(method, results.label(method), cells, title))
         notes.append(f"{title}: {against(results, experiment, 'pfedgpa_own')}")
@@ -173,7 +173,7 @@ def ablation_table(results: Results) -> Table:
             cells = (
                 percent(results.interval(scores[method])),
                 points(lead),
-                *_cells(results, last, percent, "generated", "moved"),
+                *cells_of(results, last, percent, "generated", "moved"),
             )
             title = results.experiments[experiment]["title"]
             rows.append(Row(method, results.label(method), cells, title))
@@ -311,10 +311,10 @@ def diagnostics_table(results: Results) -> Table:
             if "moved" not in last:
                 continue
             cells = (
-                *_cells(results, last, percent, "change", "moved", "own"),
-                *_cells(results, last, decimals, "gap"),
-                *_cells(results, last, percent, "reconstruction", "held_out_error"),
-                *_cells(results, last, decimals, *LOSSES),
+                *cells_of(results, last, percent, "change", "moved", "own"),
+                *cells_of(results, last, decimals, "gap"),
+                *cells_of(results, last, percent, "reconstruction", "held_out_error"),
+                *cells_of(results, last, decimals, *LOSSES),
             )
             title = results.experiments[experiment]["title"]
             rows.append(Row(method, results.label(method), cells, title))
@@ -358,9 +358,9 @@ def oneshot_table(results: Results) -> Table:
             cells = (
                 Cell(f"{eta:g}" if rule in WITH_ETA else ""),
                 Cell(f"{start:.0f}" if rule in WITH_START else ""),
-                *_cells(results, seeds, percent, "generated", "trained"),
+                *cells_of(results, seeds, percent, "generated", "trained"),
                 points(lead),
-                *_cells(results, seeds, percent, "moved", "group_kept", "own"),
+                *cells_of(results, seeds, percent, "moved", "group_kept", "own"),
             )
             id = "-".join([fit, rule, *(f"{n:g}" for n in (eta, start) if not pd.isna(n))])
             title = f"{results.experiments[experiment]['title']}: {fit}"
@@ -398,9 +398,9 @@ def fits_table(results: Results) -> Table:
         seeds = found[0] if found else pd.DataFrame()
         accuracy = ("upload_train", "reconstruction_train", "upload_test", "reconstruction_test")
         cells = (
-            *_cells(results, seeds, percent, *accuracy),
-            *_cells(results, seeds, decimals, *LOSSES),
-            *_cells(results, seeds, percent, "held_out_error"),
+            *cells_of(results, seeds, percent, *accuracy),
+            *cells_of(results, seeds, decimals, *LOSSES),
+            *cells_of(results, seeds, percent, "held_out_error"),
         )
         rows.append(
             Row(f"{experiment}-{fit}", fit, cells, results.experiments[experiment]["title"])
@@ -442,7 +442,7 @@ def newcomer_table(results: Results) -> Table:
                 if own.empty:
                     continue
                 table = by_local_round(own, stage)
-                cells = tuple(_cells(results, table, percent, *rounds))
+                cells = tuple(cells_of(results, table, percent, *rounds))
                 rows.append(Row(f"{arm}-{stage}", label, cells, group))
     steps, omega = results.newcomer_main
     return Table(
@@ -477,7 +477,7 @@ def guidance_table(results: Results) -> Table:
             cells = (
                 Cell(f"{steps:.0f}"),
                 Cell("" if pd.isna(omega) else f"{omega:g}"),
-                *_cells(
+                *cells_of(
                     results, generated, percent, generated.columns.min(), generated.columns.max()
                 ),
                 percent(results.interval(trained[end])),
@@ -531,29 +531,6 @@ def tuning_table(results: Results) -> Table:
 
 
 # Parts ------------------------------------------------------------------------------------------
-def decimals(interval: Interval, digits: int = 2) -> Cell:
-    """A cell such as ``0.42 ± 0.05`` of a number without a unit."""
-    text = f"{interval.mean:.{digits}f}"
-    if interval.half is not None:
-        text += f" ± {interval.half:.{digits}f}"
-    return Cell(text, False, interval)
-
-
-def points(interval: Interval | None) -> Cell:
-    """A cell such as ``+0.3 ± 0.5`` from a difference in [-1, 1]."""
-    return Cell(signed(interval), False, interval.scaled(100)) if interval else Cell()
-
-
-def _cells(results: Results, by_seed: pd.DataFrame, show: Show, *columns: Hashable) -> list[Cell]:
-    """A cell for each of the columns, n/a where the frame has none or no value in it."""
-    return [
-        show(results.interval(by_seed[column]))
-        if column in by_seed and by_seed[column].notna().any()
-        else Cell()
-        for column in columns
-    ]
-
-
 def _behind(results: Results, scores: pd.DataFrame, method: str | None) -> Cell:
     """By how much pFedGPA leads over ``method``."""
     if method not in scores or method == PFEDGPA:

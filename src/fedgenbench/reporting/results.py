@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -36,12 +35,16 @@ _RUNS = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """A file of an experiment that is shown as it is or drawn from; ``name`` says what it shows."""
+    """A file of an experiment that is shown as it is or drawn from; ``name`` says what it shows.
+
+    says: what examined.json says of its rows and columns (docs/privacy.md).
+    """
 
     experiment: str
     seed: int
     name: str
     path: str
+    says: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,11 +193,15 @@ class Results:
             frame = frame[frame[column].isna() | (frame[column] == value)]
         return frame
 
-    def picture(self, experiment: str, name: str) -> Path | None:
-        """The file that shows ``name`` of ``experiment``, if there is one."""
+    def absent_from(self, warmfed: bool) -> dict[str, Mapping[str, Any]]:
+        """The experiments without runs here that are WarmFed's, or that are not."""
+        return {e: v for e, v in self.absent.items() if v.get("warmfed", False) == warmfed}
+
+    def picture(self, experiment: str, name: str) -> Drawn | None:
+        """What shows ``name`` of ``experiment``, if there is anything."""
         for picture in self.pictures:
             if (picture.experiment, picture.name) == (experiment, name):
-                return Path(picture.path)
+                return picture
         return None
 
     def family(self, family: str) -> list[str]:

@@ -7,6 +7,7 @@ finds none.
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,23 +38,36 @@ def read_results(folder: Path) -> Results:
         confidence=context["confidence"],
         newcomer_main=context["newcomer_main"] and tuple(context["newcomer_main"]),
         absent=context["absent"],
-        pictures=[_unchanged(*entry) for entry in context["pictures"]],
+        pictures=[_unchanged(entry) for entry in context["pictures"]],
     )
 
 
-def shown_pictures(pictures: Iterable[tuple[str, int, str, str]]) -> list[list[Any]]:
-    """What a context says of files (experiment, seed, name, path): the first seed's, with checksums."""
-    pictures = list(pictures)
-    first: dict[str, int] = {}
-    for experiment, seed, _, _ in pictures:
-        first.setdefault(experiment, seed)
-    return [[*entry, sha256_file(entry[-1])] for entry in pictures if entry[1] == first[entry[0]]]
+def shown_pictures(
+    pictures: Iterable[tuple[str, int, str, str]],
+    sources: Iterable[tuple[str, str, str, int, str, int]],
+) -> list[dict[str, Any]]:
+    """What a context says of files (experiment, seed, name, path): the first seed's, with checksums.
+
+    ``sources`` are those of ``synthesis_frame``; the examined ones say what the pictures' rows are.
+    """
+    said = {
+        (e, s): read_json(Path(f))["pictures"] for f, _, e, s, k, _ in sources if k == "examined"
+    }
+    shown, first = [], {}
+    for experiment, seed, name, path in pictures:
+        if first.setdefault(experiment, seed) == seed:
+            says = said.get((experiment, seed), {}).get(name)
+            drawn = Drawn(experiment, seed, name, path, says)
+            shown.append(asdict(drawn) | {"sha256": sha256_file(path)})
+    return shown
 
 
-def _unchanged(experiment: str, seed: int, name: str, path: str, checksum: str) -> Drawn:
-    if sha256_file(path) != checksum:
-        raise UserError(f"{path} is not what the runs were collected with: collect again")
-    return Drawn(experiment, seed, name, path)
+def _unchanged(entry: dict[str, Any]) -> Drawn:
+    """A picture of a context, if its file is what was collected."""
+    checksum = entry.pop("sha256")
+    if sha256_file(entry["path"]) != checksum:
+        raise UserError(f"{entry['path']} is not what the runs were collected with: collect again")
+    return Drawn(**entry)
 
 
 @contextlib.contextmanager

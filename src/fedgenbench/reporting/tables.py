@@ -5,7 +5,7 @@ Accuracies are in per cent, communication in MB (10^6 bytes) per client and roun
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +15,7 @@ import pandas as pd
 from fedgenbench.evaluation.statistics import Interval
 from fedgenbench.reporting.rendering import HTML, LATEX, MARKDOWN
 from fedgenbench.reporting.results import FAMILIES, METRICS, Results, distinct
+from fedgenbench.reporting.words import signed
 from fedgenbench.runtime.files import write_text
 
 MISSING = "n/a"
@@ -142,6 +143,31 @@ def percent(interval: Interval, bold: bool = False) -> Cell:
     if scaled.half is not None:
         text += f" ± {scaled.half:.1f}"
     return Cell(text, bold, scaled)
+
+
+def decimals(interval: Interval, digits: int = 2) -> Cell:
+    """A cell such as ``0.42 ± 0.05`` of a number without a unit."""
+    text = f"{interval.mean:.{digits}f}"
+    if interval.half is not None:
+        text += f" ± {interval.half:.{digits}f}"
+    return Cell(text, False, interval)
+
+
+def points(interval: Interval | None) -> Cell:
+    """A cell such as ``+0.3 ± 0.5`` from a difference in [-1, 1]."""
+    return Cell(signed(interval), False, interval.scaled(100)) if interval else Cell()
+
+
+def cells_of(
+    results: Results, by_seed: pd.DataFrame, show: Callable[[Interval], Cell], *columns: Hashable
+) -> list[Cell]:
+    """A cell for each of the columns, n/a where the frame has none or no value in it."""
+    return [
+        show(results.interval(by_seed[column]))
+        if column in by_seed and by_seed[column].notna().any()
+        else Cell()
+        for column in columns
+    ]
 
 
 def method_table(
