@@ -188,7 +188,8 @@ def _images(
                 f"{shard.name}: an image is not finite; set synthesis.base.precision to bf16 or "
                 "fp32, or lower synthesis.lora.lr"
             )
-        parts.append((images * 255).round().astype(np.uint8))
+        # In rows: the pipeline's arrays are transposed views, which safetensors writes as they lie.
+        parts.append((images * 255).round().astype(np.uint8, order="C"))
     return np.concatenate(parts)
 
 
@@ -218,39 +219,3 @@ def _read(path: Path, identity: str) -> tuple[np.ndarray, float] | None:
 
 def _sha256(images: np.ndarray) -> str:
     return hashlib.sha256(images.tobytes()).hexdigest()
-
-
-def save_images(
-    path: str | Path,
-    images: np.ndarray,
-    labels: np.ndarray,
-    style: np.ndarray,
-    metadata: dict[str, Any],
-) -> None:
-    """Writes images uint8 [n, H, W, 3], labels and styles int64 [n] and JSON facts to one file."""
-    from safetensors.numpy import save_file
-
-    arrays = {"images": images, "labels": labels, "style": style}
-    with atomic_path(path) as temporary:
-        save_file(arrays, temporary, {"facts": json.dumps(metadata, sort_keys=True)})
-
-
-def load_images(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images uint8 [n, H, W, 3], labels and styles int64 [n], as ``save_images`` wrote them.
-
-    A style is the number of a client, or of FGL's template.
-
-    Raises:
-        UserError: the file is missing, damaged, or holds something else.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        found = load_file(path)
-        return found["images"], found["labels"], found["style"]
-    except (OSError, SafetensorError, KeyError) as error:
-        raise UserError(
-            f"{path} is missing or not a file of images ({error!r}): delete it and run the same "
-            "command again"
-        ) from error
