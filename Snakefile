@@ -11,6 +11,7 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/federated.smk"
 include: "rules/weights.smk"
+include: "rules/synthesis.smk"
 include: "rules/foundation.smk"
 include: "rules/report.smk"
 
@@ -45,3 +46,4 @@ rule runs:
     input:
         run_files(SCALE, "metrics.json"),
         study_files(SCALE),
+        synthesis_files(SCALE),

@@ -29,10 +29,7 @@ config["device"] = ALL_SETTINGS[SCALE].device
 PREPARED = {p.folder: p for grid in GRIDS.values() for p in grid.prepared.values()}
 PARTITIONS = {p.path: p for grid in GRIDS.values() for p in grid.partitions.values()}
 RUNS = {run.folder: run for grid in GRIDS.values() for run in grid.runs}
-UPLOADS, FITS, NEWCOMERS = (
-    {folder: s for grid in GRIDS.values() for folder, s in getattr(grid, kind).items()}
-    for kind in ("uploads", "fits", "newcomers")
-)
+STUDIES = {folder: s for grid in GRIDS.values() for folder, s in grid.studies.items()}
 JOB_GPUS = 0 if config["device"] == "cpu" else 1
 
 
@@ -56,28 +53,51 @@ def partition_path(wildcards):
 UPLOADS_FOLDER = "results/weights/{experiment}/seed{seed}-{digest}"
 FIT_FOLDER = "results/weights/{experiment}/seed{seed}/{fit}-{digest}"
 NEWCOMERS_FOLDER = "results/newcomers/{experiment}/seed{seed}-{digest}"
+ADAPTER_FOLDER = "results/synthesis/{experiment}/seed{seed}/adapter{client}-{digest}"
+IMAGES_FOLDER = "results/synthesis/{experiment}/seed{seed}/images{client}-{digest}"
+PROMPTS_FOLDER = "results/synthesis/prompts/{dataset}/seed{seed}-{digest}"
+WARM_FOLDER = "results/synthesis/{experiment}/seed{seed}/warm_{name}-{digest}"
+EXAMINED_FOLDER = "results/synthesis/{experiment}/seed{seed}/examined-{digest}"
 
 
-def uploads_of(wildcards):
-    return UPLOADS[UPLOADS_FOLDER.format(**wildcards)]
+# Functions of wildcards; ``of`` is one that finds a run or a study.
+def at(folder):
+    return lambda wildcards: STUDIES[folder.format(**wildcards)]
 
 
-def fit_of(wildcards):
-    return FITS[FIT_FOLDER.format(**wildcards)]
+def code_of(of):
+    return lambda wildcards: of(wildcards).code
 
 
-def newcomers_of(wildcards):
-    return NEWCOMERS[NEWCOMERS_FOLDER.format(**wildcards)]
+def settings_of(of):
+    return lambda wildcards: of(wildcards).settings
+
+
+def data_of(of):
+    return ancient(lambda wildcards: f"{of(wildcards).data.folder}/data.safetensors")
 
 
 def data_and_partition(of):
-    """Input functions for the images and the partition of what ``of`` finds by wildcards."""
     return {
-        "data": ancient(
-            lambda wildcards: f"{of(wildcards).partition.prepared.folder}/data.safetensors"
-        ),
+        "data": data_of(of),
         "partition": ancient(lambda wildcards: of(wildcards).partition.path),
     }
+
+
+def after(of, name, *kinds):
+    """The file ``name`` of each study of these kinds that a study builds on."""
+    return ancient(
+        lambda wildcards: [
+            f"{study.folder}/{name}" for study in of(wildcards).after if study.kind in kinds
+        ]
+    )
+
+
+def of_run(field, name):
+    """The file ``name`` of each study in a field of a run."""
+    return ancient(
+        lambda wildcards: [f"{s.folder}/{name}" for s in getattr(run_of(wildcards), field)]
+    )
 
 
 def run_files(scale, name):
@@ -86,6 +106,14 @@ def run_files(scale, name):
 
 def study_files(scale):
     return [entry[0] for entry in GRIDS[scale].study_listing()]
+
+
+def synthesis_files(scale):
+    return [entry[0] for entry in GRIDS[scale].synthesis_listing()]
+
+
+def picture_files(scale):
+    return [entry[-1] for entry in GRIDS[scale].pictures()]
 
 
 def collected(scale):
@@ -105,6 +133,7 @@ def products(scale):
     return [
         *run_files(scale, "metrics.json"),
         *study_files(scale),
+        *synthesis_files(scale),
         *(manifest(scale, product) for product in ("tables", "figures", "report")),
     ]
 

@@ -4,6 +4,9 @@
 rule federate:
     input:
         **data_and_partition(run_of),
+        images=of_run("images", "images.safetensors"),
+        adapters=of_run("adapters", "adapter.json"),
+        warm=of_run("warm", "model.safetensors"),
     output:
         metrics="results/runs/{experiment}/{method}/seed{seed}-{digest}/metrics.json",
         run="results/runs/{experiment}/{method}/seed{seed}-{digest}/run.json",
@@ -18,8 +21,8 @@ rule federate:
     resources:
         gpu=JOB_GPUS,
     params:
-        code=lambda wildcards: run_of(wildcards).code,
-        settings=lambda wildcards: run_of(wildcards).settings,
+        code=code_of(run_of),
+        settings=settings_of(run_of),
         checkpoint="results/checkpoints/{experiment}/{method}/seed{seed}-{digest}.safetensors",
     script:
         "../workflow_scripts/federate.py"

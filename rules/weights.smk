@@ -5,7 +5,7 @@ wildcard_constraints:
 
 rule weights_uploads:
     input:
-        **data_and_partition(uploads_of),
+        **data_and_partition(at(UPLOADS_FOLDER)),
     output:
         uploads=f"{UPLOADS_FOLDER}/uploads.safetensors",
         report=f"{UPLOADS_FOLDER}/uploads.json",
@@ -20,8 +20,8 @@ rule weights_uploads:
     resources:
         gpu=JOB_GPUS,
     params:
-        code=lambda wildcards: uploads_of(wildcards).code,
-        settings=lambda wildcards: uploads_of(wildcards).settings,
+        code=code_of(at(UPLOADS_FOLDER)),
+        settings=settings_of(at(UPLOADS_FOLDER)),
         checkpoint="results/checkpoints/weights/{experiment}/seed{seed}-{digest}.safetensors",
     script:
         "../workflow_scripts/weights_uploads.py"
@@ -29,8 +29,8 @@ rule weights_uploads:
 
 rule weights_fit:
     input:
-        **data_and_partition(fit_of),
-        uploads=ancient(lambda wildcards: f"{fit_of(wildcards).uploads.folder}/uploads.safetensors"),
+        **data_and_partition(at(FIT_FOLDER)),
+        uploads=after(at(FIT_FOLDER), "uploads.safetensors", "uploads"),
     output:
         generator=f"{FIT_FOLDER}/generator.safetensors",
         report=f"{FIT_FOLDER}/fit.json",
@@ -45,16 +45,16 @@ rule weights_fit:
     resources:
         gpu=JOB_GPUS,
     params:
-        code=lambda wildcards: fit_of(wildcards).code,
-        settings=lambda wildcards: fit_of(wildcards).settings,
+        code=code_of(at(FIT_FOLDER)),
+        settings=settings_of(at(FIT_FOLDER)),
     script:
         "../workflow_scripts/weights_fit.py"
 
 
 rule weights_aggregate:
     input:
-        **data_and_partition(fit_of),
-        uploads=ancient(lambda wildcards: f"{fit_of(wildcards).uploads.folder}/uploads.safetensors"),
+        **data_and_partition(at(FIT_FOLDER)),
+        uploads=after(at(FIT_FOLDER), "uploads.safetensors", "uploads"),
         generator=ancient(rules.weights_fit.output.generator),
     output:
         rows=f"{FIT_FOLDER}/aggregate.json",
@@ -69,15 +69,15 @@ rule weights_aggregate:
     resources:
         gpu=JOB_GPUS,
     params:
-        code=lambda wildcards: fit_of(wildcards).code,
-        settings=lambda wildcards: fit_of(wildcards).settings,
+        code=code_of(at(FIT_FOLDER)),
+        settings=settings_of(at(FIT_FOLDER)),
     script:
         "../workflow_scripts/weights_aggregate.py"
 
 
 rule newcomers:
     input:
-        **data_and_partition(newcomers_of),
+        **data_and_partition(at(NEWCOMERS_FOLDER)),
     output:
         report=f"{NEWCOMERS_FOLDER}/newcomers.json",
     log:
@@ -91,8 +91,8 @@ rule newcomers:
     resources:
         gpu=JOB_GPUS,
     params:
-        code=lambda wildcards: newcomers_of(wildcards).code,
-        settings=lambda wildcards: newcomers_of(wildcards).settings,
+        code=code_of(at(NEWCOMERS_FOLDER)),
+        settings=settings_of(at(NEWCOMERS_FOLDER)),
         checkpoint="results/checkpoints/newcomers/{experiment}/seed{seed}-{digest}",
     script:
         "../workflow_scripts/newcomers.py"

@@ -14,17 +14,25 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
     from fedgenbench.federated.run import federate
-    from fedgenbench.runtime.files import sha256_file, write_json
+    from fedgenbench.federated.synthetic import read, read_model
+    from fedgenbench.runtime.files import read_json, sha256_file, write_json
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards
     label = f"{names.experiment}/{names.method}/seed{names.seed}"
     checkpoint = Path(snakemake.params.checkpoint)
+    dataset = load(Path(snakemake.input.data).parent)
+    images, warm = snakemake.input.images, snakemake.input.warm
+    sent = [read_json(path) for path in snakemake.input.adapters]
+    bytes_sent = [report["adapter_bytes"] + report["embedding_bytes"] for report in sent]
     metrics = federate(
         settings,
-        load(Path(snakemake.input.data).parent),
+        dataset,
         Partition.load(Path(snakemake.input.partition)),
         device,
+        synthetic=read(images, dataset) if images else None,
+        warm=read_model(warm[0]) if warm else None,
+        adapter_bytes=sum(bytes_sent) / len(bytes_sent) if sent else 0.0,
         digest=names.digest,
         checkpoint=checkpoint,
         progress=Progress(label, settings["rounds"]),
@@ -35,6 +43,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         snakemake.output.run,
         provenance
         | {key: metrics[key] for key in ("digest", "settings", "bytes_up", "bytes_down")}
+        | {"server": metrics["rounds"][-1].get("server", {})}
         | {"metrics_sha256": sha256_file(snakemake.output.metrics)},
     )
     checkpoint.unlink(missing_ok=True)

@@ -16,12 +16,12 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.diffusion.adapters import base_model, embedded
     from fedgenbench.diffusion.lora import prepared, tune
     from fedgenbench.diffusion.prompts import class_prompts
-    from fedgenbench.diffusion.settings import Synthesis
+    from fedgenbench.diffusion.settings import Tuning
     from fedgenbench.runtime.files import write_json
 
     torch.set_num_threads(1)
     facts = snakemake.params.settings
-    settings, client = Synthesis.model_validate(facts["synthesis"]), facts["client"]
+    settings, client = Tuning.model_validate(facts["synthesis"]), facts["client"]
     dataset = load(Path(snakemake.input.data).parent)
     partition = Partition.load(snakemake.input.partition)
     partition.require(dataset)
@@ -43,10 +43,10 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     adapter.save(snakemake.output.adapter)
     write_json(
         snakemake.output.report,
-        {
+        watch.record(device)
+        | {
             "digest": snakemake.wildcards.digest,
             "settings": facts,
-            "provenance": watch.record(device),
             "client": client,
             "classes": adapter.classes,
             "images": len(rows),

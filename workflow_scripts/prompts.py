@@ -13,14 +13,14 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     import torch
 
     from fedgenbench.diffusion.adapters import base_model
+    from fedgenbench.diffusion.images import save_images
     from fedgenbench.diffusion.prompts import prompt_only
-    from fedgenbench.diffusion.settings import Synthesis
-    from fedgenbench.diffusion.synthesis import save_images
+    from fedgenbench.diffusion.settings import Prompting
     from fedgenbench.runtime.files import read_json, write_json
 
     torch.set_num_threads(1)
     facts = snakemake.params.settings
-    settings = Synthesis.model_validate(facts["synthesis"])
+    settings = Prompting.model_validate(facts["synthesis"])
     classes = read_json(Path(snakemake.input.data).parent / "card.json")["classes"]
     chosen = settings.prompts
     shards = Path(snakemake.params.shards)
@@ -42,10 +42,10 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     )
     write_json(
         snakemake.output.report,
-        {
+        watch.record(device)
+        | {
             "digest": snakemake.wildcards.digest,
             "settings": facts,
-            "provenance": watch.record(device),
             "images": len(drawn.images),
         }
         | drawn.report,

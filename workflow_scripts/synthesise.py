@@ -13,13 +13,14 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     import torch
 
     from fedgenbench.diffusion.adapters import Adapter, base_model
-    from fedgenbench.diffusion.settings import Synthesis
-    from fedgenbench.diffusion.synthesis import save_images, synthesise
+    from fedgenbench.diffusion.images import save_images
+    from fedgenbench.diffusion.settings import Drawing
+    from fedgenbench.diffusion.synthesis import synthesise
     from fedgenbench.runtime.files import read_json, write_json
 
     torch.set_num_threads(1)
     facts = snakemake.params.settings
-    settings, client = Synthesis.model_validate(facts["synthesis"]), facts["client"]
+    settings, client = Drawing.model_validate(facts["synthesis"]), facts["client"]
     classes = read_json(Path(snakemake.input.data).parent / "card.json")["classes"]
     adapter = Adapter.load(snakemake.input.adapter)
     shards = Path(snakemake.params.shards)
@@ -38,10 +39,10 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     )
     write_json(
         snakemake.output.report,
-        {
+        watch.record(device)
+        | {
             "digest": snakemake.wildcards.digest,
             "settings": facts,
-            "provenance": watch.record(device),
             "client": client,
             "images": len(drawn.images),
         }

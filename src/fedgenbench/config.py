@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fedgenbench.data.dataset import Dataset as Arrays
 from fedgenbench.data.fetch import source_of, source_table
 from fedgenbench.data.partition import Scheme, make_partition
+from fedgenbench.diffusion.settings import Synthesis
 from fedgenbench.errors import UserError
 from fedgenbench.federated.method import METHODS, method_class
 from fedgenbench.foundation.settings import Foundation
@@ -92,6 +93,17 @@ class Experiment(Strict):
     newcomers: NewcomerSettings | None = Field(
         default=None, description="Clients that join pFedGPA's federation after its last round."
     )
+    synthesis: Synthesis | None = Field(
+        default=None, description="Synthetic images, for the methods that use them."
+    )
+    leave_one_out: list[str] = Field(
+        default=[],
+        description="Methods that are also run without each domain in turn and scored on it.",
+    )
+    beside: str | None = Field(
+        default=None,
+        description="The experiment whose tables show this one at another number of clients.",
+    )
     note: str = Field(description="What was cut against the papers' setting; printed in reports.")
 
 
@@ -101,6 +113,10 @@ class Variant(Strict):
     method: str = Field(description="A key of `methods`.")
     title: str = Field(description="Name in tables.")
     settings: dict[str, Any] = Field(description="What differs, over `methods` and `overrides`.")
+    start: Literal["warm", "scratch"] | None = Field(
+        default=None,
+        description="warm: from the model trained on synthetic images; null: as the method does.",
+    )
 
 
 class Forecast(Strict):
@@ -162,6 +178,18 @@ class Settings(Strict):
             for name in experiment.ablations:
                 if name not in self.variants:
                     raise ValueError(f"{where}.ablations: {_unknown(name, self.variants)}")
+            for name in experiment.leave_one_out:
+                if name not in (*experiment.methods, *experiment.ablations):
+                    raise ValueError(f"{where}.leave_one_out: {name!r} is none of its rows")
+            if experiment.leave_one_out and experiment.partition.scheme != "domain":
+                raise ValueError(f"{where}.leave_one_out: needs partition.scheme: domain")
+            if experiment.beside is not None and experiment.beside not in self.experiments:
+                fault = _unknown(experiment.beside, self.experiments)
+                raise ValueError(f"{where}.beside: {fault}")
+            for name in (*experiment.methods, *experiment.ablations):
+                known = name in self.variants or name in METHODS
+                if experiment.synthesis is None and known and self.images(name):
+                    raise ValueError(f"{where}: {name} needs `synthesis`")
             for name in experiment.overrides:
                 if name not in self.methods:
                     raise ValueError(f"{where}.overrides: {_unknown(name, self.methods)}")
@@ -191,6 +219,17 @@ class Settings(Strict):
         method = variant.method if variant else name
         values = merge(self.methods[method], self.experiments[experiment].overrides.get(method, {}))
         return method, merge(values, variant.settings) if variant else values
+
+    def images(self, name: str) -> Literal["adapters", "prompts"] | None:
+        """Which synthetic images ``name``, a method or a variant, makes use of, if any."""
+        variant = self.variants.get(name)
+        own = method_class(variant.method if variant else name).images
+        return "adapters" if variant and variant.start == "warm" and not own else own
+
+    def warm(self, name: str) -> bool:
+        """Does ``name``, a method or a variant, start from a model trained on synthetic images?"""
+        start = self.variants[name].start if name in self.variants else None
+        return self.images(name) is not None if start is None else start == "warm"
 
 
 def _unknown(name: str, known: Any) -> str:

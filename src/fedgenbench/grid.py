@@ -11,9 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fedgenbench.config import Settings
+from pydantic import BaseModel
+
+from fedgenbench.config import Experiment, Settings
 from fedgenbench.data.fetch import missing, source_of
+from fedgenbench.diffusion.settings import Drawing, Looking, Prompting, Tuning
 from fedgenbench.federated.method import method_class, method_module
+from fedgenbench.foundation.plan import fingerprint
 from fedgenbench.models.registry import MODELS
 from fedgenbench.runtime.digest import code_digest, digest
 from fedgenbench.runtime.files import sha256_file
@@ -80,6 +84,9 @@ class Run:
     settings: dict[str, Any]
     code: list[str]
     digest: str
+    warm: tuple[Study, ...] = ()
+    images: tuple[Study, ...] = ()
+    adapters: tuple[Study, ...] = ()
 
     @property
     def key(self) -> str:
@@ -89,19 +96,31 @@ class Run:
     def folder(self) -> str:
         return f"results/runs/{self.key}-{self.digest}"
 
+    @property
+    def data(self) -> Prepared:
+        return self.partition.prepared
+
 
 @dataclass(frozen=True)
 class Study:
-    """A job on pFedGPA's generator apart from the rounds; ``uploads`` is the one it builds on."""
+    """A job that is no run: what runs build on, or a look at something apart from the rounds.
 
+    ``kind`` is one of uploads, fit, newcomers, adapter, images, prompts, warm, examined; ``after`` are
+    the studies that it builds on. ``name`` tells studies of a kind apart, or is that of a fit.
+    """
+
+    kind: str
     experiment: str
     seed: int
-    partition: Partitioned
+    data: Prepared
+    partition: Partitioned | None
     settings: dict[str, Any]
     code: list[str]
     digest: str
     folder: str
-    uploads: Study | None = None
+    name: str = ""
+    client: int = -1
+    after: tuple[Study, ...] = ()
 
 
 class Grid:
@@ -117,38 +136,50 @@ class Grid:
         }
         present = {n: e for n, e in settings.experiments.items() if n not in self.absent}
         self.settings, self.asked = settings.model_copy(update={"experiments": present}), settings
-        self._codes: dict[tuple[str, str], list[str]] = {}
+        self._codes: dict[tuple[str, ...], list[str]] = {}
+        self._models: dict[str, str] = {}
         self.prepared = {name: self._prepared(name) for name in settings.datasets}
         self.partitions = {
             (name, seed): self._partitioned(name, seed)
             for name in present
             for seed in settings.seeds
         }
-        self.uploads: dict[str, Study] = {}
-        self.fits: dict[str, Study] = {}
-        self.newcomers: dict[str, Study] = {}
-        for name, seed in self.partitions:
-            self._add_studies(name, seed)
+        self.studies: dict[str, Study] = {}  # by folder
         self.runs = [
             self._run(name, method, seed)
             for name, experiment in present.items()
             for method in (*experiment.methods, *experiment.ablations)
             for seed in settings.seeds
         ]
+        # One experiment more per domain that is left out.
+        self.left_out = {
+            f"{name}-without-{domain}": (name, number, domain)
+            for name, experiment in present.items()
+            if experiment.leave_one_out
+            for number, domain in enumerate(source_of(experiment.dataset)["facts"]["domains"])
+        }
+        self.runs += [
+            self._run(name, method, seed, without)
+            for name, without, _ in self.left_out.values()
+            for method in present[name].leave_one_out
+            for seed in settings.seeds
+        ]
+        for name, seed in self.partitions:
+            self._add_studies(name, seed)
 
     def _prepared(self, dataset: str) -> Prepared:
         limit = self.settings.datasets[dataset].limit_per_class
-        made_of = [source_digest(dataset), limit, job_code("prepare")[0]]
+        made_of = [source_digest(dataset), limit, self._code("prepare")[0]]
         return Prepared(dataset, limit, digest(made_of))
 
     def _partitioned(self, experiment: str, seed: int) -> Partitioned:
         chosen = self.settings.experiments[experiment]
         prepared = self.prepared[chosen.dataset]
         scheme = chosen.partition.model_dump()
-        made_of = [prepared.digest, scheme, seed, job_code("partition")[0]]
+        made_of = [prepared.digest, scheme, seed, self._code("partition")[0]]
         return Partitioned(experiment, prepared, scheme, seed, digest(made_of))
 
-    def _run(self, name: str, row: str, seed: int) -> Run:
+    def _run(self, name: str, row: str, seed: int, without: int | None = None) -> Run:
         experiment = self.settings.experiments[name]
         dataset = self.settings.datasets[experiment.dataset]
         partition = self.partitions[name, seed]
@@ -168,55 +199,189 @@ class Grid:
                 "score_on",
             }
         )
-        code = self._run_code(method, experiment.model)
+        shown, parts = name, {}
+        if without is not None:
+            domain = source_of(experiment.dataset)["facts"]["domains"][without]
+            shown = f"{name}-without-{domain}"
+            settings["without"] = without
+        if kind := self.settings.images(row):
+            images = self._images(name, seed, kind, without)
+            settings["images"], settings["subset"] = kind, experiment.synthesis.subset
+            parts = {
+                "images": images,
+                "adapters": tuple(each for made in images for each in made.after),
+                "warm": (self._warm(name, seed, kind, without),) if self.settings.warm(row) else (),
+            }
+        made_from = (*parts.get("images", ()), *parts.get("warm", ()))
+        code = self._code("federate", method_module(method), MODELS[experiment.model][0])
         made_of = [settings, partition.digest, code[0], MODELS[experiment.model]]
-        return Run(name, row, seed, partition, settings, code, digest(made_of))
+        made_of += [study.digest for study in made_from]
+        return Run(shown, row, seed, partition, settings, code, digest(made_of), **parts)
+
+    # Studies ----------------------------------------------------------------------------------
+    def _study(self, made_of: list[Any], **fields: Any) -> Study:
+        """The study with these fields, known to the grid from now on; its folder gets the digest.
+
+        ``made_of`` is what decides it beside settings, code, data, partition and ``after``.
+        """
+        partition = fields["partition"]
+        parts = [fields["settings"], fields["code"][0], fields["data"].digest]
+        parts += [partition and partition.digest]
+        own = digest([*parts, [study.digest for study in fields.get("after", ())], *made_of])
+        study = Study(**fields | {"folder": f"{fields['folder']}-{own}"}, digest=own)
+        return self.studies.setdefault(study.folder, study)
+
+    def _place(self, name: str, seed: int) -> dict[str, Any]:
+        partition = self.partitions[name, seed]
+        return {
+            "experiment": name,
+            "seed": seed,
+            "data": partition.prepared,
+            "partition": partition,
+        }
 
     def _add_studies(self, name: str, seed: int) -> None:
-        """Puts an experiment's studies of pFedGPA into ``uploads``, ``fits`` and ``newcomers``."""
+        """Adds the studies that no run builds on."""
         experiment = self.settings.experiments[name]
-        place = f"{name}/seed{seed}"
-        if experiment.oneshot:
-            run = self._run(name, "pfedgpa", seed)
-            uploads = self._study(run, run.settings, f"results/weights/{place}", "weights_uploads")
-            self.uploads[uploads.folder] = uploads
-            for fit in experiment.oneshot.fits:
-                settings = experiment.oneshot.of_fit(fit, run.settings)
-                folder = f"results/weights/{place}/{fit}"
-                scripts = "weights_fit", "weights_aggregate"
-                made = self._study(run, settings, folder, *scripts, uploads=uploads)
-                self.fits[made.folder] = made
-        if experiment.newcomers:
-            run = self._run(name, "pfedgpa", seed)
-            settings = run.settings | {"newcomers": experiment.newcomers.model_dump()}
-            joined = self._study(run, settings, f"results/newcomers/{place}", "newcomers")
-            self.newcomers[joined.folder] = joined
+        if experiment.oneshot or experiment.newcomers:
+            self._add_weight_studies(name, seed)
+        used = {self.settings.images(row) for row in (*experiment.methods, *experiment.ablations)}
+        if used >= {"adapters", "prompts"}:
+            images, prompts = (self._images(name, seed, k) for k in ("adapters", "prompts"))
+            adapters = tuple(made.after[0] for made in images)
+            self._study(
+                [],
+                kind="examined",
+                **self._place(name, seed),
+                settings=self._synthesis(name, seed, Looking),
+                code=self._code("examine"),
+                folder=f"results/synthesis/{name}/seed{seed}/examined",
+                after=(*adapters, *images, *prompts),
+            )
 
-    def _study(
-        self,
-        run: Run,
-        settings: dict[str, Any],
-        folder: str,
-        *scripts: str,
-        uploads: Study | None = None,
-    ) -> Study:
-        model = MODELS[self.settings.experiments[run.experiment].model]
-        methods = map(method_module, ("pfedgpa", "fedavg"))
-        others = [f"workflow_scripts/{script}.py" for script in scripts[1:]]
-        code = job_code(scripts[0], *others, *methods, model[0])
-        made_of = [settings, run.partition.digest, code[0], model, uploads and uploads.digest]
-        own = digest(made_of)
-        return Study(
-            *(run.experiment, run.seed, run.partition, settings, code, own),
-            folder=f"{folder}-{own}",
-            uploads=uploads,
+    def _add_weight_studies(self, name: str, seed: int) -> None:
+        experiment = self.settings.experiments[name]
+        run, model = self._run(name, "pfedgpa", seed), MODELS[experiment.model]
+        place, folder = self._place(name, seed), f"{name}/seed{seed}"
+
+        def code(script: str, *others: str) -> list[str]:
+            scripts = [f"workflow_scripts/{other}.py" for other in others]
+            methods = map(method_module, ("pfedgpa", "fedavg"))
+            return self._code(script, *scripts, *methods, model[0])
+
+        if experiment.oneshot:
+            uploads = self._study(
+                [model],
+                kind="uploads",
+                **place,
+                settings=run.settings,
+                code=code("weights_uploads"),
+                folder=f"results/weights/{folder}",
+            )
+            for fit in experiment.oneshot.fits:
+                self._study(
+                    [model],
+                    kind="fit",
+                    name=fit,
+                    **place,
+                    settings=experiment.oneshot.of_fit(fit, run.settings),
+                    code=code("weights_fit", "weights_aggregate"),
+                    folder=f"results/weights/{folder}/{fit}",
+                    after=(uploads,),
+                )
+        if experiment.newcomers:
+            self._study(
+                [model],
+                kind="newcomers",
+                **place,
+                settings=run.settings | {"newcomers": experiment.newcomers.model_dump()},
+                code=code("newcomers"),
+                folder=f"results/newcomers/{folder}",
+            )
+
+    def _synthesis(self, name: str, seed: int, kind: type[BaseModel]) -> dict[str, Any]:
+        """The seed, the base model's fingerprint, and the part of an experiment's synthesis that
+        decides a study."""
+        chosen = self.settings.experiments[name].synthesis
+        if (source := chosen.base.source) not in self._models:
+            self._models[source] = fingerprint(source)
+        part = chosen.model_dump(include=set(kind.model_fields))
+        return {"seed": seed, "model": self._models[source], "synthesis": part}
+
+    def _images(
+        self, name: str, seed: int, kind: str, without: int | None = None
+    ) -> tuple[Study, ...]:
+        """The synthetic images of an experiment: one study per client that is not left ``without``,
+        or one of prompts alone."""
+        if kind == "prompts":
+            place = self._place(name, seed) | {"partition": None}
+            dataset = place["data"].dataset
+            return (
+                self._study(
+                    [],
+                    kind=kind,
+                    **place,
+                    settings=self._synthesis(name, seed, Prompting),
+                    code=self._code("prompts"),
+                    folder=f"results/synthesis/prompts/{dataset}/seed{seed}",
+                ),
+            )
+        experiment = self.settings.experiments[name]
+        limit = self.settings.datasets[experiment.dataset].limit_per_class
+        clients, _, _ = experiment.partition.size_hint(experiment.dataset, limit)
+        present = [client for client in range(clients) if client != without]
+        return tuple(self._client_images(name, seed, client) for client in present)
+
+    def _client_images(self, name: str, seed: int, client: int) -> Study:
+        place = self._place(name, seed) | {"client": client}
+        folder = f"results/synthesis/{name}/seed{seed}"
+        tuning = self._synthesis(name, seed, Tuning)
+        adapter = self._study(
+            [],
+            kind="adapter",
+            **place,
+            settings=tuning | {"client": client},
+            code=self._code("lora"),
+            folder=f"{folder}/adapter{client}",
+        )
+        drawing = self._synthesis(name, seed, Drawing)
+        return self._study(
+            [],
+            kind="images",
+            **place,
+            settings=drawing | {"client": client},
+            code=self._code("synthesise"),
+            folder=f"{folder}/images{client}",
+            after=(adapter,),
         )
 
-    def _run_code(self, method: str, model: str) -> list[str]:
-        if (method, model) not in self._codes:
-            code = job_code("federate", method_module(method), MODELS[model][0])
-            self._codes[method, model] = code
-        return self._codes[method, model]
+    def _warm(self, name: str, seed: int, kind: str, without: int | None) -> Study:
+        """The model trained on the synthetic images, without a client's where it is left out."""
+        experiment = self.settings.experiments[name]
+        dataset, model = self.settings.datasets[experiment.dataset], MODELS[experiment.model]
+        left_out = "" if without is None else f"_without{without}"
+        return self._study(
+            [model],
+            kind="warm",
+            name=kind,
+            **self._place(name, seed),
+            settings={
+                "seed": seed,
+                "model": experiment.model,
+                "mean": dataset.mean,
+                "std": dataset.std,
+                "warm_start": experiment.synthesis.warm_start.model_dump(),
+            },
+            code=self._code("warm_start", model[0]),
+            folder=f"results/synthesis/{name}/seed{seed}/warm_{kind}{left_out}",
+            after=self._images(name, seed, kind, without),
+        )
+
+    def _code(self, script: str, *modules: str) -> list[str]:
+        """``job_code``, worked out once: the code is the same for all of a grid's jobs."""
+        if (script, *modules) not in self._codes:
+            self._codes[script, *modules] = job_code(script, *modules)
+        return self._codes[script, *modules]
 
     @property
     def used_data(self) -> dict[str, Prepared]:
@@ -229,7 +394,8 @@ class Grid:
         shown = self.settings.model_dump(exclude={"forecast", "device", "foundation"})
         # The notes too: this module is in no digest, and what it says of a run stands in every table.
         notes = [self.experiment_notes(), self.method_notes()]
-        made_of = [shown, notes, self.listing(), self.study_listing(), job_code(product)[0]]
+        listings = self.listing(), self.study_listing(), self.synthesis_listing()
+        made_of = [shown, notes, *listings, job_code(product)[0]]
         made_of += [self.product_digest(name) for name in PRODUCTS[product]]
         # What the papers' files say is judged or printed in the report.
         papers = {str(path): sha256_file(path) for path in sorted(Path("papers").glob("*/*.yaml"))}
@@ -246,15 +412,34 @@ class Grid:
         """Experiment, method, seed, digest and folder of every run."""
         return [[r.experiment, r.method, r.seed, r.digest, r.folder] for r in self.runs]
 
+    def of_kind(self, *kinds: str) -> list[Study]:
+        return [study for study in self.studies.values() if study.kind in kinds]
+
     def study_listing(self) -> list[list[Any]]:
-        """File, digest, experiment, seed and name of every study's result."""
-        fits = [
-            [f"{s.folder}/{n}.json", s, s.folder.rsplit("/", 1)[1].rsplit("-", 1)[0]]
-            for s in self.fits.values()
-            for n in ("fit", "aggregate")
+        """File, digest, experiment, seed and name of every result on pFedGPA's generator."""
+        files = [
+            (f"{study.folder}/{file}.json", study, study.name)
+            for study in self.of_kind("fit")
+            for file in ("fit", "aggregate")
         ]
-        new = [[f"{s.folder}/newcomers.json", s, "newcomers"] for s in self.newcomers.values()]
-        return [[path, s.digest, s.experiment, s.seed, name] for path, s, name in fits + new]
+        files += [(f"{s.folder}/newcomers.json", s, s.kind) for s in self.of_kind("newcomers")]
+        return [[path, s.digest, s.experiment, s.seed, name] for path, s, name in files]
+
+    def synthesis_listing(self) -> list[list[Any]]:
+        """Report, digest, experiment, seed, kind and client of every study of synthetic images."""
+        return [
+            [f"{s.folder}/{s.kind}.json", s.digest, s.experiment, s.seed, s.kind, s.client]
+            for s in self.of_kind("adapter", "images", "prompts", "warm", "examined")
+        ]
+
+    def pictures(self) -> list[list[Any]]:
+        """Experiment, seed, name and path of what the look at synthetic images draws."""
+        files = {"grid": "grid.png", "duplicates": "duplicates.png", "embedding": "tsne.parquet"}
+        return [
+            [study.experiment, study.seed, name, f"{study.folder}/{file}"]
+            for study in self.of_kind("examined")
+            for name, file in files.items()
+        ]
 
     def experiment_notes(self) -> dict[str, dict[str, Any]]:
         """Per experiment its data set, its partition scheme, and what tables say of it."""
@@ -269,7 +454,9 @@ class Grid:
                 "report_global": experiment.report_global,
                 "shown": {
                     "title": experiment.title,
-                    "role": "main" if experiment.score_on == "test" else "tuning",
+                    "role": _role(experiment),
+                    "base": experiment.beside or name,
+                    "warmfed": "warmfed" in experiment.methods,
                     "dataset": self.settings.datasets[experiment.dataset].title,
                     "clients": clients,
                     "partition": _in_words(scheme),
@@ -278,6 +465,19 @@ class Grid:
                     f"momentum {local.momentum:g}, weight decay {local.weight_decay:g}",
                     "model": experiment.model,
                     "note": experiment.note,
+                },
+            }
+        for name, (base, number, domain) in self.left_out.items():
+            shown = notes[base]["shown"]
+            notes[name] = notes[base] | {
+                "without": number,
+                "shown": shown
+                | {
+                    "title": f"{shown['title']}, without {domain}",
+                    "role": "left_out",
+                    "base": base,
+                    "left_out": domain,
+                    "clients": shown["clients"] - 1,
                 },
             }
         return notes
@@ -295,6 +495,7 @@ class Grid:
                 "title": experiment.title,
                 "dataset": title,
                 "clients": clients,
+                "warmfed": "warmfed" in experiment.methods,
                 "reason": reason,
             }
         return notes
@@ -307,7 +508,7 @@ class Grid:
                 return [chosen.steps[0], chosen.omegas[0]]
         return None
 
-    def method_notes(self) -> dict[str, dict[str, str]]:
+    def method_notes(self) -> dict[str, dict[str, str | None]]:
         """Label, family and source of every method that runs, in the order of ``methods``."""
         used = {run.method for run in self.runs}
         classes = {name: method_class(name) for name in self.settings.methods if name in used}
@@ -319,12 +520,15 @@ class Grid:
             if name in used:
                 source = method_class(variant.method).source
                 notes[name] = {"label": variant.title, "family": "variant", "source": source}
+                notes[name] |= {"of": variant.method, "start": variant.start}
         return notes
 
     # Forecast ---------------------------------------------------------------------------------
     def seconds(self, run: Run) -> float:
         """Forecast of a run on one CPU core; evaluation counts as a third of a training pass."""
-        costs, experiment = self.settings.forecast, self.settings.experiments[run.experiment]
+        costs = self.settings.forecast
+        base, *_ = self.left_out.get(run.experiment, (run.experiment,))
+        experiment = self.settings.experiments[base]
         limit = self.settings.datasets[experiment.dataset].limit_per_class
         clients, train, test = experiment.partition.size_hint(experiment.dataset, limit)
         train *= experiment.participation
@@ -343,13 +547,21 @@ class Grid:
         lines = [f"{'experiment':<22}{'methods':>8}{'seeds':>7}{'runs':>6}{'core minutes':>14}"]
         total = 0.0
         for name, experiment in self.settings.experiments.items():
-            runs = [run for run in self.runs if run.experiment == name]
+            names = {name, *(left for left, (base, *_) in self.left_out.items() if base == name)}
+            runs = [run for run in self.runs if run.experiment in names]
             minutes = sum(self.seconds(run) for run in runs) / 60
             total += minutes
             methods, seeds = len(experiment.methods), len(self.settings.seeds)
             lines.append(f"{name:<22}{methods:>8}{seeds:>7}{len(runs):>6}{minutes:>14.1f}")
         lines.append(f"{'all':<22}{'':>15}{len(self.runs):>6}{total:>14.1f}")
         return "\n".join(lines)
+
+
+def _role(experiment: Experiment) -> str:
+    """Which tables show an experiment; those of "main" compare everything."""
+    if experiment.score_on == "valid":
+        return "tuning"
+    return "scale" if experiment.beside else "main"
 
 
 def _in_words(scheme: dict[str, Any]) -> str:

@@ -4,12 +4,17 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import TRAIN, make_data
+from tiny import SYNTHETIC, TRAIN, make_data
 
-from fedgenbench.federated.data import BatchOrder, augment, normalised
+from fedgenbench.federated.data import SERVER, BatchOrder, augment, normalised
+from fedgenbench.federated.method import Phase
 
 BLACK = torch.tensor([-0.5], dtype=torch.float64)
 sizes = st.lists(st.integers(1, 11), min_size=1, max_size=4)
+
+
+def passes(epochs, **options):
+    return Phase(epochs, lambda slots, batch: slots, **options)
 
 
 def make_order(train=TRAIN, batch_size=4, black=None, round_=1, seed=5):
@@ -21,63 +26,93 @@ def make_order(train=TRAIN, batch_size=4, black=None, round_=1, seed=5):
 def test_an_epoch_holds_every_sample_of_the_client_once(train, batch_size, epochs):
     order = make_order(train, batch_size)
     for client, size in enumerate(train):
-        batches = list(order.batches(client, epochs))
-        assert len(batches) == order.steps(client, epochs) == epochs * -(-size // batch_size)
-        assert max(len(y) for _, y in batches) <= batch_size
+        batches = list(order.batches(client, passes(epochs)))
+        assert (
+            len(batches) == order.steps(client, passes(epochs)) == epochs * -(-size // batch_size)
+        )
+        assert max(len(batch.y) for batch in batches) <= batch_size
         per_epoch = len(batches) // epochs
         expected = sorted(order.data.images(order.data.train[client]).flatten(1).tolist())
         for epoch in range(epochs):
             part = batches[epoch * per_epoch : (epoch + 1) * per_epoch]
-            assert sorted(torch.cat([x for x, _ in part]).flatten(1).tolist()) == expected
+            assert sorted(torch.cat([batch.x for batch in part]).flatten(1).tolist()) == expected
+            assert sorted(torch.cat([batch.row for batch in part]).tolist()) == [*range(size)]
 
 
 @settings(max_examples=30, deadline=None)
-@given(sizes, st.integers(1, 6), st.integers(1, 3), st.booleans(), st.data())
-def test_stacked_batches_are_the_clients_own(train, batch_size, epochs, augmented, data):
+@given(sizes, st.integers(1, 6), st.integers(1, 3), st.booleans(), st.integers(0, 2), st.data())
+def test_stacked_batches_are_the_clients_own(train, batch_size, epochs, augmented, gumbels, data):
     order = make_order(train, batch_size, BLACK if augmented else None)
     clients = data.draw(
         st.lists(st.integers(0, len(train) - 1), min_size=1, max_size=len(train), unique=True)
     )
-    own = {client: list(order.batches(client, epochs)) for client in clients}
-    steps = list(order.stacked(clients, epochs))
+    phase = passes(epochs, gumbels=gumbels)
+    own = {client: list(order.batches(client, phase)) for client in clients}
+    steps = list(order.stacked(clients, phase))
     assert len(steps) == max(len(batches) for batches in own.values())
-    for step, (x, y, mask, active) in enumerate(steps):
-        assert x.shape[:2] == (len(clients), batch_size)
+    for step, (batch, active) in enumerate(steps):
+        assert batch.x.shape[:2] == (len(clients), batch_size)
         for row, client in enumerate(clients):
             going = step < len(own[client])
             assert (True if active is None else bool(active[row])) is going
             if not going:
                 continue
-            expected_x, expected_y = own[client][step]
-            valid = torch.ones(batch_size) if mask is None else mask[row]
-            assert valid.tolist() == [1] * len(expected_y) + [0] * (batch_size - len(expected_y))
-            assert torch.equal(x[row, : len(expected_y)], expected_x)
-            assert torch.equal(y[row, : len(expected_y)], expected_y)
+            expected = own[client][step]
+            size = len(expected.y)
+            valid = torch.ones(batch_size) if batch.mask is None else batch.mask[row]
+            assert valid.tolist() == [1] * size + [0] * (batch_size - size)
+            for name in ("x", "y", "row", *(["gumbel"] if gumbels else [])):
+                assert torch.equal(getattr(batch, name)[row, :size], getattr(expected, name))
+            assert (batch.gumbel is None) is (expected.gumbel is None) is (not gumbels)
 
 
 def test_equal_full_batches_need_no_mask():
-    steps = list(make_order([8, 8, 8]).stacked([0, 1, 2], 2))
+    steps = list(make_order([8, 8, 8]).stacked([0, 1, 2], passes(2)))
     assert len(steps) == 4
-    assert all(mask is None and active is None for _, _, mask, active in steps)
+    assert all(batch.mask is None and active is None for batch, active in steps)
+
+
+def test_the_synthetic_images_are_everybodys_in_an_order_of_ones_own():
+    order = make_order()
+    phase = passes(1, on="synthetic")
+    orders = {
+        client: torch.cat([batch.row for batch in order.batches(client, phase)]).tolist()
+        for client in (0, 1, SERVER)
+    }
+    assert all(sorted(own) == [*range(SYNTHETIC)] for own in orders.values())
+    assert len({tuple(own) for own in orders.values()}) == 3
+    first = next(order.batches(SERVER, phase))
+    assert torch.equal(first.x, order.data.images(order.data.synthetic[first.row]))
+
+
+def test_gumbel_draws_have_the_moments_of_their_distribution():
+    order = make_order([4000])
+    drawn = torch.cat([batch.gumbel for batch in order.batches(0, passes(1, gumbels=2))])
+    assert drawn.shape == (4000, 2)
+    # Euler's constant and π²/6, within five standard errors of 8,000 draws.
+    assert abs(drawn.mean().item() - np.euler_gamma) < 0.075
+    assert abs(drawn.var().item() - np.pi**2 / 6) < 0.25
 
 
 def test_orders_differ_by_client_round_epoch_and_seed_but_never_by_call():
     def labels(client=0, epoch=0, **options):
-        return make_order([30, 30], **options).epoch(client, epoch)[0].tolist()
+        order = make_order([30, 30], **options)
+        rows = torch.cat([batch.row for batch in order.batches(client, passes(epoch + 1))])
+        return rows[30 * epoch :].tolist()
 
     base = labels()
     assert base == labels()
-    shift = [row - 30 for row in labels(client=1)]
-    assert all(
-        base != other for other in (shift, labels(epoch=1), labels(round_=2), labels(seed=6))
-    )
+    others = labels(client=1), labels(epoch=1), labels(round_=2), labels(seed=6)
+    assert all(base != other for other in others)
 
 
 def test_augmentation_moves_no_batch_order():
-    plain, augmented = make_order().epoch(0, 0), make_order(black=BLACK).epoch(0, 0)
-    assert torch.equal(plain[0], augmented[0])
-    assert plain[1] is None
-    assert augmented[1].shape == (TRAIN[0], 3)
+    plain, augmented = (
+        list(make_order(black=black).batches(0, passes(1))) for black in (None, BLACK)
+    )
+    for left, right in zip(plain, augmented, strict=True):
+        assert torch.equal(left.row, right.row)
+        assert not torch.equal(left.x, right.x)
 
 
 @settings(max_examples=20, deadline=None)

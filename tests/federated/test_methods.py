@@ -23,6 +23,7 @@ from tiny import (
 )
 
 from fedgenbench.federated.data import BatchOrder
+from fedgenbench.federated.method import Phase
 from fedgenbench.federated.methods.fedpac import collaboration
 from fedgenbench.federated.methods.per_fedavg import halves
 from fedgenbench.federated.types import Batch
@@ -88,8 +89,8 @@ def test_the_fine_tuned_model_is_the_aggregate_after_one_more_local_training():
     order = BatchOrder(tuned.data, BATCH, tuned.seed, 1)
     for client in range(len(TRAIN)):
         slots = {"model": tuned.server["model"]}
-        for x, y in order.batches(client, 2):
-            slots = tuned.method.step(slots, Batch(x, y))
+        for batch in order.batches(client, Phase(2, tuned.method.step)):
+            slots = tuned.method.step(slots, batch)
         x, y = tuned.data.images(tuned.data.test[client]), tuned.data.y[tuned.data.test[client]]
         hits = tuned.method.task.logits(slots["model"], x).argmax(1) == y
         assert tuned.history[-1]["personal"][client] == hits.double().mean().item()

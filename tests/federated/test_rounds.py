@@ -8,10 +8,10 @@ from tiny import BATCH, TRAIN, assert_equal, make_data, make_federation
 
 from fedgenbench.errors import UserError
 from fedgenbench.federated.data import BatchOrder
+from fedgenbench.federated.method import Phase
 from fedgenbench.federated.methods.fedavg import FedAvg
 from fedgenbench.federated.methods.scaffold import Scaffold
 from fedgenbench.federated.server import row_of
-from fedgenbench.federated.types import Batch
 
 ENGINES = ["sequential", "vmap"]
 
@@ -76,8 +76,8 @@ def test_a_round_is_local_training_and_the_weighted_mean():
     models = []
     for client in range(len(TRAIN)):
         slots = {"model": method.task.initial_state()}
-        for x, y in order.batches(client, 2):
-            slots = method.step(slots, Batch(x, y))
+        for batch in order.batches(client, Phase(2, method.step)):
+            slots = method.step(slots, batch)
         models.append(slots["model"])
     weights = np.array(TRAIN) / sum(TRAIN)
     for name, t in federation.server["model"].items():

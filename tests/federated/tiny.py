@@ -23,6 +23,7 @@ TRAIN = [
     2,
 ]  # batches of 4: a last batch of one, none short, one of two, a single short one
 TEST = [5, 7, 4, 6]
+SYNTHETIC = 7
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 SETTINGS = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["methods"]
 # What is learnt from thirty uploads of big models in params.yaml is learnt from a few tiny ones here.
@@ -71,9 +72,12 @@ def make_data(black=None, train=TRAIN, test=TEST):
     y = draws.integers(0, CLASSES, count)
     x = draws.normal(size=(CLASSES, 6, 6, 1))[y] + draws.normal(size=(count, 6, 6, 1))
     parts = torch.arange(count).split([*train, *test])
+    # Drawn from a stream of their own: they move nothing.
+    synthetic = np.random.default_rng(8).normal(size=(SYNTHETIC, 6, 6, 1))
     return FederatedData(
-        x=torch.from_numpy(x),
-        y=torch.from_numpy(y),
+        x=torch.from_numpy(np.concatenate([x, synthetic])),
+        y=torch.from_numpy(np.concatenate([y, np.arange(SYNTHETIC) % CLASSES])),
+        synthetic=torch.arange(count, count + SYNTHETIC),
         train=list(parts[: len(train)]),
         test=list(parts[len(train) :]),
         black=black,

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedgenbench.federated.method import Phase
+from fedgenbench.federated.types import Batch
 from fedgenbench.rng import stream
 
 
@@ -19,7 +21,7 @@ class FederatedData:
     ``x`` is ``[N, H, W, C]`` float32, normalised (its permutation is the channels-last layout, twice
     as fast as the other on a CPU); ``y`` is ``[N]`` int64. ``train`` and ``test`` are row numbers per
     client. ``black`` ``[C]`` is the normalised value of a black pixel, the border of random crops;
-    ``None`` switches augmentation off.
+    ``None`` switches augmentation off. ``synthetic`` are the rows of the synthetic images, if any.
     """
 
     x: Tensor
@@ -27,6 +29,7 @@ class FederatedData:
     train: list[Tensor]
     test: list[Tensor]
     black: Tensor | None = None
+    synthetic: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -62,6 +65,9 @@ def augment(x: Tensor, draws: Tensor, black: Tensor) -> Tensor:
     return padded[index, rows[:, :, None], columns[:, None, :]]
 
 
+SERVER = -1  # in the place of a client: the server, which trains on synthetic images
+
+
 class BatchOrder:
     """The mini-batches of every client in one round, the same for every method and engine.
 
@@ -72,86 +78,98 @@ class BatchOrder:
     def __init__(self, data: FederatedData, batch_size: int, seed: int, round_: int):
         self.data, self.batch_size, self.seed, self.round = data, batch_size, seed, round_
 
-    def _draw(self, client: int, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Positions ``[n]`` in the client's rows, and the augmentation draws ``[n, 3]`` or None."""
+    def _held(self, client: int, phase: Phase) -> Tensor:
+        """The row numbers that a phase passes over."""
+        return self.data.train[client] if phase.on == "private" else self.data.synthetic
+
+    def _draw(self, client: int, phase: Phase, epoch: int) -> tuple[np.ndarray, ...]:
+        """Positions ``[n]`` in the rows held, and the draws for augmentation ``[n, 3]`` and of the
+        Gumbel distribution ``[n, k]``, either of them None where nobody asks for it."""
         address = (client, self.round, epoch)
-        n = len(self.data.train[client])
-        order = stream(self.seed, "batches", *address).permutation(n)
-        if self.data.black is None:
-            return order, None
-        return order, stream(self.seed, "augment", *address).integers(0, [9, 9, 2], (n, 3))
+        # The private streams have no prefix of their own: it would move every recorded number.
+        kind = "" if phase.on == "private" else "synthetic-"
+        n = len(self._held(client, phase))
+        order = stream(self.seed, f"{kind}batches", *address).permutation(n)
+        moves = gumbels = None
+        if self.data.black is not None:
+            moves = stream(self.seed, f"{kind}augment", *address).integers(0, [9, 9, 2], (n, 3))
+        if phase.gumbels:
+            drawn = stream(self.seed, "gumbel", *address).gumbel(size=(n, phase.gumbels))
+            gumbels = drawn.astype(np.float32)
+        return order, moves, gumbels
 
-    def epoch(self, client: int, epoch: int) -> tuple[Tensor, Tensor | None]:
-        """Row numbers ``[n]`` in order, and the augmentation draws ``[n, 3]`` or None."""
-        rows = self.data.train[client]
-        order, draws = self._draw(client, epoch)
-        return (
-            rows[torch.from_numpy(order).to(rows.device)],
-            None if draws is None else torch.from_numpy(draws).to(rows.device),
-        )
+    def steps(self, client: int, phase: Phase) -> int:
+        return phase.epochs * -(-len(self._held(client, phase)) // self.batch_size)
 
-    def steps(self, client: int, epochs: int) -> int:
-        return epochs * -(-len(self.data.train[client]) // self.batch_size)
-
-    def batches(self, client: int, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(x [B, C, H, W], y [B]) of one client, the last of an epoch possibly shorter."""
-        for epoch in range(epochs):
-            rows, draws = self.epoch(client, epoch)
+    def batches(self, client: int, phase: Phase) -> Iterator[Batch]:
+        """The batches of one client, the last of an epoch possibly shorter."""
+        rows, device = self._held(client, phase), self.data.x.device
+        for epoch in range(phase.epochs):
+            order, moves, gumbels = (
+                None if drawn is None else torch.from_numpy(drawn).to(device)
+                for drawn in self._draw(client, phase, epoch)
+            )
             for start in range(0, len(rows), self.batch_size):
                 part = slice(start, start + self.batch_size)
-                x = self.data.images(rows[part], None if draws is None else draws[part])
-                yield x, self.data.y[rows[part]]
+                chosen = rows[order[part]]
+                yield Batch(
+                    self.data.images(chosen, None if moves is None else moves[part]),
+                    self.data.y[chosen],
+                    row=order[part],
+                    gumbel=None if gumbels is None else gumbels[part],
+                )
 
-    def stacked(
-        self, clients: list[int], epochs: int
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None, Tensor | None]]:
-        """The same batches for many clients at once, padded.
+    def stacked(self, clients: list[int], phase: Phase) -> Iterator[tuple[Batch, Tensor | None]]:
+        """The same batches for many clients at once, stacked [K, B, ...] and padded.
 
-        Yields ``x`` [K, B, C, H, W], ``y`` [K, B], ``mask`` [K, B] (None if nothing is padded) and
-        ``active`` [K] (None if all clients still train). A client's k-th batch is the k-th that
-        ``batches`` gives it.
+        Yields them with ``active`` [K] (None if all clients still train). A client's k-th batch is
+        the k-th that ``batches`` gives it; ``mask`` is None if nothing is padded.
         """
         device, size = self.data.x.device, self.batch_size
-        counts = np.array([self.steps(client, epochs) for client in clients])
+        counts = np.array([self.steps(client, phase) for client in clients])
         most = counts.max()
         # Filled on the CPU, moved once. Padding repeats a client's first sample.
         position = np.zeros((len(clients), most * size), np.int64)
-        draws = np.zeros((*position.shape, 3), np.int64)
+        moves = np.zeros((*position.shape, 3), np.int64)
+        gumbels = np.zeros((*position.shape, phase.gumbels), np.float32)
         mask = np.ones(position.shape, np.float32)
         for k, client in enumerate(clients):
             start = 0
-            for epoch in range(epochs):
-                order, drawn = self._draw(client, epoch)
+            for epoch in range(phase.epochs):
+                order, moved, drawn = self._draw(client, phase, epoch)
                 end = start + len(order)
                 following = end + -len(order) % size
                 position[k, start:end], position[k, end:following] = order, order[0]
                 mask[k, end:following] = 0
+                if moved is not None:
+                    moves[k, start:end] = moved
                 if drawn is not None:
-                    draws[k, start:end] = drawn
+                    gumbels[k, start:end] = drawn
                 start = following
-            position[k, start:], draws[k, start:] = position[k, 0], draws[k, 0]
+            position[k, start:], moves[k, start:] = position[k, 0], moves[k, 0]
         held = torch.nn.utils.rnn.pad_sequence(
-            [self.data.train[client] for client in clients], batch_first=True
+            [self._held(client, phase) for client in clients], batch_first=True
         )
 
         def table(values: np.ndarray) -> Tensor:
-            return torch.from_numpy(values).to(device)
+            return torch.from_numpy(values).to(device).unflatten(1, (most, size))
 
-        rows = held.gather(1, table(position)).unflatten(1, (most, size))
-        draw_table = None
-        if self.data.black is not None:
-            draw_table = table(draws).unflatten(1, (most, size))
-        mask_table = table(mask).unflatten(1, (most, size))
+        positions, masks = table(position), table(mask)
+        rows = held.gather(1, positions.flatten(1)).unflatten(1, (most, size))
+        move_table = None if self.data.black is None else table(moves)
+        gumbel_table = table(gumbels) if phase.gumbels else None
         full = mask.reshape(len(clients), most, size).all((0, 2))
         for step in range(most):
             active = step < counts
             r = rows[:, step]
-            yield (
-                self.data.images(r, None if draw_table is None else draw_table[:, step]),
+            batch = Batch(
+                self.data.images(r, None if move_table is None else move_table[:, step]),
                 self.data.y[r],
-                None if full[step] else mask_table[:, step],
-                None if active.all() else table(active),
+                None if full[step] else masks[:, step],
+                positions[:, step],
+                None if gumbel_table is None else gumbel_table[:, step],
             )
+            yield batch, None if active.all() else torch.from_numpy(active).to(device)
 
 
 def normalised(

@@ -55,11 +55,24 @@ class Sequential:
         for row, client in enumerate(clients):
             mine = row_of(slots, row)
             for phase in phases:
-                for x, y in order.batches(client, phase.epochs):
-                    mine = phase.step(mine, Batch(x, y))
+                for batch in order.batches(client, phase):
+                    mine = phase.step(mine, batch)
                 mine = _without_momentum(mine)
             trained.append(mine)
         return stack_slots(trained)
+
+    @torch.no_grad()
+    def logits(self, slots: Slots, held: list[Tensor]) -> Tensor:
+        """Logits [K, n, classes] of each client's deployed model on its rows ``held``, n of the
+        longest; the rest is zero."""
+        found = []
+        for client, rows in enumerate(held):
+            mine = row_of(slots, client)
+            parts = rows.split(EVALUATION_BATCH)
+            found.append(
+                torch.cat([self.method.predict(mine, self.data.images(part)) for part in parts])
+            )
+        return torch.nn.utils.rnn.pad_sequence(found, batch_first=True)
 
     @torch.no_grad()
     def correct(self, slots: Slots, held: list[Tensor]) -> list[int]:
@@ -102,13 +115,21 @@ class Vectorised:
         self, slots: Slots, phases: list[Phase], order: BatchOrder, clients: list[int]
     ) -> Slots:
         for phase in phases:
-            masked = torch.vmap(lambda s, x, y, m, step=phase.step: step(s, Batch(x, y, m)))
-            full = torch.vmap(lambda s, x, y, step=phase.step: step(s, Batch(x, y)))
-            for x, y, mask, active in order.stacked(clients, phase.epochs):
-                new = full(slots, x, y) if mask is None else masked(slots, x, y, mask)
+            for batch, active in order.stacked(clients, phase):
+                present = Batch(*(None if part is None else 0 for part in batch))
+                new = torch.vmap(phase.step, in_dims=(0, present))(slots, batch)
                 slots = new if active is None else _where(active, new, slots)
             slots = _without_momentum(slots)
         return slots
+
+    @torch.no_grad()
+    def logits(self, slots: Slots, held: list[Tensor]) -> Tensor:
+        predict = torch.vmap(self.method.predict)
+        rows = torch.nn.utils.rnn.pad_sequence(held, batch_first=True)
+        found = [predict(slots, self.data.images(part)) for part in rows.split(EVALUATION_BATCH, 1)]
+        sizes = torch.tensor([len(r) for r in held], device=rows.device)
+        inside = torch.arange(rows.shape[1], device=rows.device) < sizes[:, None]
+        return torch.cat(found, 1) * inside[:, :, None]
 
     @torch.no_grad()
     def correct(self, slots: Slots, held: list[Tensor]) -> list[int]:

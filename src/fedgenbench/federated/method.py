@@ -35,14 +35,17 @@ class MethodSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of local training: ``epochs`` passes over the client's data with ``step``.
+    """A stretch of training: ``epochs`` passes with ``step`` over a client's data.
 
     ``step(slots, batch) -> slots`` is one optimiser step of one client. Momentum starts at zero in
-    every phase.
+    every phase. ``on`` "synthetic" passes over the synthetic images, which all share; ``gumbels`` is
+    the number of Gumbel draws per sample that the batches carry.
     """
 
     epochs: int
     step: Callable[[Slots, Batch], Slots]
+    on: Literal["private", "synthetic"] = "private"
+    gumbels: int = 0
 
 
 class Method:
@@ -56,9 +59,12 @@ class Method:
     family: ClassVar[Literal["control", "global", "personalised"]]
     source: ClassVar[str]
     # Which model is deployed on a client: the aggregate, the locally trained one, or the received one
-    # after the phases of ``adapt``.
-    personal: ClassVar[Literal["global", "trained", "adapted"]] = "trained"
+    # after the phases of ``adapt``. "remembered" adapts in every round, from before the first one,
+    # and the client keeps what ``remember`` makes of it.
+    personal: ClassVar[Literal["global", "trained", "adapted", "remembered"]] = "trained"
     pooled: ClassVar[bool] = False  # train on the union of all clients' data
+    # Which synthetic images the server has: it starts from a model trained on them.
+    images: ClassVar[Literal["adapters", "prompts"] | None] = None
 
     class Settings(MethodSettings):
         pass
@@ -129,6 +135,14 @@ class Method:
         """Phases that turn the received model into the deployed one (``personal = "adapted"``)."""
         return [Phase(self.epochs, self.step)]
 
+    def remember(self, slots: Slots, logits: Tensor) -> Slots:
+        """The roles that a client keeps of its adapted ``slots`` (``personal = "remembered"``).
+
+        ``logits`` [n, classes] are the adapted model's on the client's training rows, not augmented;
+        n is the largest client's number of rows, and what is beyond a client's own is padding.
+        """
+        return {}
+
     def finish(self, slots: Slots, steps: Tensor) -> Slots:
         """After the last phase; ``steps`` is the scalar number of local steps of the client."""
         return slots
@@ -141,6 +155,14 @@ class Method:
         from fedgenbench.federated.server import weighted_mean
 
         return server | {"model": server["model"] | weighted_mean(uploads["model"], weights)}
+
+    def refine(self) -> list[Phase]:
+        """Phases on synthetic images by which the server trains the aggregate."""
+        return []
+
+    def hands_out_images(self) -> bool:
+        """Do clients train on the synthetic images, so that these must reach them?"""
+        return False
 
     def audit(
         self, server: Slots, clients: Slots, accuracy: Callable[[Slots, str], list[float]]

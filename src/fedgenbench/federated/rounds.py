@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from fedgenbench.errors import UserError
-from fedgenbench.federated.data import BatchOrder, FederatedData
+from fedgenbench.federated.data import SERVER, BatchOrder, FederatedData
 from fedgenbench.federated.engine import ENGINES
 from fedgenbench.federated.method import Method
-from fedgenbench.federated.server import admit, nbytes, stack_slots
+from fedgenbench.federated.server import admit, nbytes, row_of, stack_slots
 from fedgenbench.federated.types import Slots, State
 from fedgenbench.rng import stream
 from fedgenbench.runtime.files import atomic_path
@@ -38,6 +38,7 @@ class Federation:
         checkpoint: file to resume from and to save to, or None.
         checkpoint_seconds: least time between two checkpoints.
         digest: what the checkpoint must have been made with.
+        warm: the model that everybody starts from, or None for the task's own.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class Federation:
         checkpoint: Path | None = None,
         checkpoint_seconds: float = 15.0,
         digest: str = "",
+        warm: State | None = None,
     ):
+        self.warm = warm
         self.method, self.seed, self.rounds = method, seed, rounds
         self.batch_size, self.participation = batch_size, participation
         self.evaluate_every, self.on_bad_upload = evaluate_every, on_bad_upload
@@ -70,7 +73,8 @@ class Federation:
         self.sizes = torch.tensor([len(rows) for rows in self.data.train], dtype=torch.float64)
 
         device = self.data.x.device
-        initial = {name: t.to(device) for name, t in method.task.initial_state().items()}
+        initial = warm or method.task.initial_state()
+        initial = {name: t.to(device) for name, t in initial.items()}
         self.server = method.init_server(initial, self.sizes / self.sizes.sum(), seed)
         self.clients = stack_slots(
             [
@@ -85,9 +89,14 @@ class Federation:
         self.round = 0
 
     def run(self, progress: Callable[[int, dict], None] = lambda round_, entry: None) -> list[dict]:
-        """Plays the remaining rounds and returns the history, one entry per round."""
+        """Plays the remaining rounds and returns the history, one entry per round.
+
+        Round 0 is what there is before the first one: a warm start, and models adapted to it.
+        """
         if self.checkpoint and self.checkpoint.exists():
             self._load()
+        elif before := self._before():
+            self.history.append({"round": 0} | before)
         saved = time.monotonic()
         while self.round < self.rounds:
             self.round += 1
@@ -98,6 +107,16 @@ class Federation:
                 self._save()
                 saved = time.monotonic()
         return self.history
+
+    def _before(self) -> dict[str, Any]:
+        entry = {}
+        if self.warm:
+            entry["global"] = self._global_accuracy(self.server["model"])
+        if self.method.personal == "remembered":
+            adapted = self._adapted(0)
+            self._remember(adapted)
+            entry["personal"] = self._accuracy(adapted)
+        return entry
 
     def _play(self) -> dict[str, Any]:
         method, engine = self.method, self.engine
@@ -113,7 +132,7 @@ class Federation:
         order = BatchOrder(self.data, self.batch_size, self.seed, self.round)
         phases = method.phases()
         slots = engine.train(slots, phases, order, chosen)
-        steps = [sum(order.steps(client, phase.epochs) for phase in phases) for client in chosen]
+        steps = [sum(order.steps(client, phase) for phase in phases) for client in chosen]
         slots = engine.map(
             method.finish,
             slots,
@@ -126,23 +145,34 @@ class Federation:
             entry["bytes_down"] = entry["bytes_up"] = 0
         good = self._aggregate(uploads, chosen, entry)
         self._keep(slots, chosen, good)
-
+        if phases := method.refine():
+            aggregate = stack_slots([{"model": self.server["model"]}])
+            refined = engine.train(aggregate, phases, order, [SERVER])
+            self.server = self.server | row_of(refined, 0)
         if evaluated:
             entry["trained"] = self._accuracy(self.clients)
+        adapts = method.personal == "remembered" or (evaluated and method.personal == "adapted")
+        adapted = self._adapted(self.round) if adapts else None
+        if method.personal == "remembered":
+            self._remember(adapted)
+        if evaluated:
             model = method.global_model(self.server)
             if model is not None:
                 entry["global"] = self._global_accuracy(model)
-            if method.personal == "adapted":
-                received = self._receive(None)[0]
-                adapted = engine.train(
-                    received, method.adapt(), order, list(range(len(self.sizes)))
-                )
-                entry["personal"] = self._accuracy(adapted)
-            else:
-                entry["personal"] = entry[method.personal]
+            entry["personal"] = self._accuracy(adapted) if adapts else entry[method.personal]
             if audit := method.audit(self.server, self.clients, self._accuracy):
                 entry["server"] = audit
         return entry
+
+    def _adapted(self, round_: int) -> Slots:
+        """Everybody's slots after the phases by which the server's model becomes a client's own."""
+        order = BatchOrder(self.data, self.batch_size, self.seed, round_)
+        everybody = list(range(len(self.sizes)))
+        return self.engine.train(self._receive(None)[0], self.method.adapt(), order, everybody)
+
+    def _remember(self, adapted: Slots) -> None:
+        logits = self.engine.logits(adapted, self.data.train)
+        self.clients = self.clients | self.engine.map(self.method.remember, adapted, logits)
 
     def _participants(self) -> list[int]:
         count = len(self.sizes)

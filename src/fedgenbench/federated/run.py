@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from fedgenbench.data.partition import Partition
 from fedgenbench.federated.data import FederatedData, normalised
 from fedgenbench.federated.method import method_class
 from fedgenbench.federated.rounds import Federation
+from fedgenbench.federated.synthetic import Synthetic, subset
 from fedgenbench.federated.task import Task
-from fedgenbench.federated.types import SGD
+from fedgenbench.federated.types import SGD, State
 from fedgenbench.models import build
 from fedgenbench.rng import torch_seed
 
@@ -27,8 +29,9 @@ def federated_data(
     augment: bool,
     device: str,
     score_on: str = "test",
+    synthetic: Synthetic | None = None,
 ) -> FederatedData:
-    """Only the rows that some client holds, on ``device``.
+    """Only the rows that some client holds, and ``synthetic`` images after them, on ``device``.
 
     With ``score_on`` "valid" the validation rows stand in the place of the test rows, which are not
     even loaded.
@@ -38,8 +41,10 @@ def federated_data(
     test = np.unique(np.concatenate(kept))
     part = "train" if score_on == "valid" else "test"
     held_out = getattr(dataset, f"{part}_images"), getattr(dataset, f"{part}_labels")
-    images = np.concatenate([dataset.train_images[train], held_out[0][test]])
-    labels = np.concatenate([dataset.train_labels[train], held_out[1][test]])
+    parts = [(dataset.train_images[train], dataset.train_labels[train])]
+    parts += [(held_out[0][test], held_out[1][test])]
+    parts += [(synthetic.images, synthetic.labels)] if synthetic else []
+    images, labels = map(np.concatenate, zip(*parts, strict=True))
     x, black = normalised(images, mean, std, device)
 
     def rows(held: np.ndarray, own: np.ndarray, offset: int) -> torch.Tensor:
@@ -51,7 +56,15 @@ def federated_data(
         train=[rows(train, client.train, 0) for client in partition.clients],
         test=[rows(test, own, len(train)) for own in kept],
         black=black if augment else None,
+        synthetic=torch.arange(len(train) + len(test), len(x)).to(device) if synthetic else None,
     )
+
+
+def left_out(partition: Partition, client: int) -> Partition:
+    """The partition without a client, on whose test images all others are scored."""
+    unseen = partition.clients[client].test
+    others = [own for number, own in enumerate(partition.clients) if number != client]
+    return replace(partition, clients=tuple(replace(own, test=unseen) for own in others))
 
 
 def federation(
@@ -61,10 +74,12 @@ def federation(
     *,
     digest: str = "",
     checkpoint: Path | None = None,
+    warm: State | None = None,
 ) -> Federation:
     """The run that ``grid.Run.settings`` describes, on its data.
 
     Initial weights depend on the seed and the model alone: all methods of a repetition share them.
+    ``warm`` takes their place.
     """
     seed = settings["seed"]
     module = build(
@@ -86,6 +101,7 @@ def federation(
         on_bad_upload=settings["on_bad_upload"],
         checkpoint=checkpoint,
         digest=digest,
+        warm=warm,
     )
 
 
@@ -105,18 +121,29 @@ def federate(
     partition: Partition,
     device: str,
     *,
+    synthetic: Synthetic | None = None,
+    warm: State | None = None,
+    adapter_bytes: float = 0.0,
     digest: str,
     checkpoint: Path,
     progress: Any,
 ) -> dict[str, Any]:
-    """Plays the run and returns its metrics, a pure function of the arguments before ``digest``."""
+    """Plays the run and returns its metrics, a pure function of the arguments before ``digest``.
+
+    ``adapter_bytes`` is what a client sent, on average, for the synthetic images.
+    """
     partition.require(dataset)
+    if (without := settings.get("without")) is not None:
+        partition = left_out(partition, without)
+    if synthetic:
+        synthetic = subset(synthetic, settings["subset"], settings["seed"])
     data = federated_data(
         dataset,
         partition,
         *(settings[key] for key in ("mean", "std", "augment")),
         device,
         settings["score_on"],
+        synthetic,
     )
     run = federation(
         settings,
@@ -124,6 +151,7 @@ def federate(
         dataset.n_classes,
         digest=digest,
         checkpoint=checkpoint,
+        warm=warm,
     )
 
     def tell(round_: int, entry: dict[str, Any]) -> None:
@@ -131,11 +159,15 @@ def federate(
         progress(round_, accuracy)
 
     history = run.run(tell)
+    rounds = [entry for entry in history if entry["round"]]
+    handed_out = synthetic.images.nbytes if run.method.hands_out_images() else 0
     return {
         "digest": digest,
         "settings": settings,
         "rounds": history,
         "score": score(history, settings["score_rounds"]),
-        "bytes_up": float(np.mean([entry["bytes_up"] for entry in history])),
-        "bytes_down": float(np.mean([entry["bytes_down"] for entry in history])),
+        "bytes_up": float(np.mean([entry["bytes_up"] for entry in rounds])),
+        "bytes_down": float(np.mean([entry["bytes_down"] for entry in rounds])),
+        "bytes_up_once": float(adapter_bytes),
+        "bytes_down_once": float(handed_out),
     }

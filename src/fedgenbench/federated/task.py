@@ -141,6 +141,15 @@ def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     return masked_mean(F.cross_entropy(logits, batch.y, reduction="none"), batch.mask)
 
 
+def distillation(
+    student: Tensor, teacher: Tensor, temperature: float, mask: Tensor | None
+) -> Tensor:
+    """T² KL(teacher ‖ student) of logits [B, classes] at temperature T, mean over what counts."""
+    log_student, log_teacher = (F.log_softmax(z / temperature, 1) for z in (student, teacher))
+    divergence = F.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)
+    return temperature**2 * masked_mean(divergence, mask)
+
+
 def proximal(grads: State, state: State, anchor: State, strength: float) -> State:
     """``grads`` plus the gradient of ``strength``/2 · ‖state − anchor‖²."""
     return {

@@ -14,11 +14,17 @@ Slots = dict[str, State]
 
 
 class Batch(NamedTuple):
-    """``x`` [B, C, H, W], ``y`` [B]; ``mask`` [B] with 0 for padding, or None for a full batch."""
+    """``x`` [B, C, H, W], ``y`` [B]; ``mask`` [B] with 0 for padding, or None for a full batch.
+
+    ``row`` [B] is each sample's place among the client's training rows; ``gumbel`` [B, k] holds draws
+    of the standard Gumbel distribution, where a phase asks for them.
+    """
 
     x: Tensor
     y: Tensor | None = None
     mask: Tensor | None = None
+    row: Tensor | None = None
+    gumbel: Tensor | None = None
 
 
 class Output(NamedTuple):

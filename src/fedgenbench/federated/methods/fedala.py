@@ -58,7 +58,7 @@ class FedALA(Method):
         """Only the first ``share`` of the samples counts; batches are shuffled."""
         import torch
 
-        x, y, mask = batch
-        mask = x.new_ones(len(x)) if mask is None else mask
+        x = batch.x
+        mask = x.new_ones(len(x)) if batch.mask is None else batch.mask
         rank = torch.arange(len(x), device=x.device)
-        return Batch(x, y, mask * (rank < self.settings.share * mask.sum()))
+        return batch._replace(mask=mask * (rank < self.settings.share * mask.sum()))

@@ -18,7 +18,7 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
 
     An explicit mask makes the loss of an empty half zero, where a plain mean would be 0/0.
     """
-    x, y, mask = batch
+    x, y, mask = batch[:3]
     mask = x.new_ones(len(x)) if mask is None else mask
     even, odd = (Batch(x[first::2], y[first::2], mask[first::2]) for first in (0, 1))
     return even, odd

@@ -32,18 +32,13 @@ class PFedSD(Method):
         return super().receive(slots, payload) | {"teacher": slots["model"]}
 
     def loss(self, model: State, slots: Slots, batch: Batch) -> tuple[Tensor, State]:
-        from torch.nn.functional import kl_div, log_softmax
-
-        from fedgenbench.federated.task import cross_entropy, masked_mean
+        from fedgenbench.federated.task import cross_entropy, distillation
 
         out = self.task.forward(model, batch)
-        temperature = self.settings.temperature
         teacher = self.task.logits(slots["teacher"], batch.x).detach()
-        teacher, student = (log_softmax(z / temperature, 1) for z in (teacher, out.logits))
-        divergence = kl_div(student, teacher, reduction="none", log_target=True).sum(1)
-        weight = slots["teaching"]["weight"] * (self.settings.lam * temperature**2)
-        distillation = weight * masked_mean(divergence, batch.mask)
-        return cross_entropy(out.logits, batch) + distillation, out.buffers
+        taught = distillation(out.logits, teacher, self.settings.temperature, batch.mask)
+        weight = slots["teaching"]["weight"] * self.settings.lam
+        return cross_entropy(out.logits, batch) + weight * taught, out.buffers
 
     def finish(self, slots: Slots, steps: Tensor) -> Slots:
         return slots | {"teaching": {"weight": slots["teaching"]["weight"].new_ones(())}}

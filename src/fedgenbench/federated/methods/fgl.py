@@ -1,0 +1,37 @@
+"""FGL: a server model trained on images from prompts alone (Zhang et al., 2023)."""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from fedgenbench.federated.method import Method, MethodSettings, Phase
+from fedgenbench.federated.types import Slots
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class FGL(Method):
+    """FedAvg from a model trained on synthetic images, on which the server goes on each round."""
+
+    label = "FGL"
+    family = "global"
+    source = "papers/warmfed.md §4 and §6 (Zhang et al. 2023)"
+    personal = "global"
+    images = "prompts"
+
+    class Settings(MethodSettings):
+        server_epochs: int = Field(
+            description="Passes of the aggregate over synthetic images.", ge=0
+        )
+        weighting: Literal["samples", "uniform"] = Field(description="Weights of the aggregation.")
+
+    def aggregate(
+        self, server: Slots, uploads: Slots, weights: "Tensor", clients: list[int]
+    ) -> Slots:
+        if self.settings.weighting == "uniform":
+            weights = weights.new_full(weights.shape, 1 / len(weights))
+        return super().aggregate(server, uploads, weights, clients)
+
+    def refine(self) -> list[Phase]:
+        return [Phase(self.settings.server_epochs, self.step, on="synthetic")]
