@@ -204,9 +204,8 @@ def test_missing_looks_at_names_alone(raw, layout):
     assert missing("emnist", raw.parent) is None
 
 
-def test_only_emnist_is_optional(tmp_path):
-    table = source_table()
-    assert [name for name, spec in table.items() if spec.get("optional")] == ["emnist"]
+def test_what_packages_carry_is_not_optional(tmp_path):
+    assert not source_table()["mnist"].get("optional")
     assert missing("mnist", tmp_path) is None
     assert "data/raw/emnist" in missing("emnist", tmp_path / "data/raw")
     with pytest.raises(UserError, match="femnist"):

@@ -53,7 +53,20 @@ def source_table() -> dict[str, Any]:
     """The content of sources.yaml, one entry per data set."""
     import yaml
 
-    return yaml.safe_load(_SOURCES.read_text(encoding="utf-8"))
+    table = yaml.safe_load(_SOURCES.read_text(encoding="utf-8"))
+    for spec in table.values():
+        facts = spec["facts"]
+        if classes := facts.get("even"):
+            spec["facts"] = facts | {
+                "even": True,
+                **{part: _evenly(facts[part], classes) for part in ("train", "test")},
+            }
+    return table
+
+
+def _evenly(total: int, classes: int) -> list[int]:
+    share, rest = divmod(total, classes)
+    return [share + 1] * rest + [share] * (classes - rest)
 
 
 def source_of(dataset: str) -> dict[str, Any]:
@@ -68,11 +81,22 @@ def missing(dataset: str, folder: Path = Path("data/raw")) -> str | None:
     """One sentence on an optional data set that is not in ``folder``: what to do about it.
 
     None if the data set is not optional, or if its files or an archive of them lie there. It looks
-    at names alone, so it is cheap; whether the files are right is found when they are used.
+    at names alone, so it is cheap; whether the files are right is found when they are used. For a
+    set of folders the layout follows the sentence.
     """
     spec, target = source_of(dataset), folder / dataset
     if not spec.get("optional"):
         return None
+    if "folder" in spec:
+        root = placed_root(dataset, folder)
+        absent = [name for name in spec["entries"] if find_entry(root, name) is None]
+        if not absent:
+            return None
+        return (
+            f"{spec['title']} is not in {folder / spec['folder']} (no {', '.join(absent)}): it is "
+            "never downloaded; put it there by hand in this layout (docs/data.md):\n"
+            f"{spec['layout']}"
+        )
     placed = [source["archives"] for source in spec["sources"] if source["kind"] == "placed"]
     ways = [spec["files"], *placed]
     if any(all((target / name).is_file() for name in names) for names in ways):
@@ -81,6 +105,18 @@ def missing(dataset: str, folder: Path = Path("data/raw")) -> str | None:
         f"{spec['title']} is not in {target}: `snakemake {target / 'SOURCE.json'}` fetches it, or "
         f"put {', '.join(min(ways, key=len))} there by hand (docs/data.md)"
     )
+
+
+def placed_root(dataset: str, folder: Path) -> Path:
+    """Where a placed set's domains lie: below ``folder``, with or without the archive's top."""
+    spec = source_of(dataset)
+    base = folder / spec["folder"]
+    return base / spec["top"] if (base / spec["top"]).is_dir() else base
+
+
+def find_entry(root: Path, name: str) -> Path | None:
+    """A folder or list of a placed set: in ``root`` or, as some keep lists, in ``root/splits``."""
+    return next((path for path in (root / name, root / "splits" / name) if path.exists()), None)
 
 
 def faulty_files(dataset: str, folder: Path) -> dict[str, str]:
@@ -133,9 +169,11 @@ def fetch(dataset: str, target: Path) -> None:
     Files that are already there and right, fetched or placed by hand, are kept and nothing is
     downloaded. Otherwise the sources are tried in order; the files move to ``target``
     only after all of them passed their checks. ``UserError`` if no source gives them: it says why
-    each one failed and which files to put where by hand.
+    each one failed and which files to put where by hand. A set of folders is only looked for.
     """
     spec, target = source_of(dataset), Path(target)
+    if reason := "folder" in spec and missing(dataset, target.parent):
+        raise UserError(reason)
     faults = faulty_files(dataset, target)
     if not faults:
         if not (target / "SOURCE.json").exists():
@@ -168,6 +206,10 @@ def fetch(dataset: str, target: Path) -> None:
 def _write_source(dataset: str, target: Path, source: dict[str, Any]) -> None:
     spec = source_of(dataset)
     files = {name: pin or sha256_file(target / name) for name, pin in spec["files"].items()}
+    if "folder" in spec:
+        root = placed_root(dataset, target.parent)
+        entries = {name: find_entry(root, name) for name in spec["entries"]}
+        files = {name: sha256_file(path) for name, path in entries.items() if path.is_file()}
     content = {"dataset": dataset, "source": source, "files": files, "works": spec["works"]}
     write_json(target / "SOURCE.json", content)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fedgenbench.data import folders
 from fedgenbench.data.fetch import faulty_files, source_of
 from fedgenbench.errors import UserError
 from fedgenbench.rng import stream
@@ -47,12 +48,13 @@ def prepare(
     target: str | Path,
     *,
     limit_per_class: int | None = None,
+    on_bad_image: folders.OnBadImage = "refuse",
 ) -> None:
     """Writes ``data.safetensors`` and ``card.json`` (see ``dataset.Dataset``) to ``target``.
 
     ``limit_per_class`` keeps at most so many images per class, domain and part, always the same
-    ones. Equal arguments give equal bytes. ``UserError`` names the raw file that is missing,
-    truncated or altered.
+    ones. ``on_bad_image`` says what becomes of a damaged image in a set of folders. Equal arguments
+    give equal bytes. ``UserError`` names the raw file that is missing, truncated or altered.
     """
     raw, target = Path(raw), Path(target)
     spec = source_of(dataset)
@@ -62,7 +64,10 @@ def prepare(
             f"{dataset} cannot be prepared: {listing}. Delete {raw / 'SOURCE.json'} and run the "
             "same command: right files are kept, the others are fetched again"
         )
-    arrays, card = _READERS[dataset](dataset, raw, limit_per_class)
+    if "folder" in spec:
+        arrays, card = folders.read(dataset, raw, target.parent, limit_per_class, on_bad_image)
+    else:
+        arrays, card = _READERS[dataset](dataset, raw, limit_per_class)
     parts = [part for part in ("train", "test", "public") if f"{part}_images" in arrays]
     card = {"domains": None, "public_domains": None, **card}
     card |= {
@@ -79,12 +84,27 @@ def prepare(
             found = [sum(column) for column in zip(*card["histograms"][part], strict=True)]
             _require(dataset, f"{part} images per class", found, spec["facts"][part])
 
-    from safetensors.numpy import save_file
-
     with atomic_path(target / "data.safetensors") as temporary:
-        save_file(arrays, temporary)
+        _write_arrays(temporary, arrays)
     card["sha256"] = sha256_file(target / "data.safetensors")
     write_json(target / "card.json", card)
+
+
+def _write_arrays(path: Path, arrays: _Arrays) -> None:
+    """The bytes of safetensors' own writer, which would copy every array into memory first."""
+    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    header, end = {}, 0
+    for name in names:
+        array = arrays[name]
+        kind = {"uint8": "U8", "int64": "I64"}[array.dtype.name]
+        begin, end = end, end + array.nbytes
+        header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            arrays[name].tofile(file)
 
 
 def _histograms(arrays: _Arrays, card: _Card, part: str) -> list[list[int]]:

@@ -5,4 +5,5 @@ MODELS = {
     "mlp": ("fedgenbench.models.mlp", "MLP"),
     "fedpac_cnn": ("fedgenbench.models.cnn", "FedPACNet"),
     "bn_cnn": ("fedgenbench.models.cnn", "BatchNormCNN"),
+    "resnet18": ("fedgenbench.models.resnet", "ResNet18"),
 }
