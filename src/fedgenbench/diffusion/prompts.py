@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedgenbench.diffusion.adapters import embedded
-from fedgenbench.diffusion.settings import Synthesis
+from fedgenbench.diffusion.settings import Prompting
 from fedgenbench.diffusion.synthesis import Drawn, Shard, draw
 from fedgenbench.rng import torch_seed
 
@@ -18,7 +18,7 @@ def class_prompts(template: str, classes: Sequence[str]) -> list[str]:
 
 
 def prompt_only(
-    settings: Synthesis,
+    settings: Prompting,
     pipeline: Any,
     classes: Sequence[str],
     *,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fedgenbench.diffusion.adapters import Adapter, attached, embedded
 from fedgenbench.diffusion.memory import Batch
-from fedgenbench.diffusion.settings import Sampler, Synthesis
+from fedgenbench.diffusion.settings import Drawing, Sampler
 from fedgenbench.errors import UserError
 from fedgenbench.rng import torch_seed
 from fedgenbench.runtime.files import atomic_path
@@ -54,7 +54,7 @@ class Drawn:
 
 
 def synthesise(
-    settings: Synthesis,
+    settings: Drawing,
     pipeline: Any,
     adapter: Adapter,
     *,
