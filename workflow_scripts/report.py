@@ -7,19 +7,45 @@ from fedgenbench.runtime.job import job
 with job(snakemake):
     from fedgenbench.evaluation.claims import Evidence, judge, load_claims, published
     from fedgenbench.reporting.field_tables import field_tables
+    from fedgenbench.reporting.foundation import evidence_table, foundation_text, samples_caption
     from fedgenbench.reporting.pfedgpa import pfedgpa_section_text
     from fedgenbench.reporting.pfedgpa_tables import pfedgpa_tables
-    from fedgenbench.reporting.report import Report, Section, build_report, read_picture
+    from fedgenbench.reporting.report import (
+        Report,
+        Section,
+        build_report,
+        read_picture,
+        read_raster,
+    )
     from fedgenbench.reporting.store import product, read_results
+    from fedgenbench.reporting.warmfed import picture_caption, warmfed_section_text
+    from fedgenbench.reporting.warmfed_tables import warmfed_tables
     from fedgenbench.runtime.files import read_json
 
     results = read_results(Path(snakemake.input.collected).parent)
     folder = Path(snakemake.input.figures).parent
     drawn = [name for name in read_json(snakemake.input.figures)["files"] if name.endswith(".svg")]
-    of_pfedgpa = [name for name in drawn if name.startswith("pfedgpa_")]
+    of = {
+        part: [name for name in drawn if name.startswith(f"{part}_")]
+        for part in ("pfedgpa", "warmfed", "foundation")
+    }
     curves = [f"curves_{experiment}.svg" for experiment in results.main.experiments]
     # Curves in the order of the experiments, then what spans them all.
-    others = curves + sorted(set(drawn) - {*curves, *of_pfedgpa})
+    others = curves + sorted(set(drawn).difference(curves, *of.values()))
+    evidence = Evidence(results, results.main_newcomers)
+
+    def said(paper: str) -> dict:
+        """The bullets and the claims of a paper's section."""
+        papers = Path("papers") / paper
+        figures = published(papers / "published.yaml").figures
+        return {
+            "bullets": [
+                "Published: no cell of the paper's tables is at hand, so none stands beside ours.",
+                *(f"{f.text} ({f.status}; {f.source})" for f in figures),
+            ],
+            "claims": judge(load_claims(papers / "claims.yaml"), evidence),
+        }
+
     field = Section(
         title="The federated field",
         text="Every method shares the split, the initial weights and the order of batches of a "
@@ -27,24 +53,41 @@ with job(snakemake):
         tables=field_tables(results),
         figures=[read_picture(folder / name) for name in others],
     )
-    papers = Path("papers/pfedgpa")
-    figures = published(papers / "published.yaml").figures
-    evidence = Evidence(results, results.main_newcomers)
     pfedgpa = Section(
         title="pFedGPA: a diffusion model over client weights",
         text=pfedgpa_section_text(results),
-        bullets=[
-            "Published: no cell of the paper's tables is at hand, so none stands beside ours.",
-            *(f"{f.text} ({f.status}; {f.source})" for f in figures),
-        ],
         tables=pfedgpa_tables(results),
-        figures=[read_picture(folder / name) for name in of_pfedgpa],
-        claims=judge(load_claims(papers / "claims.yaml"), evidence),
+        figures=[read_picture(folder / name) for name in of["pfedgpa"]],
+        **said("pfedgpa"),
     )
+    sheets = [
+        read_raster(p.path, f"warmfed_{p.name}_{p.experiment}", picture_caption(results, p))
+        for p in results.pictures
+        if p.path.endswith(".png")
+    ]
+    warmfed = Section(
+        title="WarmFed: a warm start from clients' adapters, and self-distillation",
+        text=warmfed_section_text(results),
+        tables=warmfed_tables(results),
+        figures=[*(read_picture(folder / name) for name in of["warmfed"]), *sheets],
+        **said("warmfed"),
+    )
+    sections = [field, pfedgpa, warmfed]
+    if record := snakemake.input.foundation:
+        model = Path(record[0]).parent
+        samples = read_raster(model / "samples.png", "foundation_samples", samples_caption())
+        sections.append(
+            Section(
+                title="The foundation model",
+                text=foundation_text(model),
+                tables=[evidence_table(model)],
+                figures=[*(read_picture(folder / name) for name in of["foundation"]), samples],
+            )
+        )
     report = Report(
         title=f"FedGenBench at {snakemake.wildcards.scale} scale",
         results=results,
-        sections=[field, pfedgpa],
+        sections=sections,
         cards=[read_json(path) for path in snakemake.input.cards],
         cuts=snakemake.params.cuts,
     )

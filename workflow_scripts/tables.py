@@ -10,12 +10,13 @@ with job(snakemake):
     from fedgenbench.reporting.pfedgpa_tables import pfedgpa_tables
     from fedgenbench.reporting.store import product, read_results
     from fedgenbench.reporting.tables import emit
+    from fedgenbench.reporting.warmfed_tables import warmfed_tables
     from fedgenbench.runtime.files import write_json, write_text
 
     results = read_results(Path(snakemake.input[0]).parent)
     manifest = Path(snakemake.output[0])
     with product(manifest, results) as files:
-        for table in [*field_tables(results), *pfedgpa_tables(results)]:
+        for table in [*field_tables(results), *pfedgpa_tables(results), *warmfed_tables(results)]:
             files += emit(table, manifest.parent)
         # DVC wants metrics and plots outside the folders that it tracks as a whole.
         metrics, curves = summary(results.scores, results.rounds)

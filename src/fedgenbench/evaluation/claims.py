@@ -10,9 +10,9 @@ Data frames and reports are imported late, so that claims are validated in a dry
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -113,8 +113,11 @@ class Found:
 
 # Kinds of test ---------------------------------------------------------------------------------
 def _known(name: str) -> str:
-    if name not in METHODS:
-        raise ValueError(f"{name!r} is no method; known: {', '.join(METHODS)}")
+    if name not in METHODS and not any(name.startswith(f"{method}_") for method in METHODS):
+        raise ValueError(
+            f"{name!r} is no method, and no variant of one, whose name begins with the method's; "
+            f"known: {', '.join(METHODS)}"
+        )
     return name
 
 
@@ -136,62 +139,284 @@ class Rivals(Strict):
         return self
 
     def tables(
-        self, results: Results, dataset: str, clients: int | None, found: Found
+        self,
+        results: Results,
+        found: Found,
+        scores: Callable[[str], pd.DataFrame],
+        dataset: str | None = None,
+        clients: int | None = None,
     ) -> dict[str, pd.DataFrame]:
-        """Experiment -> personalised accuracy, seeds by methods, where the method was run.
+        """Experiment -> its ``scores``, seeds by methods, where the method was run.
 
-        ``clients`` None takes every client count.
+        ``dataset`` and ``clients`` None take all.
         """
-        wanted = dataset if clients is None else f"{dataset} with {clients} clients"
+        wanted = [dataset] if dataset else []
+        wanted += [] if clients is None else [f"with {clients} clients"]
         tables = {}
         for name, entry in results.experiments.items():
-            if entry["dataset"] != dataset or clients not in (None, entry["clients"]):
+            if dataset not in (None, entry["dataset"]) or clients not in (None, entry["clients"]):
                 continue
-            table = results.by_seed(name, "personal")
+            table = scores(name)
             if self.method in table:
                 tables[name] = table
                 if absent := [b for b in self.baselines if b not in table]:
                     labels = ", ".join(_label(results, method) for method in absent)
                     found.missing.append(f"runs of {labels} on {entry['title']}")
         if not tables:
-            found.missing.append(f"runs of {_label(results, self.method)} on {wanted}")
+            where = " ".join(["", "on", *wanted]) if wanted else ""
+            found.missing.append(f"runs of {_label(results, self.method)}{where}")
         return tables
+
+    def differences(
+        self, results: Results, name: str, table: pd.DataFrame, what: str = ""
+    ) -> Iterable[Comparison]:
+        """The method less each baseline, in points, of a table of ``tables``."""
+        points, title = 100 * table, results.experiments[name]["title"]
+        for baseline in self.baselines:
+            if baseline in points:
+                yield Comparison(
+                    f"{_minus(results, self.method, baseline)}{what} ({title})",
+                    (title,),
+                    points[self.method],
+                    points[baseline],
+                )
 
 
 class Lead(Rivals):
     """Accuracy above every baseline's by more than ``margin`` points, negative for a tolerance.
 
-    ``clients`` null: in every experiment on these data sets.
+    ``datasets`` null: on all that the method was run on; what WarmFed was not run on is then noted.
+    ``clients`` null: in every experiment on these data sets. ``at`` "one_shot": after the warm start,
+    or the first round where there is none.
     """
 
     unit: ClassVar[str] = "points"
     kind: Literal["lead"]
-    datasets: Names
+    datasets: Names | None
     clients: Annotated[int, Field(ge=1)] | None
     margin: FiniteFloat
+    metric: Literal["personal", "global"] = "personal"
+    at: Literal["one_shot", "last"] = "last"
 
     @property
     def asked(self) -> float:
         return self.margin
 
     def compare(self, evidence: Evidence) -> Found:
+        from fedgenbench.reporting.warmfed import one_shot
+
         results, found = evidence.main, Found()
-        for dataset in self.datasets:
-            tables = self.tables(results, dataset, self.clients, found)
+
+        def scores(experiment: str) -> pd.DataFrame:
+            if self.at == "one_shot":
+                return one_shot(results, experiment, self.metric)
+            return results.by_seed(experiment, self.metric)
+
+        for dataset in self.datasets or [None]:
+            tables = self.tables(results, found, scores, dataset, self.clients)
             for name, table in tables.items():
-                points = 100 * table
-                title = results.experiments[name]["title"]
-                found.comparisons += [
-                    Comparison(
-                        f"{_minus(results, self.method, baseline)} ({title})",
-                        (title,),
-                        points[self.method],
-                        points[baseline],
-                    )
-                    for baseline in self.baselines
-                    if baseline in points
-                ]
+                found.comparisons += self.differences(results, name, table)
+        if self.datasets is None:
+            found.notes += _unrun(results, "main")
         return found
+
+
+class EveryRound(Rivals):
+    """Accuracy above every baseline's in every evaluated round from round 1 on that both have."""
+
+    unit: ClassVar[str] = "points"
+    asked: ClassVar[float] = 0.0
+    kind: Literal["every_round"]
+    metric: Literal["personal", "global"]
+
+    def compare(self, evidence: Evidence) -> Found:
+        results, found = evidence.main, Found()
+        tables = self.tables(results, found, partial(results.by_seed, metric=self.metric))
+        for name in tables:
+            frame = results.rounds
+            frame = frame[
+                (frame["experiment"] == name)
+                & (frame["metric"] == self.metric)
+                & (frame["client"] == -1)
+                & (frame["round"] >= 1)
+            ]
+            for number, rows in frame.groupby("round"):
+                table = rows.pivot(index="seed", columns="method", values="value")
+                if self.method in table:
+                    what = f" after round {number}"
+                    found.comparisons += self.differences(results, name, table, what)
+        found.notes += _unrun(results, "main")
+        return found
+
+
+class Steadiness(Rivals):
+    """Personal models that spread less over the rounds than every baseline's, around their trend."""
+
+    unit: ClassVar[str] = "points"
+    asked: ClassVar[float] = 0.0
+    kind: Literal["steadiness"]
+
+    def compare(self, evidence: Evidence) -> Found:
+        from fedgenbench.reporting.warmfed import TREND_ROUNDS, steadiness
+
+        results, found = evidence.main, Found()
+        tables = self.tables(results, found, partial(results.by_seed, metric="personal"))
+        for name in tables:
+            title = results.experiments[name]["title"]
+            spread = {
+                method: 100 * steadiness(results, name, method)["around"]
+                for method in (self.method, *self.baselines)
+            }
+            if spread[self.method].empty:
+                found.missing.append(f"{TREND_ROUNDS} evaluated rounds on {title}")
+                continue
+            found.comparisons += [
+                Comparison(
+                    f"spread of {_minus(results, baseline, self.method)} ({title})",
+                    (title,),
+                    spread[baseline],
+                    spread[self.method],
+                )
+                for baseline in self.baselines
+                if not spread[baseline].empty
+            ]
+        found.notes += _unrun(results, "main")
+        return found
+
+
+class LeftOut(Rivals):
+    """The global model above every baseline's on a domain that no client holds: mean over the domains."""
+
+    unit: ClassVar[str] = "points"
+    asked: ClassVar[float] = 0.0
+    kind: Literal["left_out"]
+
+    def compare(self, evidence: Evidence) -> Found:
+        results, found = evidence.results, Found()
+        bases: dict[str, list[str]] = {}
+        for base, name, _ in _varied(results, "left_out"):
+            bases.setdefault(base, []).append(name)
+        for base, own in bases.items():
+            title = results.experiments[base]["title"]
+            part = results.select(experiments=own)
+            tables = self.tables(part, found, partial(results.by_seed, metric="global"))
+            known = {results.experiments[name]["left_out"] for name in tables}
+            if absent := [d for d in results.domains(base) if d not in known]:
+                found.missing.append(f"runs without {', '.join(absent)} on {title}")
+            for baseline in self.baselines:
+                both = {n: 100 * t for n, t in tables.items() if baseline in t}
+                if not both:
+                    continue
+                ahead, behind = (
+                    _mean_of_all({n: t[method] for n, t in both.items()})
+                    for method in (self.method, baseline)
+                )
+                what = f"{_minus(results, self.method, baseline)}, mean over the domains left out"
+                found.comparisons.append(Comparison(f"{what} ({title})", (title,), ahead, behind))
+                won = sum((t[self.method] - t[baseline]).mean() > 0 for t in both.values())
+                found.notes.append(
+                    f"{_label(results, self.method)} is ahead of {_label(results, baseline)} on {won} "
+                    f"of {len(both)} domains ({title})."
+                )
+        if not bases:
+            found.missing.append("runs without a domain")
+        found.notes += _unrun(results, "left_out")
+        return found
+
+
+class Traffic(Strict):
+    """What one client sends and receives grows by no more than ``tolerance`` % with more clients.
+
+    Then all clients together cost in proportion to their number.
+    """
+
+    unit: ClassVar[str] = "%"
+    kind: Literal["traffic"]
+    method: MethodName
+    tolerance: Annotated[FiniteFloat, Field(ge=0)]
+
+    @property
+    def asked(self) -> float:
+        return -self.tolerance
+
+    def compare(self, evidence: Evidence) -> Found:
+        from fedgenbench.reporting.warmfed import traffic
+
+        results, found = evidence.results, Found()
+        for base, name, title in _varied(results, "scale"):
+            few, many = (
+                traffic(results, e, "up").add(traffic(results, e, "down")) for e in (base, name)
+            )
+            if self.method not in few or self.method not in many:
+                found.missing.append(f"runs of {_label(results, self.method)} on {title}")
+                continue
+            few, many = few[self.method], many[self.method]
+            titles = (results.experiments[base]["title"], title)
+            found.comparisons.append(
+                Comparison(
+                    f"one client's traffic, as a share of {titles[0]}: that − {titles[1]}",
+                    titles,
+                    100 * few / few,
+                    100 * many / few,
+                )
+            )
+        if not found.comparisons and not found.missing:
+            found.missing.append("runs with another number of clients")
+        found.notes += _unrun(results, "scale")
+        return found
+
+
+class AdapterSize(Strict):
+    """An adapter's size is within ``tolerance`` of ``megabytes`` (10^6 bytes): mean over the clients."""
+
+    unit: ClassVar[str] = "MB"
+    asked: ClassVar[float] = 0.0
+    kind: Literal["adapter_size"]
+    megabytes: Annotated[FiniteFloat, Field(gt=0)]
+    tolerance: Annotated[FiniteFloat, Field(gt=0)]
+
+    def compare(self, evidence: Evidence) -> Found:
+        import pandas as pd
+
+        results, found = evidence.main, Found()
+        frame = results.synthesis
+        frame = frame[(frame["kind"] == "adapter") & (frame["name"] == "adapter_bytes")]
+        for name, rows in frame.groupby("experiment"):
+            title = results.experiments[name]["title"]
+            sizes = rows.groupby("seed")["value"].mean() / 1e6
+            found.comparisons.append(
+                Comparison(
+                    f"{self.tolerance:g} MB − the distance of {sizes.mean():.3f} MB from "
+                    f"{self.megabytes:g} MB ({title})",
+                    (title,),
+                    pd.Series(self.tolerance, sizes.index),
+                    (sizes - self.megabytes).abs(),
+                )
+            )
+        if not found.comparisons:
+            found.missing.append("adapters")
+        return found
+
+
+def _varied(results: Results, role: str) -> Iterable[tuple[str, str, str]]:
+    """(base, experiment, its title) of the experiments of a role whose base was run."""
+    for name, entry in results.experiments.items():
+        if entry.get("role") == role and entry["base"] in results.experiments:
+            yield entry["base"], name, entry["title"]
+
+
+def _mean_of_all(by_name: Mapping[str, pd.Series]) -> pd.Series:
+    """The mean of the series in the seeds that all of them have."""
+    import pandas as pd
+
+    return pd.DataFrame(by_name).dropna().mean(axis=1)
+
+
+def _unrun(results: Results, role: str) -> list[str]:
+    """A sentence about what WarmFed was to be run on but was not, in its main or another role."""
+    absent = results.absent_from(warmfed=True).values()
+    datasets = dict.fromkeys(entry["dataset"] for entry in absent if entry["role"] == role)
+    return [f"Not run here: {', '.join(datasets)}."] if datasets else []
 
 
 class Rounds(Rivals):
@@ -210,8 +435,10 @@ class Rounds(Rivals):
     def compare(self, evidence: Evidence) -> Found:
         results, found = evidence.main, Found()
         reference = _label(results, self.reference)
+        personal = partial(results.by_seed, metric="personal")
         for dataset in self.datasets:
-            for name, table in self.tables(results, dataset, None, found).items():
+            tables = self.tables(results, found, personal, dataset)
+            for name, table in tables.items():
                 title = results.experiments[name]["title"]
                 if self.reference not in table:
                     found.missing.append(f"the target, set by {reference}, on {title}")
@@ -327,8 +554,9 @@ class Growth(Rivals):
 
     def compare(self, evidence: Evidence) -> Found:
         results, found = evidence.main, Found()
+        personal = partial(results.by_seed, metric="personal")
         for dataset, sizes in self.sizes.items():
-            tables = self.tables(results, dataset, None, found)
+            tables = self.tables(results, found, personal, dataset)
             if not tables:
                 continue
             entries = {name: results.experiments[name] for name in tables}
@@ -390,7 +618,10 @@ def _minus(results: Results, a: str, b: str) -> str:
     return f"{_label(results, a)} − {_label(results, b)}"
 
 
-Test = Annotated[Lead | Rounds | Newcomers | Growth, Field(discriminator="kind")]
+Test = Annotated[
+    Lead | Rounds | Newcomers | Growth | EveryRound | Steadiness | LeftOut | Traffic | AdapterSize,
+    Field(discriminator="kind"),
+]
 
 
 # Files -----------------------------------------------------------------------------------------

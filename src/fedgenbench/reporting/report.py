@@ -5,6 +5,7 @@ Both are self-contained and give equal bytes for equal input. Every number comes
 
 import base64
 import json
+import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -106,6 +107,20 @@ def read_picture(path: Path) -> Picture:
     """The figure whose SVG is at ``path``, with the caption that lies beside it."""
     path = Path(path)
     return Picture(svg=path.read_text(encoding="utf-8"), **read_json(path.with_suffix(".json")))
+
+
+def read_raster(path: Path, id: str, caption: str) -> Picture:
+    """A PNG as a picture, each pixel kept sharp: an SVG that holds it, at 100 pixels an inch at most."""
+    content = Path(path).read_bytes()
+    wide, high = struct.unpack(">II", content[16:24])  # of the header chunk, always the first
+    encoded = base64.b64encode(content).decode()
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" '
+        f'viewBox="0 0 {wide} {high}"><image width="{wide}" height="{high}" '
+        'image-rendering="optimizeSpeed" style="image-rendering: pixelated" '
+        f'href="data:image/png;base64,{encoded}"/></svg>'
+    )
+    return Picture(id, caption, svg, min(wide / 100, 6.5))
 
 
 def build_report(report: Report, folder: Path) -> list[Path]:
@@ -334,11 +349,24 @@ def _provenance(results: Results) -> Section:
         bullets.append(f"Revision {revision}: {len(own)} run(s){remark}.")
     bullets.append(f"PyTorch {', '.join(distinct(runs, 'torch'))}.")
     bullets.append(f"First run started {runs['started'].min()}, last {runs['started'].max()}.")
+    varied = [e for e, entry in results.experiments.items() if entry.get("base")]
+    own = [e for e in results.experiments if e not in varied]
+    tables = [_digests(results, own, "digests", "Digests of code and settings, by seed.")]
+    if varied:
+        caption = "Digests of experiments that vary another one."
+        tables.append(_digests(results, varied, "digests-varied", caption))
+    return Section("Provenance", bullets=bullets, tables=tables)
+
+
+def _digests(results: Results, experiments: Sequence[str], id: str, caption: str) -> Table:
+    """The digests of the methods that were run on ``experiments``."""
+    runs = results.runs[results.runs["experiment"].isin(experiments)]
+    results = results.select(experiments, set(runs["method"]))
     digests = runs.sort_values("seed").groupby(["method", "experiment"])["digest"]
     digests = digests.agg(lambda own: " ".join(own.str[:7])).to_dict()
-    table = Table(
-        "digests",
-        "Digests of code and settings, by seed.",
+    return Table(
+        id,
+        caption,
         tuple(Column(entry["title"]) for entry in results.experiments.values()),
         tuple(
             Row(
@@ -351,4 +379,3 @@ def _provenance(results: Results) -> Section:
             for method in results.family(family)
         ),
     )
-    return Section("Provenance", bullets=bullets, tables=[table])

@@ -30,11 +30,12 @@ def verdict(interval: Interval) -> str:
     return "lower" if interval.high < 0 else "open"
 
 
-def absences(results: Results, warmfed: bool) -> dict[str, list[str]]:
-    """Reason -> titles of the experiments that have no runs for it, WarmFed's or the others."""
+def absences(results: Results, warmfed: bool, role: str | None = None) -> dict[str, list[str]]:
+    """Reason -> titles of the experiments without runs for it: WarmFed's, of a role, or the others."""
     reasons: dict[str, list[str]] = {}
     for entry in results.absent_from(warmfed).values():
-        reasons.setdefault(entry["reason"], []).append(entry["title"])
+        if role in (None, entry.get("role")):
+            reasons.setdefault(entry["reason"], []).append(entry["title"])
     return reasons
 
 
