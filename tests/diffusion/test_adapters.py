@@ -124,7 +124,7 @@ def test_another_kind_of_file_is_named(tmp_path):
 
 @given(size=st.integers(1, 500), room=st.integers(1, 500))
 def test_a_batch_halves_until_it_fits(size, room):
-    batch = Batch(size, "work", "")
+    batch = Batch(size, "work")
 
     def work():
         if batch.size > room:

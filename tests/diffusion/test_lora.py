@@ -161,6 +161,22 @@ def test_where_memory_ends_the_gradient_is_gathered_in_parts(pipeline, tmp_path,
     assert adapter.classes == (0, 2)
 
 
+def test_where_memory_ends_fewer_images_are_encoded_at_a_time(pipeline, tmp_path, monkeypatch):
+    whole, _, _ = tuned(pipeline, tmp_path / "whole")
+    encode = pipeline.vae.encode
+
+    def small(images):
+        if len(images) > 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return encode(images)
+
+    monkeypatch.setattr(pipeline.vae, "encode", small)
+    parts, _, notes = tuned(pipeline, tmp_path / "parts")
+    assert notes == ["client 3, encoding: out of GPU memory, 2 images at a time now"]
+    for name, tensor in whole.tensors.items():
+        torch.testing.assert_close(parts.tensors[name], tensor, rtol=1e-2, atol=1e-4)
+
+
 def test_a_halved_batch_stays_halved_after_a_kill(pipeline, tmp_path):
     def tell(done, note):
         if done == 3:
@@ -260,4 +276,5 @@ def test_images_are_brought_to_the_models_size_and_channels():
     small = prepared(flat, 32)
     assert small.shape == (2, 32, 32, 3)
     assert small.dtype == np.uint8
+    assert prepared(flat[:0], 32).shape == (0, 32, 32, 3)
     assert np.array_equal(small, np.broadcast_to(np.array([10, 200, 90]), (2, 32, 32, 3)))

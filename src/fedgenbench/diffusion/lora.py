@@ -21,8 +21,6 @@ from fedgenbench.foundation.vae import encoded
 from fedgenbench.rng import torch_seed
 from fedgenbench.runtime.files import atomic_path
 
-WAY_OUT = "Take a base of fp16 or bf16 precision, or a lower resolution (synthesis.base)"
-
 
 def prepared(images: np.ndarray, resolution: int) -> np.ndarray:
     """Images uint8 [N, H, W, 1 or 3] as uint8 [N, resolution, resolution, 3]."""
@@ -32,9 +30,11 @@ def prepared(images: np.ndarray, resolution: int) -> np.ndarray:
         images = images.repeat(3, axis=3)
     if images.shape[1:3] == (resolution, resolution):
         return images
-    size = (resolution, resolution)
-    # Bicubic, which PIL smooths where it shrinks.
-    return np.stack([np.asarray(Image.fromarray(i).resize(size, Image.BICUBIC)) for i in images])
+    resized = np.empty((len(images), resolution, resolution, 3), np.uint8)
+    for row, image in enumerate(images):
+        # Bicubic, which PIL smooths where it shrinks.
+        resized[row] = Image.fromarray(image).resize((resolution, resolution), Image.BICUBIC)
+    return resized
 
 
 def tune(
@@ -71,11 +71,10 @@ def tune(
         )
     unet = pipeline.unet
     vae = pipeline.vae
-    parts = [
-        # The posterior is that of the network's precision; what is kept is fp32.
-        encoded(vae, to_tensor(images[i : i + settings.batch_size]).to(vae.dtype)).float()
-        for i in range(0, len(images), settings.batch_size)
-    ]
+    encoder = Batch(settings.batch_size, f"client {client}, encoding")
+    parts = encoder.over(
+        len(images), lambda rows: encoded(vae, to_tensor(images[rows]).to(vae.dtype)).float()
+    )
     latents = torch.cat(parts) * vae.config.scaling_factor
     classes = sorted({int(label) for label in labels})
     context = embeddings.to(unet.device, unet.dtype)
@@ -105,7 +104,7 @@ def tune(
             tensors={name: p.detach().half().cpu() for name, p in parameters.items()},
             embeddings=embeddings[classes].half().cpu(),
         )
-    return adapter, history, notes
+    return adapter, history, encoder.notes + notes
 
 
 @torch.no_grad()
@@ -150,7 +149,7 @@ def _train(
     # Gradients of activations are below what fp16 can hold; bf16 has fp32's range.
     scaler = torch.amp.GradScaler(device.type, enabled=unet.dtype == torch.float16)
     count = min(settings.batch_size, len(latents))
-    micro = Batch(count, f"{who}, tuning", WAY_OUT)
+    micro = Batch(count, f"{who}, tuning")
 
     def gradients(step: int) -> Tensor:
         """The mean loss of a step; its gradients are in the parameters."""

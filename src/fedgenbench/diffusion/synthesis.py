@@ -22,8 +22,6 @@ from fedgenbench.errors import UserError
 from fedgenbench.rng import torch_seed
 from fedgenbench.runtime.files import atomic_path
 
-WAY_OUT = "Take a base of fp16 or bf16 precision, or a lower resolution (synthesis.base)"
-
 
 @dataclass(frozen=True)
 class Shard:
@@ -123,7 +121,7 @@ def draw(
         UserError: a shard in ``folder`` is of another ``identity``, an image is not finite, or one
             image is too much for the GPU.
     """
-    batch = Batch(sampler.batch, "drawing images", WAY_OUT)
+    batch = Batch(sampler.batch, "drawing images")
     negative = embedded(pipeline, [""])
     parts, notes, seconds, drawn, redone = [], [], 0.0, 0, 0
     for shard in shards:
@@ -167,9 +165,9 @@ def _images(
     """Images uint8 [n, H, W, 3] of one shard."""
     prompt = shard.embedding.to(negative)[None]
 
-    def some(start: int) -> np.ndarray:
-        seeds = shard.seeds[start : start + batch.size]
-        return pipeline(
+    def some(rows: slice) -> np.ndarray:
+        seeds = shard.seeds[rows]
+        images = pipeline(
             prompt_embeds=prompt.expand(len(seeds), -1, -1),
             negative_prompt_embeds=negative.expand(len(seeds), -1, -1),
             height=resolution,
@@ -179,18 +177,15 @@ def _images(
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
             output_type="np",
         ).images
-
-    parts: list[np.ndarray] = []
-    while (start := sum(map(len, parts))) < len(shard.seeds):
-        images = batch.attempt(lambda start=start: some(start))
         if not np.isfinite(images).all():
             raise UserError(
                 f"{shard.name}: an image is not finite; set synthesis.base.precision to bf16 or "
                 "fp32, or lower synthesis.lora.lr"
             )
         # In rows: the pipeline's arrays are transposed views, which safetensors writes as they lie.
-        parts.append((images * 255).round().astype(np.uint8, order="C"))
-    return np.concatenate(parts)
+        return (images * 255).round().astype(np.uint8, order="C")
+
+    return np.concatenate(batch.over(len(shard.seeds), some))
 
 
 def _write(path: Path, identity: str, images: np.ndarray, seconds: float) -> None:
