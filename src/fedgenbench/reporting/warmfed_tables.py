@@ -510,11 +510,11 @@ def examined_table(results: Results, experiment: str) -> Table:
         tuple(Column(name, "", "") for name in (*names, "Mean")),
         tuple(rows),
         (
-            "Copies: share of images nearer to a training image than 5 % of held-out images are, "
-            "so about 0.05 where nothing is copied; distances are medians. Kernel distance: lower"
-            " is more alike. Attack: an area of 0.5 is chance. FGL's images come from prompts "
-            "alone and saw no private data. docs/privacy.md says how each is measured. Clients: "
-            "means over seeds.",
+            "Copies: share of images nearer to a training image than 5 % of the client's held-out images "
+            "are; the share of held-out images is what to expect where nothing is copied. Distances are "
+            "medians. Kernel distance: lower is more alike. Attack: an area of 0.5 is chance. FGL's "
+            "images come from prompts alone and saw no private data. docs/privacy.md says how each is "
+            "measured. Clients: means over seeds.",
             *notes,
             *_synthesis_notes(results),
         ),
