@@ -34,7 +34,6 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         clients,
         Part(images, labels),
         template,
-        settings.prompts.templates,
         settings.examine.shown,
         seed,
         Path(outputs.grid),

@@ -24,7 +24,7 @@ from fedgenbench.foundation.images import to_tensor
 from fedgenbench.foundation.vae import encoded
 from fedgenbench.rng import stream, torch_seed
 
-BATCH = 32  # latents denoised at once
+BATCH = 32  # images encoded, or latents denoised, at once
 FALSE_POSITIVES = 0.05
 
 
@@ -138,7 +138,8 @@ def membership(
         labels = np.concatenate([s.labels[i] for s, i in zip(sides, chosen, strict=True)])
         pixels = to_tensor(prepared(images, resolution)).to(vae.dtype)
         # The posterior is that of the network's precision; sums of squares are fp32.
-        latents = encoded(vae, pixels).float() * vae.config.scaling_factor
+        latents = torch.cat([encoded(vae, part).float() for part in pixels.split(BATCH)])
+        latents *= vae.config.scaling_factor
         context = embeddings[torch.from_numpy(labels).to(embeddings.device)]
 
         def losses(adapter: Adapter | None, latents=latents, context=context) -> np.ndarray:

@@ -30,7 +30,9 @@ from fedgenbench.foundation.evidence import (
 )
 from fedgenbench.rng import stream, torch_seed
 
-CLASSIFIER_EPOCHS = 15  # on the public images, 1,563 of them
+EDGE = 64  # pixels, at most, at which images are compared
+COMPARED = 1000  # images of a set, at most, whose kernel distance is taken, as is usual for KID
+CLASSIFIER_EPOCHS = 15
 DOMAIN_EPOCHS = 16
 PAIRS = 6  # nearest pairs per row of the picture, at most
 ENLARGED = 2  # how much pictures are
@@ -72,7 +74,6 @@ def clients_of(dataset: Dataset, partition: Partition, drawn: list[Part]) -> lis
             f"{len(drawn)} sets of synthetic images for {len(partition.clients)} clients: draw them "
             "again from this partition's adapters"
         )
-    edge = dataset.train_images.shape[1]
     clients = []
     for number, (rows, own) in enumerate(zip(partition.clients, drawn, strict=True)):
         domains = [] if dataset.train_domains is None else set(dataset.train_domains[rows.train])
@@ -89,9 +90,7 @@ def clients_of(dataset: Dataset, partition: Partition, drawn: list[Part]) -> lis
                 f"client {number} of {dataset.name} has no class with both training and test images, "
                 "which are compared: choose another partition, or raise the data set's limit_per_class"
             )
-        clients.append(
-            Client(int(*domains), real, held_out, Part(prepared(own.images, edge), own.labels))
-        )
+        clients.append(Client(int(*domains), real, held_out, own))
     return clients
 
 
@@ -165,15 +164,20 @@ def likeness(
 
     A domain's real images are the training images of all its clients.
     """
+
+    def some(images: np.ndarray) -> Tensor:
+        # Evenly spaced: synthetic images follow each other by class.
+        return features(images[:: -(-len(images) // COMPARED)])
+
     of = [client.domain for client in clients]
     present = sorted(set(of))
     real = {
-        domain: features(np.concatenate([c.real.images for c in clients if c.domain == domain]))
+        domain: some(np.concatenate([c.real.images for c in clients if c.domain == domain]))
         for domain in present
     }
-    own = [features(client.real.images) for client in clients]
-    drawn = [features(client.drawn.images) for client in clients]
-    control = features(prompts.images)
+    own = [some(client.real.images) for client in clients]
+    drawn = [some(client.drawn.images) for client in clients]
+    control = some(prompts.images)
     rows = []
     for k, client in enumerate(clients):
         away = {domain: kernel_distance(drawn[k], real[domain]) for domain in present}
@@ -181,7 +185,7 @@ def likeness(
         values = {
             "own": kernel_distance(drawn[k], own[k]),
             "prompts": kernel_distance(control, own[k]),
-            "held_out": kernel_distance(features(client.held_out.images), own[k]),
+            "held_out": kernel_distance(some(client.held_out.images), own[k]),
             "rank": 1 + sum(value < away[client.domain] for value in away.values()),
             **{f"real:{domains[domain]}": value for domain, value in away.items()},
         }
@@ -254,7 +258,6 @@ def overview(
     clients: list[Client],
     prompts: Part,
     template: np.ndarray,
-    templates: list[str],
     card: dict[str, Any],
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Tiles [rows · classes, H, W, 3], one per class and row, and what rows and columns are.
@@ -268,10 +271,10 @@ def overview(
         for number, client in enumerate(clients)
         for kind, part in (("real", client.real), ("adapter", client.drawn))
     ]
-    for number, name in enumerate(templates):
+    for number in np.unique(template):
         kept = template == number
         part = Part(prompts.images[kept], prompts.labels[kept])
-        lines.append(({"kind": "prompt", "client": -1, "name": name}, part))
+        lines.append(({"kind": "prompt", "client": -1, "name": f"template {number}"}, part))
     classes, shape = card["classes"], prompts.images.shape[1:]
     tiles = np.full((len(lines) * len(classes), *shape), 255, np.uint8)
     for i, (_, part) in enumerate(lines):
@@ -285,7 +288,6 @@ def examine(
     clients: list[Client],
     prompts: Part,
     template: np.ndarray,
-    templates: list[str],
     shown: int,
     seed: int,
     grid_path: Path,
@@ -293,27 +295,34 @@ def examine(
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, dict[str, Any]]:
     """All rows, the embedding, and what the two pictures, which are written, show.
 
-    ``prompts`` are FGL's images, ``template`` [N] the number of each one's template. Features come from
-    one classifier, trained on the public images, which no client owns; its seed is that of the run.
-
-    Raises:
-        UserError: the data set has no public images.
+    ``prompts`` are FGL's images, ``template`` [N] the number of each one's template. All images are
+    brought to the data set's edge, or to 64 pixels if that is less. Features come from one classifier;
+    it is trained on the public images, which no client owns, or, where there are none, on all clients'
+    training images.
     """
-    if dataset.public_images is None:
-        raise UserError(
-            f"{dataset.name} has no public part to train the classifier on whose features are compared"
-        )
-    card = dataset.card
-    prompts = Part(prepared(prompts.images, dataset.train_images.shape[1]), prompts.labels)
+    edge = min(EDGE, dataset.train_images.shape[1])
+
+    def small(part: Part) -> Part:
+        return Part(prepared(part.images, edge), part.labels)
+
+    clients = [Client(c.domain, small(c.real), small(c.held_out), small(c.drawn)) for c in clients]
+    prompts, card = small(prompts), dataset.card
+    real = Part(
+        np.concatenate([client.real.images for client in clients]),
+        np.concatenate([client.real.labels for client in clients]),
+    )
+    known = real
+    if dataset.public_images is not None:
+        known = small(Part(dataset.public_images, dataset.public_labels))
     of_classes = trained_classifier(
-        dataset.public_images,
-        dataset.public_labels,
+        known.images,
+        known.labels,
         dataset.n_classes,
         CLASSIFIER_EPOCHS,
         torch_seed(seed, "examine", "classifier"),
     )
     of_domains = trained_classifier(
-        np.concatenate([client.real.images for client in clients]),
+        real.images,
         np.repeat([c.domain for c in clients], [len(c.real.labels) for c in clients]),
         len(card["domains"]),
         DOMAIN_EPOCHS,
@@ -325,14 +334,12 @@ def examine(
 
     found, pairs = duplication(clients, prompts)
     found += likeness(clients, prompts, card["domains"], features)
-    real = [client.real for client in clients]
-    images, labels = (np.concatenate([getattr(p, n) for p in real]) for n in ("images", "labels"))
-    found.append(row("likeness", -1, "classifier", accuracy(of_classes, images, labels)))
+    found.append(row("likeness", -1, "classifier", accuracy(of_classes, real.images, real.labels)))
     found += style(
         clients, prompts, lambda images: outputs(of_domains, images)[0].argmax(1).numpy()
     )
 
-    tiles, described = overview(clients, prompts, template, templates, card)
+    tiles, described = overview(clients, prompts, template, card)
     sheet(tiles, len(card["classes"]), grid_path)
     sheet(np.concatenate([tiles for tiles, _ in pairs]), len(pairs[0][0]), duplicates_path)
     pictures = {"grid": described, "duplicates": [entry for _, entry in pairs]}
