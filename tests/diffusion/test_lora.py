@@ -1,9 +1,12 @@
 """Tuning of adapters: the right steps, the base untouched, the same bits after a kill."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tiny_clients import (
     CLASSES,
     Killed,
@@ -218,8 +221,6 @@ def test_a_client_without_images_is_named(pipeline, tmp_path):
 def test_the_checkpoint_of_other_settings_is_refused(pipeline, tmp_path):
     tuned(pipeline, tmp_path, steps=1)
     path = tmp_path / "checkpoint"
-    from safetensors.torch import save_file
-
     save_file(load_file(path), path, {"identity": "another"})
     with pytest.raises(UserError, match=r"checkpoint of another, not of one: delete it"):
         tuned(pipeline, tmp_path)
@@ -265,6 +266,24 @@ def test_a_half_precision_base_stays_and_what_is_trained_is_single(pipeline, tmp
     assert torch.cosine_similarity(one, other, dim=0) > 0.98
     moved = [t for name, t in adapter.tensors.items() if ".lora_B." in name]
     assert all(tensor.abs().max() > 0.005 for tensor in moved)
+
+
+def test_the_scale_of_a_half_precision_loss_is_resumed(tmp_path):
+    def tell(done, note):
+        if done == 3:
+            raise Killed
+
+    half = untrained().to(torch.float16)
+    half.unet.conv_out.weight.data *= 30  # so large that the first scales overflow
+    unbroken, history, _ = tuned(half, tmp_path / "a", lr=1e-4)
+    with pytest.raises(Killed):
+        tuned(half, tmp_path / "b", lr=1e-4, tell=tell)
+    with safe_open(tmp_path / "b" / "checkpoint", "pt") as file:
+        state = json.loads(file.metadata()["state"])
+    assert state["scaler"]["scale"] < 2**16
+    resumed, again, _ = tuned(half, tmp_path / "b", lr=1e-4)
+    assert_equal(unbroken.tensors, resumed.tensors)
+    assert history == again
 
 
 def test_images_are_brought_to_the_models_size_and_channels():
