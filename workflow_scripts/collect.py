@@ -17,7 +17,7 @@ with job(snakemake):
     wanted = snakemake.params
     cards = {name: read_json(path) for name, path in wanted.cards.items()}
     domains = {
-        name: client_domains(entry["scheme"], cards[entry["dataset"]])
+        name: client_domains(entry["scheme"], cards[entry["dataset"]], entry.get("without"))
         for name, entry in wanted.experiments.items()
     }
     keys = {(e, m, s): (digest, folder) for e, m, s, digest, folder in wanted.runs}
@@ -52,6 +52,10 @@ with job(snakemake):
             "newcomer_main": wanted.newcomer_main,
             "pictures": shown_pictures(wanted.pictures, wanted.synthesis),
             "expected": [[*key, digest] for key, (digest, _) in keys.items()],
-            "order": {"experiments": list(experiments), "methods": list(wanted.methods)},
+            "order": {
+                "experiments": list(experiments),
+                "methods": list(wanted.methods),
+                "absent": list(wanted.absent),
+            },
         },
     )

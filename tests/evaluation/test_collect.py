@@ -3,14 +3,19 @@
 import pytest
 
 from fedgenbench.errors import UserError
-from fedgenbench.evaluation.collect import SYNTHESIS, _server_rows, synthesis_frame
+from fedgenbench.evaluation.collect import (
+    SYNTHESIS,
+    _server_rows,
+    client_domains,
+    synthesis_frame,
+)
 from fedgenbench.reporting.results import Drawn
 from fedgenbench.reporting.store import _unchanged, shown_pictures
 from fedgenbench.runtime.files import write_json
 
 ADAPTER = {
     "digest": "0123456789",
-    "provenance": {"wall_seconds": 30.0},
+    "wall_seconds": 30.0,
     "images": 115,
     "classes": [0, 3, 4],
     "parameters": 43008,
@@ -24,7 +29,6 @@ WARM = {
     "kind": "prompts",
     "images": 400,
     "wall_seconds": 12.0,
-    "accuracy": [0.25, 0.75],
     "losses": [2.0, 1.0, 0.5],
 }
 EXAMINED = {
@@ -63,7 +67,7 @@ def test_an_adapters_report_becomes_rows(tmp_path):
 @pytest.mark.parametrize(("kind", "client"), [("images", 3), ("prompts", -1)])
 def test_drawn_images_become_rows(tmp_path, kind, client):
     content = {"digest": "0123456789", "images": 200, "seconds_per_image": 0.2}
-    content["provenance"] = {"wall_seconds": 41.0}
+    content["wall_seconds"] = 41.0
     assert values(tmp_path, content, kind, client) == {
         (kind, client, "images"): 200,
         (kind, client, "seconds_per_image"): 0.2,
@@ -71,11 +75,8 @@ def test_drawn_images_become_rows(tmp_path, kind, client):
     }
 
 
-def test_a_warm_start_is_named_by_its_images_and_scored_by_client(tmp_path):
+def test_a_warm_start_is_named_by_its_images(tmp_path):
     assert values(tmp_path, WARM, "warm", -1) == {
-        ("warm_prompts", 0, "accuracy"): 0.25,
-        ("warm_prompts", 1, "accuracy"): 0.75,
-        ("warm_prompts", -1, "accuracy"): 0.5,
         ("warm_prompts", -1, "images"): 400,
         ("warm_prompts", -1, "wall_seconds"): 12.0,
         ("warm_prompts", -1, "first_loss"): 2.0,  # three losses: a tenth is one of them
@@ -95,6 +96,25 @@ def test_reports_of_other_settings_and_unknown_kinds_are_refused(tmp_path):
         values(tmp_path, ADAPTER, "adapter", 0, digest="9999999999")
     with pytest.raises(UserError, match="unknown kind 'adaptor': use one of adapter, images"):
         values(tmp_path, ADAPTER, "adaptor", 0)
+
+
+def test_a_report_of_the_same_place_is_refused(tmp_path):
+    write_json(tmp_path / "a.json", WARM)
+    write_json(tmp_path / "b.json", WARM | {"kind": "adapters"})
+    write_json(tmp_path / "c.json", WARM)
+    sources = [
+        (str(tmp_path / f"{name}.json"), "0123456789", "exp", 0, "warm", -1) for name in "abc"
+    ]
+    assert set(synthesis_frame(sources[:2])["kind"]) == {"warm_prompts", "warm_adapters"}
+    with pytest.raises(UserError, match=r"c\.json is not the only one of its kind"):
+        synthesis_frame(sources)
+
+
+def test_a_domain_that_is_left_out_has_no_client():
+    card = {"domains": ["ink", "oil", "wax"]}
+    assert client_domains({"scheme": "domain"}, card, 1) == ["ink", "wax"]
+    assert client_domains({"scheme": "domain"}, card, 0) == ["oil", "wax"]
+    assert client_domains({"scheme": "domain"}, card) == ["ink", "oil", "wax"]
 
 
 def test_without_reports_the_frame_is_empty():

@@ -26,7 +26,7 @@ BASE = {
     "local": "1 epoch",
     "model": "cnn",
     "note": "",
-    "base": None,
+    "base": "emoji",
 }
 MAIN = {"emoji": BASE}
 MANY = MAIN | {"emoji-20": BASE | {"title": "Emoji, 20 clients", "role": "scale", "base": "emoji"}}
@@ -149,7 +149,10 @@ def test_data_sets_of_warmfed_without_runs_are_named(verdict):
         "domainnet-60": {"title": "DomainNet, 60", "dataset": "DomainNet", "role": "scale"},
         "camelyon": {"title": "Camelyon17", "dataset": "Camelyon17", "role": "main"},
     }
-    absent = {name: v | {"reason": "no data", "warmfed": True} for name, v in absent.items()}
+    absent = {
+        name: v | {"reason": "no data", "warmfed": True, "leave_one_out": True}
+        for name, v in absent.items()
+    }
     absent["emnist"] = {"title": "EMNIST", "dataset": "EMNIST", "reason": "no data"}
     claim = verdict(LEAD, replace(raced(), absent=absent))
     assert "Not run here: DomainNet, Camelyon17. Scale" in claim.evidence

@@ -414,8 +414,8 @@ def _mean_of_all(by_name: Mapping[str, pd.Series]) -> pd.Series:
 
 def _unrun(results: Results, role: str) -> list[str]:
     """A sentence about what WarmFed was to be run on but was not, in its main or another role."""
-    absent = results.absent_from(warmfed=True).values()
-    datasets = dict.fromkeys(entry["dataset"] for entry in absent if entry["role"] == role)
+    absent = results.absent_from(warmfed=True, role=role).values()
+    datasets = dict.fromkeys(entry["dataset"] for entry in absent)
     return [f"Not run here: {', '.join(datasets)}."] if datasets else []
 
 
@@ -611,7 +611,7 @@ def _ends(
 
 
 def _label(results: Results, method: str) -> str:
-    return results.label(method) if method in results.methods else method
+    return results.full_label(method) if method in results.methods else method
 
 
 def _minus(results: Results, a: str, b: str) -> str:

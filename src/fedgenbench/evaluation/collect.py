@@ -163,12 +163,17 @@ def synthesis_frame(sources: Iterable[tuple[str, str, str, int, str, int]]) -> p
     "prompts", "warm" and "examined". A client of -1 says that a number is of none, or of the mean.
 
     Raises:
-        UserError: names a file that does not belong to the settings, or an unknown kind.
+        UserError: names a file that does not belong to the settings, or an unknown kind, or one that
+            says again what another one has said.
     """
-    rows = []
+    rows, seen = [], set()
     for file, digest, experiment, seed, kind, client in sources:
         content = _of_today(file, digest)
         base = {"experiment": experiment, "seed": seed}
+        place = (experiment, seed, kind, client, content.get("kind"))
+        if place in seen:
+            raise UserError(f"{file} is not the only one of its kind, seed and client: list one")
+        seen.add(place)
         if kind == "examined":
             rows += [base | {key: row[key] for key in SYNTHESIS[2:]} for row in content["rows"]]
             continue
@@ -177,16 +182,14 @@ def synthesis_frame(sources: Iterable[tuple[str, str, str, int, str, int]]) -> p
                 f"{file} is of the unknown kind {kind!r}: use one of {', '.join(_MADE)}"
             )
         numbers = {name: content[name] for name in _MADE[kind]}
-        numbers["wall_seconds"] = content.get("provenance", content)["wall_seconds"]
+        numbers["wall_seconds"] = content["wall_seconds"]
         if kind == "adapter":
             numbers["classes"] = len(content["classes"])
             numbers |= _ends([entry["loss"] for entry in content["history"]])
         base |= {"kind": kind}
         if kind == "warm":
             base["kind"] = f"warm_{content['kind']}"
-            numbers["accuracy"] = np.mean(content["accuracy"])
             numbers |= _ends(content["losses"])
-            rows += _by_client(base | {"name": "accuracy"}, content["accuracy"])
         base["client"] = client
         rows += [base | {"name": name, "value": float(value)} for name, value in numbers.items()]
     return pd.DataFrame(rows, columns=SYNTHESIS)
@@ -233,10 +236,15 @@ def _fit_rows(label: dict[str, Any], content: dict[str, Any]) -> list[dict]:
     return [label | {"metric": m, "client": -1, "value": v} for m, v in numbers.items()]
 
 
-def client_domains(scheme: Mapping[str, Any], card: Mapping[str, Any]) -> list[str] | None:
-    """Each client's domain under a partition scheme that deals by domain."""
+def client_domains(
+    scheme: Mapping[str, Any], card: Mapping[str, Any], without: int | None = None
+) -> list[str] | None:
+    """Each client's domain under a partition scheme that deals by domain.
+
+    ``without`` is the place of a domain that is left out and has no client.
+    """
     if scheme["scheme"] == "domain":
-        return list(card["domains"])
+        return [name for place, name in enumerate(card["domains"]) if place != without]
     if scheme["scheme"] == "domain_shards":
         return [name for name in card["domains"] for _ in range(scheme["clients_per_domain"])]
     return None

@@ -349,7 +349,8 @@ def _provenance(results: Results) -> Section:
         bullets.append(f"Revision {revision}: {len(own)} run(s){remark}.")
     bullets.append(f"PyTorch {', '.join(distinct(runs, 'torch'))}.")
     bullets.append(f"First run started {runs['started'].min()}, last {runs['started'].max()}.")
-    varied = [e for e, entry in results.experiments.items() if entry.get("base")]
+    roles = {e: entry["role"] for e, entry in results.experiments.items()}
+    varied = [e for e, role in roles.items() if role in ("scale", "left_out")]
     own = [e for e in results.experiments if e not in varied]
     tables = [_digests(results, own, "digests", "Digests of code and settings, by seed.")]
     if varied:

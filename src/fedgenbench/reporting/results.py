@@ -71,7 +71,8 @@ class Results:
     synthesis: adapters, synthetic images, warm starts and what was examined of them: a row per
         experiment, seed, kind, client (-1: of none, or the mean) and name.
     absent: experiments without runs here -> title, dataset, clients, reason; with ``warmfed`` true
-        where they belong to WarmFed, and then role, ``base`` and ``left_out`` as above.
+        where they belong to WarmFed, and then role, and ``leave_one_out``: whether they would be run
+        without each domain.
     pictures: files of the first seed that are shown as they are or drawn from.
     allow_mixed: take runs of another digest too; every table then says so.
     whole: what this is a part of; ``select`` sets it.
@@ -193,9 +194,18 @@ class Results:
             frame = frame[frame[column].isna() | (frame[column] == value)]
         return frame
 
-    def absent_from(self, warmfed: bool) -> dict[str, Mapping[str, Any]]:
-        """The experiments without runs here that are WarmFed's, or that are not."""
-        return {e: v for e, v in self.absent.items() if v.get("warmfed", False) == warmfed}
+    def absent_from(self, warmfed: bool, role: str | None = None) -> dict[str, Mapping[str, Any]]:
+        """The experiments without runs here that are WarmFed's, or that are not.
+
+        ``role`` "left_out": those of which a domain would be left out.
+        """
+
+        whose = {e: v for e, v in self.absent.items() if v.get("warmfed", False) == warmfed}
+        if role is None:
+            return whose
+        if role == "left_out":
+            return {e: v for e, v in whose.items() if v["leave_one_out"]}
+        return {e: v for e, v in whose.items() if v["role"] == role}
 
     def picture(self, experiment: str, name: str) -> Drawn | None:
         """What shows ``name`` of ``experiment``, if there is anything."""
@@ -214,6 +224,14 @@ class Results:
 
     def label(self, method: str) -> str:
         return self.methods[method]["label"]
+
+    def full_label(self, method: str) -> str:
+        """The label; a variant's with its method's, such as ``WarmFed, no teacher``."""
+        label, of = self.label(method), self.methods[method].get("of")
+        known = (self.whole or self).methods
+        if of not in known or label.startswith(known[of]["label"]):
+            return label
+        return f"{known[of]['label']}, {label}"
 
     @property
     def level(self) -> str:

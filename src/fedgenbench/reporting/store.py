@@ -26,9 +26,9 @@ def read_results(folder: Path) -> Results:
     frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
     expected = {(e, m, s): digest for e, m, s, digest in context["expected"]}
     # JSON files have sorted keys; tables follow the order of params.yaml.
-    experiments, methods = (
+    experiments, methods, absent = (
         {key: context[part][key] for key in context["order"][part]}
-        for part in ("experiments", "methods")
+        for part in ("experiments", "methods", "absent")
     )
     return Results(
         **frames,
@@ -37,7 +37,7 @@ def read_results(folder: Path) -> Results:
         expected=expected,
         confidence=context["confidence"],
         newcomer_main=context["newcomer_main"] and tuple(context["newcomer_main"]),
-        absent=context["absent"],
+        absent=absent,
         pictures=[_unchanged(entry) for entry in context["pictures"]],
     )
 

@@ -74,6 +74,13 @@ def by_round(results: Results, experiment: str, metric: str, method: str) -> pd.
     return frame.pivot(index="seed", columns="round", values="value")
 
 
+def before_round_1(results: Results, experiment: str, method: str) -> pd.DataFrame:
+    """Accuracy of the warm start's global model, seeds by clients (-1: their mean)."""
+    frame = _rounds(results, experiment, "global")
+    frame = frame[(frame["method"] == method) & (frame["round"] == 0)]
+    return frame.pivot(index="seed", columns="client", values="value")
+
+
 def one_shot(
     results: Results, experiment: str, metric: str, domain: str | None = None
 ) -> pd.DataFrame:
@@ -231,21 +238,24 @@ def _worth(results: Results, what: str, scores: pd.DataFrame, a: str, b: str) ->
 def picture_caption(results: Results, picture: Drawn) -> str:
     """What a sheet of images shows, row by row (docs/privacy.md)."""
     start = f"{results.experiments[picture.experiment]['title']}, seed {picture.seed}"
+    names = client_names(results, picture.experiment)
     if picture.name == "duplicates":
         return (
             f"{start}: synthetic images and, at the right of each, the nearest training image of any "
-            f"client; nearest pairs first. Rows, from the top: {_rows_said(picture.says)}."
+            f"client; nearest pairs first. Rows, from the top: {_rows_said(names, picture.says)}."
         )
     return (
         f"{start}: real images and images drawn for the same classes. Rows, from the top: "
-        f"{_rows_said(picture.says['rows'])}. Columns: {', '.join(picture.says['columns'])}."
+        f"{_rows_said(names, picture.says['rows'])}. Columns: {', '.join(picture.says['columns'])}."
     )
 
 
-def _rows_said(rows: Sequence[Mapping[str, Any]]) -> str:
-    words = {"real": "real", "adapter": "by the adapter of", "prompt": "prompt"}
+def _rows_said(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     said = []
     for row in rows:
-        name = f"“{row['name']}”" if row["kind"] == "prompt" else row["name"]
-        said.append(f"{words[row['kind']]} {name}")
+        if row["kind"] == "prompt":
+            said.append(" ".join(["prompts alone", *([row["name"]] if "name" in row else [])]))
+        else:
+            words = {"real": "real", "adapter": "by the adapter of"}[row["kind"]]
+            said.append(f"{words} {names[row['client']]}")
     return "; ".join(said)

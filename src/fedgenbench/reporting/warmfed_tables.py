@@ -26,6 +26,7 @@ from fedgenbench.reporting.warmfed import (
     TEACHERS,
     TREND_ROUNDS,
     WARMFED,
+    before_round_1,
     belonging,
     by_round,
     client_names,
@@ -222,7 +223,7 @@ def global_ablation_table(results: Results) -> Table:
             curve = by_round(results, experiment, "global", method)
             cells += cells_of(results, curve, percent, *rounds)
         cells += [_unrun(entry) for entry in absent]
-        rows.append(Row(method, results.label(method), tuple(cells), block))
+        rows.append(Row(method, results.full_label(method), tuple(cells), block))
     return Table(
         "warmfed_global_ablation",
         "Global model: warm start and fine-tuning on synthetic images, by round",
@@ -329,11 +330,11 @@ def left_out_table(results: Results) -> Table:
             }
         )
     absent = _absent(results, "left_out")
-    columns += [Column(entry["left_out"], entry["title"], "%") for entry in absent]
+    columns += [Column("Mean", entry["title"], "%") for entry in absent]
     rows = [
         Row(
             method,
-            results.label(method),
+            results.full_label(method),
             (*(c.get(method, Cell()) for c in contents), *map(_unrun, absent)),
         )
         for method in methods
@@ -448,18 +449,20 @@ def adapter_table(results: Results) -> Table:
 
 def warm_start_table(results: Results) -> Table:
     """The model trained on synthetic images alone."""
-    labels = {"warm_adapters": "adapters (WarmFed)", "warm_prompts": "prompts alone (FGL)"}
+    labels = {
+        "warm_adapters": ("adapters (WarmFed)", WARMFED),
+        "warm_prompts": ("prompts alone (FGL)", "fgl"),
+    }
     experiments = played(results)
     width = max(len(client_names(results, e)) for e in experiments)
     rows = []
     for experiment in experiments:
         title = results.experiments[experiment]["title"]
-        for kind, label in labels.items():
-            made = _made(results, experiment, kind)
-            if made.empty:
+        for kind, (label, method) in labels.items():
+            facts = _of_client(_made(results, experiment, kind), -1)
+            if facts.empty:
                 continue
-            accuracy = made["accuracy"].unstack("client")
-            facts = _of_client(made, -1)
+            accuracy = before_round_1(results, experiment, method)
             cells = (
                 *cells_of(results, accuracy, percent, *range(width), -1),
                 *cells_of(results, facts, _whole, "images"),
@@ -592,7 +595,7 @@ def _of_client(made: pd.DataFrame, client: int) -> pd.DataFrame:
 
 
 def _absent(results: Results, role: str) -> list[Mapping[str, Any]]:
-    return [e for e in results.absent_from(warmfed=True).values() if e["role"] == role]
+    return list(results.absent_from(warmfed=True, role=role).values())
 
 
 def _unrun(entry: Mapping[str, Any]) -> Cell:

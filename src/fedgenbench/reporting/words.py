@@ -33,9 +33,8 @@ def verdict(interval: Interval) -> str:
 def absences(results: Results, warmfed: bool, role: str | None = None) -> dict[str, list[str]]:
     """Reason -> titles of the experiments without runs for it: WarmFed's, of a role, or the others."""
     reasons: dict[str, list[str]] = {}
-    for entry in results.absent_from(warmfed).values():
-        if role in (None, entry.get("role")):
-            reasons.setdefault(entry["reason"], []).append(entry["title"])
+    for entry in results.absent_from(warmfed, role).values():
+        reasons.setdefault(entry["reason"], []).append(entry["title"])
     return reasons
 
 
