@@ -18,7 +18,7 @@ with job(snakemake):
         read_raster,
     )
     from fedgenbench.reporting.store import product, read_results
-    from fedgenbench.reporting.warmfed import picture_caption, warmfed_section_text
+    from fedgenbench.reporting.warmfed import FIGURES, picture_caption, warmfed_section_text
     from fedgenbench.reporting.warmfed_tables import warmfed_tables
     from fedgenbench.runtime.files import read_json
 
@@ -29,6 +29,8 @@ with job(snakemake):
         part: [name for name in drawn if name.startswith(f"{part}_")]
         for part in ("pfedgpa", "warmfed", "foundation")
     }
+    # A manifest's files stand in the order of the alphabet.
+    of["warmfed"].sort(key=lambda name: FIGURES.index(name.split("_")[1]))
     curves = [f"curves_{experiment}.svg" for experiment in results.main.experiments]
     # Curves in the order of the experiments, then what spans them all.
     others = curves + sorted(set(drawn).difference(curves, *of.values()))

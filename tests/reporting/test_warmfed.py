@@ -13,6 +13,7 @@ import synthetic_warmfed
 from fedgenbench.evaluation.claims import Evidence, judge, load_claims, published
 from fedgenbench.reporting import figures, pfedgpa_tables
 from fedgenbench.reporting.warmfed import (
+    FIGURES,
     by_round,
     collapses,
     one_shot,
@@ -347,9 +348,7 @@ def test_captions_name_the_rows_of_the_pictures(grid, tmp_path):
 
 # Figures ----------------------------------------------------------------------------------------
 def test_figures_name_what_they_draw(drawn):
-    assert list(drawn) == [
-        f"warmfed_{kind}_emoji_domains" for kind in ("global", "personal", "dsd", "embedding")
-    ]
+    assert list(drawn) == [f"warmfed_{kind}_emoji_domains" for kind in FIGURES]
     of_global, of_personal, dsd, embedding = drawn.values()
     assert {"warm, FT", "warm, no FT", "no warm, FT", "no warm, no FT"} <= texts(of_global)
     assert {"uploads, aggregate", "aggregate", "clients", "nothing"} <= texts(of_global)

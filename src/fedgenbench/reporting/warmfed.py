@@ -39,6 +39,8 @@ TEACHERS = {
     "warmfed_mean": "mean of the last two",
     "warmfed": "chosen per image (DSD)",
 }
+# Kinds of figure in the order of the report; an id is ``warmfed_<kind>_<experiment>``.
+FIGURES = ("global", "personal", "dsd", "embedding")
 TREND_ROUNDS = 4  # a line through fewer rounds leaves nothing to speak of
 
 
