@@ -30,6 +30,14 @@ PREPARED = {p.folder: p for grid in GRIDS.values() for p in grid.prepared.values
 PARTITIONS = {p.path: p for grid in GRIDS.values() for p in grid.partitions.values()}
 RUNS = {run.folder: run for grid in GRIDS.values() for run in grid.runs}
 STUDIES = {folder: s for grid in GRIDS.values() for folder, s in grid.studies.items()}
+# What the report says of the recorded foundation model, if there is one.
+FOUNDATION_RECORD = ancient(
+    [
+        f"models/foundation/{name}"
+        for name in ("evidence.json", "provenance.json", "samples.png")
+        if os.path.exists(f"models/foundation/{name}")
+    ]
+)
 JOB_GPUS = 0 if config["device"] == "cpu" else 1
 
 
@@ -90,6 +98,15 @@ def after(of, name, *kinds):
         lambda wildcards: [
             f"{study.folder}/{name}" for study in of(wildcards).after if study.kind in kinds
         ]
+    )
+
+
+def the(of, name, kind):
+    """The file ``name`` of the one study of this kind that a study builds on."""
+    return ancient(
+        lambda wildcards: next(
+            f"{study.folder}/{name}" for study in of(wildcards).after if study.kind == kind
+        )
     )
 
 

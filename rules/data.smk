@@ -35,9 +35,7 @@ rule prepare:
     threads: 1
     params:
         code=job_code("prepare"),
-        limit_per_class=lambda wildcards, output: PREPARED[
-            os.path.dirname(output[0])
-        ].limit_per_class,
+        options=lambda wildcards, output: PREPARED[os.path.dirname(output[0])].options,
     script:
         "../workflow_scripts/prepare.py"
 

@@ -6,12 +6,22 @@ rule collect:
         lambda wildcards: run_files(wildcards.scale, "metrics.json"),
         lambda wildcards: run_files(wildcards.scale, "run.json"),
         lambda wildcards: study_files(wildcards.scale),
+        lambda wildcards: synthesis_files(wildcards.scale),
+        lambda wildcards: picture_files(wildcards.scale),
         ancient(lambda wildcards: list(cards(wildcards.scale).values())),
     output:
         context="results/{scale}/collected-{digest}/context.json",
         frames=expand(
             "results/{{scale}}/collected-{{digest}}/{name}.parquet",
-            name=["scores", "rounds", "runs", "server", "weights", "newcomers"],
+            name=[
+                "scores",
+                "rounds",
+                "runs",
+                "server",
+                "weights",
+                "newcomers",
+                "synthesis",
+            ],
         ),
     log:
         "results/logs/collect/{scale}-{digest}.log",
@@ -24,6 +34,8 @@ rule collect:
         code=job_code("collect"),
         runs=lambda wildcards: GRIDS[wildcards.scale].listing(),
         studies=lambda wildcards: GRIDS[wildcards.scale].study_listing(),
+        synthesis=lambda wildcards: GRIDS[wildcards.scale].synthesis_listing(),
+        pictures=lambda wildcards: GRIDS[wildcards.scale].pictures(),
         absent=lambda wildcards: GRIDS[wildcards.scale].absent_notes(),
         newcomer_main=lambda wildcards: GRIDS[wildcards.scale].newcomer_main,
         experiments=lambda wildcards: GRIDS[wildcards.scale].experiment_notes(),
@@ -54,7 +66,8 @@ rule tables:
 
 rule figures:
     input:
-        lambda wildcards: collected(wildcards.scale),
+        collected=lambda wildcards: collected(wildcards.scale),
+        foundation=FOUNDATION_RECORD,
     output:
         "results/{scale}/figures/figures-{digest}.json",
     log:
@@ -74,6 +87,8 @@ rule report:
     input:
         collected=lambda wildcards: collected(wildcards.scale),
         figures=lambda wildcards: manifest(wildcards.scale, "figures"),
+        pictures=lambda wildcards: picture_files(wildcards.scale),
+        foundation=FOUNDATION_RECORD,
         cards=ancient(lambda wildcards: list(cards(wildcards.scale).values())),
     output:
         "results/{scale}/report/report-{digest}.json",

@@ -36,7 +36,7 @@ rule lora:
 rule synthesise:
     input:
         data=data_of(at(IMAGES_FOLDER)),
-        adapter=after(at(IMAGES_FOLDER), "adapter.safetensors", "adapter"),
+        adapter=the(at(IMAGES_FOLDER), "adapter.safetensors", "adapter"),
     output:
         images=f"{IMAGES_FOLDER}/images.safetensors",
         report=f"{IMAGES_FOLDER}/images.json",
@@ -111,7 +111,7 @@ rule examine:
         **data_and_partition(at(EXAMINED_FOLDER)),
         adapters=after(at(EXAMINED_FOLDER), "adapter.safetensors", "adapter"),
         images=after(at(EXAMINED_FOLDER), "images.safetensors", "images"),
-        prompts=after(at(EXAMINED_FOLDER), "images.safetensors", "prompts"),
+        prompts=the(at(EXAMINED_FOLDER), "images.safetensors", "prompts"),
     output:
         report=f"{EXAMINED_FOLDER}/examined.json",
         embedding=f"{EXAMINED_FOLDER}/tsne.parquet",

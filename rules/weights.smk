@@ -30,7 +30,7 @@ rule weights_uploads:
 rule weights_fit:
     input:
         **data_and_partition(at(FIT_FOLDER)),
-        uploads=after(at(FIT_FOLDER), "uploads.safetensors", "uploads"),
+        uploads=the(at(FIT_FOLDER), "uploads.safetensors", "uploads"),
     output:
         generator=f"{FIT_FOLDER}/generator.safetensors",
         report=f"{FIT_FOLDER}/fit.json",
@@ -54,7 +54,7 @@ rule weights_fit:
 rule weights_aggregate:
     input:
         **data_and_partition(at(FIT_FOLDER)),
-        uploads=after(at(FIT_FOLDER), "uploads.safetensors", "uploads"),
+        uploads=the(at(FIT_FOLDER), "uploads.safetensors", "uploads"),
         generator=ancient(rules.weights_fit.output.generator),
     output:
         rows=f"{FIT_FOLDER}/aggregate.json",

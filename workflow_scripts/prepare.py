@@ -11,5 +11,5 @@ with job(snakemake):
         snakemake.wildcards.dataset,
         Path(snakemake.input[0]).parent,
         Path(snakemake.output[0]).parent,
-        limit_per_class=snakemake.params.limit_per_class,
+        **snakemake.params.options,
     )

@@ -46,6 +46,11 @@ class Dataset(Strict):
     mean: list[float] = Field(min_length=1, description="Per channel, images scaled to [0, 1].")
     std: list[Annotated[float, Field(gt=0)]] = Field(min_length=1, description="Per channel.")
     augment: bool = Field(description="Random crop after a border of 4, and horizontal flip.")
+    on_bad_image: Literal["refuse", "skip"] = Field(
+        default="refuse",
+        description="A damaged image in a folder that was placed ends the preparation, or is left "
+        "out and named in the card.",
+    )
 
 
 class Local(Strict):

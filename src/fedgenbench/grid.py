@@ -50,7 +50,7 @@ class Prepared:
     """A data set as arrays."""
 
     dataset: str
-    limit_per_class: int | None
+    options: dict[str, Any]
     digest: str
 
     @property
@@ -168,9 +168,10 @@ class Grid:
             self._add_studies(name, seed)
 
     def _prepared(self, dataset: str) -> Prepared:
-        limit = self.settings.datasets[dataset].limit_per_class
-        made_of = [source_digest(dataset), limit, self._code("prepare")[0]]
-        return Prepared(dataset, limit, digest(made_of))
+        chosen = self.settings.datasets[dataset]
+        options = chosen.model_dump(include={"limit_per_class", "on_bad_image"})
+        made_of = [source_digest(dataset), options, self._code("prepare")[0]]
+        return Prepared(dataset, options, digest(made_of))
 
     def _partitioned(self, experiment: str, seed: int) -> Partitioned:
         chosen = self.settings.experiments[experiment]
@@ -206,12 +207,12 @@ class Grid:
             settings["without"] = without
         if kind := self.settings.images(row):
             images = self._images(name, seed, kind, without)
-            settings["images"], settings["subset"] = kind, experiment.synthesis.subset
-            parts = {
-                "images": images,
-                "adapters": tuple(each for made in images for each in made.after),
-                "warm": (self._warm(name, seed, kind, without),) if self.settings.warm(row) else (),
-            }
+            parts["adapters"] = tuple(each for made in images for each in made.after)
+            if self.settings.warm(row):
+                parts["warm"] = (self._warm(name, seed, kind, without),)
+            if method_class(method).images:
+                settings["images"], settings["subset"] = kind, experiment.synthesis.subset
+                parts["images"] = images
         made_from = (*parts.get("images", ()), *parts.get("warm", ()))
         code = self._code("federate", method_module(method), MODELS[experiment.model][0])
         made_of = [settings, partition.digest, code[0], MODELS[experiment.model]]
@@ -359,12 +360,16 @@ class Grid:
         """The model trained on the synthetic images, without a client's where it is left out."""
         experiment = self.settings.experiments[name]
         dataset, model = self.settings.datasets[experiment.dataset], MODELS[experiment.model]
-        left_out = "" if without is None else f"_without{without}"
+        place, folder = self._place(name, seed), f"results/synthesis/{name}/seed{seed}/warm_{kind}"
+        if without is not None:
+            domain = source_of(experiment.dataset)["facts"]["domains"][without]
+            place["experiment"] = f"{name}-without-{domain}"
+            folder += f"_without{without}"
         return self._study(
             [model],
             kind="warm",
             name=kind,
-            **self._place(name, seed),
+            **place,
             settings={
                 "seed": seed,
                 "model": experiment.model,
@@ -373,7 +378,7 @@ class Grid:
                 "warm_start": experiment.synthesis.warm_start.model_dump(),
             },
             code=self._code("warm_start", model[0]),
-            folder=f"results/synthesis/{name}/seed{seed}/warm_{kind}{left_out}",
+            folder=folder,
             after=self._images(name, seed, kind, without),
         )
 
@@ -400,6 +405,9 @@ class Grid:
         # What the papers' files say is judged or printed in the report.
         papers = {str(path): sha256_file(path) for path in sorted(Path("papers").glob("*/*.yaml"))}
         made_of.append(self.absent_notes())
+        if product in ("figures", "report"):
+            record = sorted(Path("models/foundation").glob("*.json"))
+            made_of.append({str(path): sha256_file(path) for path in record})
         return digest([*made_of, papers, *self.cuts] if product == "report" else made_of)
 
     @cached_property
@@ -496,6 +504,8 @@ class Grid:
                 "dataset": title,
                 "clients": clients,
                 "warmfed": "warmfed" in experiment.methods,
+                "role": _role(experiment),
+                "leave_one_out": bool(experiment.leave_one_out),
                 "reason": reason,
             }
         return notes

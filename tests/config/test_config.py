@@ -71,6 +71,9 @@ def test_a_fault_is_named_with_its_key_and_scale(raw, refusal, address, value, w
 
 def test_a_method_without_settings_is_refused(raw, refusal):
     del raw["methods"]["moon"]
+    raw["variants"] = {n: v for n, v in raw["variants"].items() if v["method"] != "moon"}
+    for experiment in raw["experiments"].values():
+        experiment["ablations"] = [n for n in experiment.get("ablations", []) if "moon" not in n]
     message = refusal(raw)
     assert "experiments.emoji_domains.methods: 'moon' has no settings under `methods`" in message
 
@@ -84,7 +87,8 @@ def test_several_faults_are_told_at_once(raw, refusal):
     raw["confidence"] = 2.0
     raw["experiments"]["emoji_domains"]["rounds"] = 0
     message = refusal(raw)
-    assert "2 fault(s)" in message
+    # The second stands in what is like it, too.
+    assert "3 fault(s)" in message
     assert "confidence = 2.0" in message
     assert "rounds = 0" in message
 
@@ -128,6 +132,7 @@ def test_a_partition_that_the_data_cannot_meet_is_refused(
     before = raw["experiments"][experiment]["partition"]
     fresh = "scheme" in partition
     raw["experiments"][experiment]["partition"] = partition if fresh else before | partition
+    raw["experiments"][experiment].pop("leave_one_out", None)
     raw["scales"] = {}
     # What says `like` would repeat the fault.
     raw["experiments"] = {n: e for n, e in raw["experiments"].items() if "like" not in e}
@@ -272,7 +277,11 @@ def test_like_must_name_another_experiment_and_end_somewhere(raw, refusal, base)
         ("overrides", {"pfedgap": {}}, "overrides: 'pfedgap' is not known; did you mean 'pfedgpa'"),
         ("overrides", {"pfedgpa": {"etta": 1}}, "pfedgpa.etta: unknown key"),
         ("overrides", {"pfedgpa": {"inversion_steps": 7}}, "7 does not divide the 1000 steps"),
-        ("overrides", {"pfedgpa": {"warmup": 6}}, "warmup 6 leaves no round of 6"),
+        ("overrides", {"pfedgpa": {"warmup": 6}}, "warmup 6 leaves no round of 5"),
+        ("leave_one_out", ["fedavg"], "leave_one_out: needs partition.scheme: domain"),
+        ("leave_one_out", ["moon"], "leave_one_out: 'moon' is none of its rows"),
+        ("beside", "emojis", "beside: 'emojis' is not known"),
+        ("ablations", ["fedavg_warm"], "fedavg_warm needs `synthesis`"),
         ("score_on", "valid", "valid needs a partition.valid_fraction above 0"),
         (
             "newcomers",

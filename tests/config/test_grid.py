@@ -53,7 +53,7 @@ def of_experiment(*names):
 
 
 def of_method(name):
-    return lambda key: key[1] == name
+    return lambda key: key[1] in (name, f"{name}_warm")
 
 
 def none(key):
@@ -149,6 +149,9 @@ def test_paths_are_unique(grid):
     ):
         assert len(paths) == len(set(paths))
     expected = sum(len(e.methods) + len(e.ablations) for e in grid.settings.experiments.values())
+    expected += sum(
+        len(grid.settings.experiments[e].leave_one_out) for e, *_ in grid.left_out.values()
+    )
     assert len(grid.runs) == expected * len(grid.settings.seeds)
     assert all(run.folder.endswith(f"seed{run.seed}-{run.digest}") for run in grid.runs)
 
@@ -156,7 +159,8 @@ def test_paths_are_unique(grid):
 def test_the_methods_of_a_repetition_share_their_partition(grid):
     shared = {}
     for run in grid.runs:
-        shared.setdefault((run.experiment, run.seed), set()).add(run.partition.path)
+        base, *_ = grid.left_out.get(run.experiment, (run.experiment,))
+        shared.setdefault((base, run.seed), set()).add(run.partition.path)
     assert {len(paths) for paths in shared.values()} == {1}
     assert len({next(iter(paths)) for paths in shared.values()}) == len(shared)
 
@@ -213,7 +217,7 @@ def test_a_comment_or_a_blank_line_moves_nothing(code, module):
 
 def test_a_method_moves_its_own_runs(code, grid):
     runs, products, data = code(PACKAGE + "federated/methods/ditto.py")
-    assert runs == {key for key in run_digests(grid) if key[1] == "ditto"}
+    assert runs == {key for key in run_digests(grid) if of_method("ditto")(key)}
     assert products == EVERYTHING
     assert data == set()
 
@@ -232,7 +236,9 @@ def test_another_class_for_a_model_moves_its_runs(grid, monkeypatch):
     before = Grid(grid.settings)
     monkeypatch.setitem(MODELS, "bn_cnn", (MODELS["bn_cnn"][0], "FedPACNet"))
     after = Grid(grid.settings)
-    assert moved(before, after, run_digests) == {k for k in run_digests(grid) if k[0] == EMOJI}
+    assert moved(before, after, run_digests) == {
+        key for key in run_digests(grid) if key[0].startswith(EMOJI)
+    }
 
 
 @pytest.mark.parametrize("file", ["federated/rounds.py", "federated/server.py", "rng.py"])
@@ -258,7 +264,11 @@ def test_what_shows_results_moves_no_run(code, file, products):
 
 @pytest.mark.parametrize(
     ("file", "products"),
-    [("table.tex", {"tables", "report"}), ("report.html", {"report"}), ("report.typ", {"report"})],
+    [
+        ("table.tex", {"tables", "figures", "report"}),
+        ("report.html", {"report"}),
+        ("report.typ", {"report"}),
+    ],
 )
 def test_a_template_moves_what_is_written_with_it(code, file, products):
     moved_runs, moved_products, _ = code(f"src/fedgenbench/reporting/templates/{file}", "\n")
@@ -333,6 +343,9 @@ def test_experiments_without_their_data_are_left_out_and_named(raw, load_raw, mo
         "title": "CIFAR-10, 100 clients",
         "dataset": "CIFAR-10",
         "clients": 100,
+        "warmfed": False,
+        "role": "main",
+        "leave_one_out": False,
         "reason": "not run at this scale",
     }
     monkeypatch.setattr(module, "missing", lambda name: None)
@@ -346,20 +359,19 @@ def test_experiments_without_their_data_are_left_out_and_named(raw, load_raw, mo
 def test_the_studies_of_an_experiment_follow_their_method(raw, load_raw):
     def digests(grid):
         return {
-            (kind, study.experiment, study.seed, study.folder.rsplit("-", 1)[0]): study.digest
-            for kind in ("uploads", "fits", "newcomers")
-            for study in getattr(grid, kind).values()
+            (study.kind, study.experiment, study.seed, study.name): study.digest
+            for study in grid.of_kind("uploads", "fit", "newcomers")
         }
 
     before = grids(load_raw(raw))["embedded"]
     kinds = {key[:2] for key in digests(before)}
-    assert kinds == {(k, e) for k in ("uploads", "fits", "newcomers") for e in (FASHION, CIFAR)}
+    assert kinds == {(k, e) for k in ("uploads", "fit", "newcomers") for e in (FASHION, CIFAR)}
     raw["methods"]["ditto"]["lam"] = 0.25
     assert moved(before, grids(load_raw(raw))["embedded"], digests) == set()
     raw["experiments"][FASHION]["oneshot"]["fits"]["linear"]["rows"][0]["eta"] = 0.8
     after = grids(load_raw(raw))["embedded"]
     # CIFAR-10's rows are the same list in the file.
-    assert {key[0] for key in moved(before, after, digests)} == {"fits"}
+    assert {key[0] for key in moved(before, after, digests)} == {"fit"}
     raw["methods"]["pfedgpa"]["buffer"] = 9
     assert moved(after, grids(load_raw(raw))["embedded"], digests) == set(digests(after))
 
@@ -369,9 +381,73 @@ def test_papers_claims_move_the_report_alone(raw, load_raw, tmp_path, monkeypatc
     before = grids(load_raw(raw))["embedded"]
     shutil.copytree("papers", tmp_path / "papers")
     shutil.copytree("workflow_scripts", tmp_path / "workflow_scripts")
+    shutil.copytree("models", tmp_path / "models")
     with (tmp_path / "papers/pfedgpa/claims.yaml").open("a", encoding="utf-8") as file:
         file.write("# edited\n")
     old = product_digests(before)
     monkeypatch.chdir(tmp_path)
     new = product_digests(grids(load_raw(raw))["embedded"])
     assert {name for name in old if old[name] != new[name]} == {"report"}
+
+
+# Synthetic images ---------------------------------------------------------------------------------
+def study_digests(grid):
+    return {
+        (s.kind, s.experiment, s.seed, s.client, s.folder[: -len(s.digest)]): s.digest
+        for s in grid.studies.values()
+    }
+
+
+ADAPTED, BOTH = {"warmfed", "fedavg_warm"}, {"warmfed", "fedavg_warm", "fgl"}
+# Setting -> (value, moved kinds of studies, and which of BOTH's rows move).
+SYNTHESIS = [
+    (("lora", "steps"), 7, {"adapter", "images", "warm", "examined"}, ADAPTED),
+    (("per_class",), 3, {"images", "warm", "examined"}, ADAPTED),
+    (("prompts", "per_class"), 3, {"prompts", "warm", "examined"}, {"fgl"}),
+    (("sampler", "steps"), 4, {"images", "prompts", "warm", "examined"}, BOTH),
+    (("warm_start", "epochs"), 2, {"warm"}, BOTH),
+    (("examine", "shown"), 5, {"examined"}, set()),
+    (("subset",), 0.5, set(), {"warmfed", "fgl"}),
+]
+
+
+@pytest.mark.parametrize(("address", "value", "kinds", "rows"), SYNTHESIS)
+def test_a_setting_of_the_synthesis_moves_what_it_decides(
+    raw, load_raw, address, value, kinds, rows
+):
+    before = grids(load_raw(raw))["embedded"]
+    place = raw["experiments"][EMOJI]["synthesis"]
+    for key in address[:-1]:
+        place = place[key]
+    place[address[-1]] = value
+    after = grids(load_raw(raw))["embedded"]
+    assert {key[0] for key in moved(before, after, study_digests)} == kinds
+    changed = {key[1] for key in moved(before, after, run_digests)}
+    assert changed & BOTH == rows
+    assert "fedavg" not in changed
+
+
+def test_a_domain_that_is_left_out_gives_no_images(grid):
+    for name, (base, number, _) in grid.left_out.items():
+        runs = [run for run in grid.runs if run.experiment == name]
+        assert {run.settings["without"] for run in runs} == {number}
+        (drawing,) = [run for run in runs if run.seed == 0 and run.images]
+        assert number not in {study.client for study in drawing.images}
+        assert len(drawing.images) == 5
+        assert drawing.warm[0].after == drawing.images
+        whole = next(r for r in grid.runs if (r.experiment, r.method) == (base, "warmfed"))
+        # The other clients' images are made once.
+        assert [image for image in whole.images if image.client != number] == list(drawing.images)
+
+
+def test_rows_start_where_they_say(grid):
+    starts = {run.method: run for run in grid.runs if run.experiment == EMOJI and run.seed == 0}
+    assert not starts["fedavg"].warm
+    assert not starts["fedavg"].images
+    assert starts["fedavg_warm"].warm == starts["warmfed"].warm
+    assert not starts["fedavg_warm"].images
+    assert starts["fedavg_warm"].adapters == starts["warmfed"].adapters
+    assert len(starts["warmfed"].adapters) == 6
+    assert not starts["warmfed_scratch"].warm
+    assert starts["warmfed_scratch"].images == starts["warmfed"].images
+    assert starts["fgl"].warm[0].name == "prompts"

@@ -23,7 +23,9 @@ class Base(Strict):
         description="Of the frozen weights; what is trained is fp32."
     )
     resolution: int = Field(
-        ge=8, description="Edge in pixels of the images that it draws and that adapters learn from."
+        ge=8,
+        multiple_of=8,
+        description="Edge in pixels of the images that it draws and that adapters learn from.",
     )
 
 
