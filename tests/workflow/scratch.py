@@ -13,7 +13,10 @@ import numpy as np
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
-PARTS = ("Snakefile", "rules", "workflow_scripts", "src", "profiles", "papers", "environment.yml")
+PARTS = (
+    *("Snakefile", "rules", "workflow_scripts", "src", "profiles", "papers", "models"),
+    "environment.yml",
+)
 EXPERIMENT = "fashion_mnist-10"
 RUNS = 4  # two methods, two seeds
 # fetch, prepare, two partitions, four runs, collect, tables, figures, report
