@@ -19,7 +19,7 @@ from fedgenbench.federated.server import row_of, stack_slots
 from fedgenbench.federated.types import Batch, Slots
 from fedgenbench.runtime.memory import keep_freed_memory
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 100  # what a CPU core's cache holds; twice as fast there as a thousand
 
 
 def _without_momentum(slots: Slots) -> Slots:
