@@ -34,7 +34,7 @@ rule prepare:
         "../environment.yml"
     threads: 1
     params:
-        code=job_code("prepare"),
+        code=lambda wildcards, output: PREPARED[os.path.dirname(output[0])].code,
         options=lambda wildcards, output: PREPARED[os.path.dirname(output[0])].options,
     script:
         "../workflow_scripts/prepare.py"

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from fedgenbench.config import Experiment, Settings
 from fedgenbench.data.fetch import missing, source_of
+from fedgenbench.data.readers import reader_modules
 from fedgenbench.diffusion.settings import Drawing, Looking, Prompting, Tuning
 from fedgenbench.federated.method import method_class, method_module
 from fedgenbench.foundation.plan import fingerprint
@@ -51,6 +52,7 @@ class Prepared:
 
     dataset: str
     options: dict[str, Any]
+    code: list[str]
     digest: str
 
     @property
@@ -170,8 +172,9 @@ class Grid:
     def _prepared(self, dataset: str) -> Prepared:
         chosen = self.settings.datasets[dataset]
         options = chosen.model_dump(include={"limit_per_class", "on_bad_image"})
-        made_of = [source_digest(dataset), options, self._code("prepare")[0]]
-        return Prepared(dataset, options, digest(made_of))
+        code = self._code("prepare", *reader_modules(dataset))
+        made_of = [source_digest(dataset), options, code[0]]
+        return Prepared(dataset, options, code, digest(made_of))
 
     def _partitioned(self, experiment: str, seed: int) -> Partitioned:
         chosen = self.settings.experiments[experiment]
@@ -590,7 +593,9 @@ def _in_words(scheme: dict[str, Any]) -> str:
         case "dirichlet":
             return f"class shares drawn from Dirichlet({scheme['alpha']:g})"
         case "class_blocks":
-            return f"{scheme['classes_per_client']} consecutive classes per client"
+            size, stride = scheme["classes_per_client"], scheme["stride"]
+            shared = f", the next client's {stride} further" if stride else ""
+            return f"{size} consecutive classes per client{shared}"
     raise ValueError(scheme["scheme"])
 
 

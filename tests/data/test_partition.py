@@ -300,6 +300,31 @@ def test_class_blocks():
         make_partition(data, ClassBlocksSettings(scheme="class_blocks", classes_per_client=4), 0)
 
 
+def test_class_blocks_that_overlap():
+    data = toy([5, 6, 7, 8], [1, 2, 3, 4])
+
+    def blocks(**settings):
+        return ClassBlocksSettings(scheme="class_blocks", **settings)
+
+    scheme = blocks(classes_per_client=3, stride=2)
+    partition = make_partition(data, scheme, 0)
+    # Classes 0 and 2 have two holders: their training images are dealt out, test images are not.
+    assert partition.histograms["train"] == [[3, 6, 4, 0], [2, 0, 3, 8]]
+    assert partition.histograms["test"] == [[1, 2, 3, 0], [1, 0, 3, 4]]
+    dealt = np.sort(np.concatenate([client.train for client in partition.clients]))
+    assert dealt.tolist() == list(range(26))
+    assert lists(partition) != lists(make_partition(data, scheme, 1))
+    assert scheme.size_hint("fashion_mnist", None)[0] == 5
+    for keys, said in (
+        ({"classes_per_client": 3, "stride": 3}, "partition.stride: 3 does not suit the 4 classes"),
+        ({"classes_per_client": 5, "stride": 2}, "partition.classes_per_client: 5 does not suit"),
+    ):
+        with pytest.raises(UserError, match=said):
+            make_partition(data, blocks(**keys), 0)
+    with pytest.raises(ValueError, match="leaves classes to nobody"):
+        blocks(classes_per_client=1, stride=2)
+
+
 @pytest.mark.parametrize(
     "scheme",
     [

@@ -10,7 +10,8 @@ distribution, always from the test split:
 ``domain_shards``  the domain's training images in random near-equal shards, one per client; all
                    clients of a domain share its test images, since shards of these would be tiny.
 ``dirichlet``      every class is dealt out by Dirichlet shares; test images by the same shares.
-``class_blocks``   consecutive classes, training and test, for each client.
+``class_blocks``   consecutive classes, training and test, for each client; with a stride below the
+                   block's size, neighbours share classes, whose images are dealt out among them.
 """
 
 import hashlib
@@ -18,10 +19,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.fetch import source_of
@@ -115,9 +116,21 @@ class DirichletSettings(_Settings):
 class ClassBlocksSettings(_Settings):
     scheme: Literal["class_blocks"]
     classes_per_client: int = Field(ge=1, description="FedLMG's label skew: 10 of 60 classes")
+    stride: int | None = Field(
+        default=None,
+        ge=1,
+        description="classes between the first ones of two neighbours; by default a block's size. "
+        "With less, label spaces overlap, and the last blocks go on at the first class",
+    )
+
+    @model_validator(mode="after")
+    def _every_class_is_held(self) -> Self:
+        if self.stride and self.stride > self.classes_per_client:
+            raise ValueError("stride: more than classes_per_client leaves classes to nobody")
+        return self
 
     def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
-        clients = classes // self.classes_per_client
+        clients = classes // (self.stride or self.classes_per_client)
         return clients, train // clients, test // clients
 
 
@@ -397,17 +410,33 @@ def _deal(lists: list[np.ndarray], bounds: np.ndarray) -> list[np.ndarray]:
 def _class_blocks(
     dataset: Dataset, settings: ClassBlocksSettings, seed: int, address: tuple[str, ...]
 ) -> _Parts:
-    size = settings.classes_per_client
-    if dataset.n_classes % size:
+    size, classes = settings.classes_per_client, dataset.n_classes
+    stride = settings.stride or size
+    if classes % stride or size > classes:
+        key = "stride" if classes % stride and settings.stride else "classes_per_client"
         raise UserError(
-            f"partition.classes_per_client: {size} does not divide the {dataset.n_classes} classes "
-            f"of {dataset.name}"
+            f"partition.{key}: {getattr(settings, key)} does not suit the {classes} classes of "
+            f"{dataset.name}: a block holds at most all, and its stride divides their number"
         )
-    blocks = range(dataset.n_classes // size)
-    return (
-        [np.flatnonzero(dataset.train_labels // size == block) for block in blocks],
-        [np.flatnonzero(dataset.test_labels // size == block) for block in blocks],
-    )
+    blocks = [
+        [(start + offset) % classes for offset in range(size)]
+        for start in range(0, classes, stride)
+    ]
+    parts = []
+    for part, labels in (("train", dataset.train_labels), ("test", dataset.test_labels)):
+        held: list[list[np.ndarray]] = [[] for _ in blocks]
+        for label in range(classes):
+            rows = np.flatnonzero(labels == label)
+            holders = [client for client, block in enumerate(blocks) if label in block]
+            if part == "test":  # whole for each: local test sets would be tiny otherwise
+                shares = [rows] * len(holders)
+            else:
+                order = stream(seed, *address, label).permutation(len(rows))
+                shares = np.array_split(rows[order], len(holders))
+            for client, share in zip(holders, shares, strict=True):
+                held[client].append(share)
+        parts.append([np.concatenate(pieces) for pieces in held])
+    return parts[0], parts[1]
 
 
 _SCHEMES: dict[str, Callable[..., _Parts]] = {
