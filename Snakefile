@@ -12,6 +12,7 @@ include: "rules/data.smk"
 include: "rules/federated.smk"
 include: "rules/weights.smk"
 include: "rules/synthesis.smk"
+include: "rules/fedlmg.smk"
 include: "rules/foundation.smk"
 include: "rules/report.smk"
 
@@ -47,3 +48,4 @@ rule runs:
         run_files(SCALE, "metrics.json"),
         study_files(SCALE),
         synthesis_files(SCALE),
+        fedlmg_files(SCALE),

@@ -66,6 +66,9 @@ IMAGES_FOLDER = "results/synthesis/{experiment}/seed{seed}/images{client}-{diges
 PROMPTS_FOLDER = "results/synthesis/prompts/{dataset}/seed{seed}-{digest}"
 WARM_FOLDER = "results/synthesis/{experiment}/seed{seed}/warm_{name}-{digest}"
 EXAMINED_FOLDER = "results/synthesis/{experiment}/seed{seed}/examined-{digest}"
+CLASSIFIERS_FOLDER = "results/fedlmg/{experiment}/seed{seed}/classifiers-{digest}"
+GUIDED_FOLDER = "results/fedlmg/{experiment}/seed{seed}/guided_{name}-{digest}"
+SERVER_FOLDER = "results/fedlmg/{experiment}/seed{seed}/server_{name}-{digest}"
 
 
 # Functions of wildcards; ``of`` is one that finds a run or a study.
@@ -110,6 +113,15 @@ def the(of, name, kind):
     )
 
 
+def beside(of, file, name):
+    """``file`` of the study called ``name`` that a study builds on, if it does."""
+    return ancient(
+        lambda wildcards: [
+            f"{study.folder}/{file}" for study in of(wildcards).after if study.name == name
+        ]
+    )
+
+
 def of_run(field, name):
     """The file ``name`` of each study in a field of a run."""
     return ancient(
@@ -127,6 +139,10 @@ def study_files(scale):
 
 def synthesis_files(scale):
     return [entry[0] for entry in GRIDS[scale].synthesis_listing()]
+
+
+def fedlmg_files(scale):
+    return [entry[0] for entry in GRIDS[scale].fedlmg_listing()]
 
 
 def picture_files(scale):
@@ -151,6 +167,7 @@ def products(scale):
         *run_files(scale, "metrics.json"),
         *study_files(scale),
         *synthesis_files(scale),
+        *fedlmg_files(scale),
         *(manifest(scale, product) for product in ("tables", "figures", "report")),
     ]
 

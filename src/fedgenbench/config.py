@@ -25,8 +25,9 @@ from fedgenbench.data.partition import Scheme, make_partition
 from fedgenbench.diffusion.settings import Synthesis
 from fedgenbench.errors import UserError
 from fedgenbench.federated.method import METHODS, method_class
+from fedgenbench.fedlmg.settings import FedLMG
 from fedgenbench.foundation.settings import Foundation
-from fedgenbench.models.registry import MODELS
+from fedgenbench.models.registry import FEDERATED, MODELS
 from fedgenbench.weightspace.study_settings import NewcomerSettings, OneShotSettings
 
 SCALES = ("smoke", "embedded", "paper")
@@ -69,7 +70,7 @@ class Experiment(Strict):
     title: str = Field(description="Name in tables and figures.")
     dataset: str = Field(description="A key of `datasets`.")
     partition: Scheme = Field(discriminator="scheme", description="Who holds which images.")
-    model: Literal[tuple(MODELS)] = Field(description="The clients' classifier.")
+    model: Literal[FEDERATED] = Field(description="The clients' classifier.")
     rounds: int = Field(ge=1, description="Communication rounds.")
     participation: float = Field(gt=0, le=1, description="Share of clients in a round.")
     local: Local = Field(description="Local training.")
@@ -80,7 +81,9 @@ class Experiment(Strict):
     report_global: bool = Field(
         description="Also report the server's model, not only the clients' own."
     )
-    methods: list[str] = Field(min_length=1, description="Keys of `methods`.")
+    methods: list[str] = Field(
+        description="Keys of `methods`; none where `fedlmg` alone is asked, which has no rounds."
+    )
     ablations: list[str] = Field(
         default=[], description="Keys of `variants` that are run beside, for tables of their own."
     )
@@ -97,6 +100,9 @@ class Experiment(Strict):
     )
     newcomers: NewcomerSettings | None = Field(
         default=None, description="Clients that join pFedGPA's federation after its last round."
+    )
+    fedlmg: FedLMG | None = Field(
+        default=None, description="FedLMG and its baselines, in one shot, beside the rounds."
     )
     synthesis: Synthesis | None = Field(
         default=None, description="Synthetic images, for the methods that use them."
@@ -180,6 +186,8 @@ class Settings(Strict):
                 )
         for key, experiment in self.experiments.items():
             where = f"experiments.{key}"
+            if not (experiment.methods or experiment.fedlmg):
+                raise ValueError(f"{where}.methods: name one, or give it `fedlmg`")
             for name in experiment.ablations:
                 if name not in self.variants:
                     raise ValueError(f"{where}.ablations: {_unknown(name, self.variants)}")
@@ -351,6 +359,8 @@ def _validate(raw: dict, path: str | Path, scale: str) -> Settings:
             except ValidationError as error:
                 where = f"experiments.{key}.oneshot.fits.{name}.generator"
                 faults += [_explain(item, (where,)) for item in error.errors()]
+    for key, experiment in settings.experiments.items():
+        faults += _guidance_faults(f"experiments.{key}.fedlmg", experiment.fedlmg)
     for name in set(settings.forecast.passes) - set(METHODS):
         faults.append(f"forecast.passes: {_unknown(name, METHODS)}")
     for key, experiment in settings.experiments.items():
@@ -370,6 +380,25 @@ def _validate(raw: dict, path: str | Path, scale: str) -> Settings:
     if faults:
         raise UserError(_message(path, scale, faults))
     return settings
+
+
+def _guidance_faults(where: str, chosen: FedLMG | None) -> Iterator[str]:
+    """Architectures that nobody knows, ablations that change no setting, sizes beyond all images."""
+    if chosen is None:
+        return
+    for name in (*chosen.clients.models, chosen.server.model):
+        if name not in MODELS:
+            yield f"{where}: model {_unknown(name, MODELS)}"
+    for name in chosen.ablations or ():
+        try:
+            chosen.guidance_of(name)
+        except ValidationError as error:
+            yield from (_explain(item, (where, "ablations", name)) for item in error.errors())
+    for size in chosen.sizes:
+        if size >= chosen.per_class:
+            yield f"{where}.sizes: {size} is not below per_class, {chosen.per_class}"
+    if chosen.baselines and len(set(chosen.clients.models)) > 1:
+        yield f"{where}.baselines: models of several architectures have no average; set it to false"
 
 
 def _partition_faults(settings: Settings) -> Iterator[str]:

@@ -18,6 +18,7 @@ from fedgenbench.data.fetch import missing, source_of
 from fedgenbench.data.readers import reader_modules
 from fedgenbench.diffusion.settings import Drawing, Looking, Prompting, Tuning
 from fedgenbench.federated.method import method_class, method_module
+from fedgenbench.fedlmg.settings import Drawn
 from fedgenbench.foundation.plan import fingerprint
 from fedgenbench.models.registry import MODELS
 from fedgenbench.runtime.digest import code_digest, digest
@@ -107,8 +108,9 @@ class Run:
 class Study:
     """A job that is no run: what runs build on, or a look at something apart from the rounds.
 
-    ``kind`` is one of uploads, fit, newcomers, adapter, images, prompts, warm, examined; ``after`` are
-    the studies that it builds on. ``name`` tells studies of a kind apart, or is that of a fit.
+    ``kind`` is one of uploads, fit, newcomers, adapter, images, prompts, warm, examined, classifiers,
+    guided, server; ``after`` are the studies that it builds on. ``name`` tells studies of a kind
+    apart, or is that of a fit.
     """
 
     kind: str
@@ -249,6 +251,8 @@ class Grid:
         experiment = self.settings.experiments[name]
         if experiment.oneshot or experiment.newcomers:
             self._add_weight_studies(name, seed)
+        if experiment.fedlmg:
+            self._add_fedlmg_studies(name, seed)
         used = {self.settings.images(row) for row in (*experiment.methods, *experiment.ablations)}
         if used >= {"adapters", "prompts"}:
             images, prompts = (self._images(name, seed, k) for k in ("adapters", "prompts"))
@@ -303,14 +307,66 @@ class Grid:
                 folder=f"results/newcomers/{folder}",
             )
 
+    def _add_fedlmg_studies(self, name: str, seed: int) -> None:
+        """Classifiers, the images under each guidance, and the server's models (fedlmg sheet §3)."""
+        experiment = self.settings.experiments[name]
+        chosen, dataset = experiment.fedlmg, self.settings.datasets[experiment.dataset]
+        place, folder = self._place(name, seed), f"results/fedlmg/{name}/seed{seed}"
+        shown = {"seed": seed, "mean": dataset.mean, "std": dataset.std}
+        shown |= {"imagenet": chosen.imagenet}
+        models = [MODELS[model] for model in chosen.clients.models]
+        files = sorted({module for module, _ in models} | {MODELS[chosen.server.model][0]})
+        classifiers = self._study(
+            [models],
+            kind="classifiers",
+            **place,
+            settings=shown
+            | {"clients": chosen.clients.model_dump(), "baselines": chosen.baselines},
+            code=self._code("classifiers", *files),
+            folder=f"{folder}/classifiers",
+        )
+        prompts = "prompts" if chosen.baselines else None
+        drawn = {}
+        for row in ("main", *filter(None, [prompts]), *(chosen.ablations or ())):
+            parts = Drawn.model_validate(chosen.model_dump(include=set(Drawn.model_fields)))
+            settings = parts.model_copy(update={"guidance": chosen.guidance_of(row)})
+            drawn[row] = self._study(
+                [self._fingerprint(chosen.base.source)],
+                kind="guided",
+                name=row,
+                **place,
+                settings=shown | {"drawn": settings.model_dump()},
+                code=self._code("guide", *files),
+                folder=f"{folder}/guided_{row}",
+                after=(classifiers,),
+            )
+        for row in ("main", *(chosen.ablations or ())):
+            beside = (drawn["prompts"],) if row == "main" and prompts else ()
+            self._study(
+                [MODELS[chosen.server.model]],
+                kind="server",
+                name=row,
+                **place,
+                settings=shown
+                | {"server": chosen.server.model_dump()}
+                | {"sizes": chosen.sizes if row == "main" else []},
+                code=self._code("server", *files),
+                folder=f"{folder}/server_{row}",
+                after=(classifiers, drawn[row], *beside),
+            )
+
     def _synthesis(self, name: str, seed: int, kind: type[BaseModel]) -> dict[str, Any]:
         """The seed, the base model's fingerprint, and the part of an experiment's synthesis that
         decides a study."""
         chosen = self.settings.experiments[name].synthesis
-        if (source := chosen.base.source) not in self._models:
-            self._models[source] = fingerprint(source)
         part = chosen.model_dump(include=set(kind.model_fields))
-        return {"seed": seed, "model": self._models[source], "synthesis": part}
+        return {"seed": seed, "model": self._fingerprint(chosen.base.source), "synthesis": part}
+
+    def _fingerprint(self, source: str) -> dict[str, str]:
+        """``fingerprint``, worked out once."""
+        if source not in self._models:
+            self._models[source] = fingerprint(source)
+        return self._models[source]
 
     def _images(
         self, name: str, seed: int, kind: str, without: int | None = None
@@ -435,6 +491,13 @@ class Grid:
         ]
         files += [(f"{s.folder}/newcomers.json", s, s.kind) for s in self.of_kind("newcomers")]
         return [[path, s.digest, s.experiment, s.seed, name] for path, s, name in files]
+
+    def fedlmg_listing(self) -> list[list[Any]]:
+        """Report, digest, experiment, seed, kind and name of every study of FedLMG."""
+        return [
+            [f"{s.folder}/{s.kind}.json", s.digest, s.experiment, s.seed, s.kind, s.name]
+            for s in self.of_kind("classifiers", "guided", "server")
+        ]
 
     def synthesis_listing(self) -> list[list[Any]]:
         """Report, digest, experiment, seed, kind and client of every study of synthetic images."""
@@ -571,9 +634,11 @@ class Grid:
 
 
 def _role(experiment: Experiment) -> str:
-    """Which tables show an experiment; those of "main" compare everything."""
+    """Which tables show an experiment; those of "main" compare everything, "oneshot" has no rounds."""
     if experiment.score_on == "valid":
         return "tuning"
+    if not experiment.methods:
+        return "oneshot"
     return "scale" if experiment.beside else "main"
 
 

@@ -1,0 +1,80 @@
+# FedLMG: the clients' classifiers, images under their guidance, the server's models.
+
+
+rule fedlmg:
+    input:
+        fedlmg_files(SCALE),
+
+
+rule classifiers:
+    input:
+        **data_and_partition(at(CLASSIFIERS_FOLDER)),
+    output:
+        models=f"{CLASSIFIERS_FOLDER}/classifiers.safetensors",
+        report=f"{CLASSIFIERS_FOLDER}/classifiers.json",
+    log:
+        "results/logs/classifiers/{experiment}/seed{seed}-{digest}.log",
+    benchmark:
+        "results/benchmarks/classifiers/{experiment}/seed{seed}-{digest}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=JOB_GPUS,
+    params:
+        code=code_of(at(CLASSIFIERS_FOLDER)),
+        settings=settings_of(at(CLASSIFIERS_FOLDER)),
+        checkpoint="results/checkpoints/classifiers/{experiment}/seed{seed}-{digest}",
+    script:
+        "../workflow_scripts/classifiers.py"
+
+
+rule guide:
+    input:
+        data=data_of(at(GUIDED_FOLDER)),
+        models=the(at(GUIDED_FOLDER), "classifiers.safetensors", "classifiers"),
+    output:
+        images=f"{GUIDED_FOLDER}/images.safetensors",
+        report=f"{GUIDED_FOLDER}/guided.json",
+    log:
+        "results/logs/guide/{experiment}/seed{seed}/{name}-{digest}.log",
+    benchmark:
+        "results/benchmarks/guide/{experiment}/seed{seed}/{name}-{digest}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=JOB_GPUS,
+    params:
+        code=code_of(at(GUIDED_FOLDER)),
+        settings=settings_of(at(GUIDED_FOLDER)),
+        batches="results/checkpoints/guide/{experiment}/seed{seed}/{name}-{digest}",
+    script:
+        "../workflow_scripts/guide.py"
+
+
+rule server:
+    input:
+        **data_and_partition(at(SERVER_FOLDER)),
+        models=the(at(SERVER_FOLDER), "classifiers.safetensors", "classifiers"),
+        images=the(at(SERVER_FOLDER), "images.safetensors", "guided"),
+        prompts=beside(at(SERVER_FOLDER), "images.safetensors", "prompts"),
+    output:
+        report=f"{SERVER_FOLDER}/server.json",
+    log:
+        "results/logs/server/{experiment}/seed{seed}/{name}-{digest}.log",
+    benchmark:
+        "results/benchmarks/server/{experiment}/seed{seed}/{name}-{digest}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=JOB_GPUS,
+    params:
+        code=code_of(at(SERVER_FOLDER)),
+        settings=settings_of(at(SERVER_FOLDER)),
+    script:
+        "../workflow_scripts/server.py"

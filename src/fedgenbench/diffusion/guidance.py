@@ -1,0 +1,260 @@
+"""Sampling under a client's classifier: its loss, and its batch-norm statistics (FedLMG sheet §3)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedgenbench.diffusion.adapters import embedded
+from fedgenbench.diffusion.guidance_settings import Guidance
+from fedgenbench.errors import UserError
+from fedgenbench.models.layers import BatchNorm
+
+BATCH_NORMS = (nn.BatchNorm2d, BatchNorm)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a client sends: a classifier in eval mode, and how its images are normalised.
+
+    ``mean`` and ``std`` have one number per channel, ``edge`` is the side in pixels of the images
+    that it was trained on; ``classes`` are the labels that the client holds.
+
+    Raises:
+        UserError: the head has not ``outputs`` classes, or a batch-norm buffer is not finite, or has
+            a variance of zero, which no image can match.
+    """
+
+    client: int
+    model: nn.Module
+    classes: tuple[int, ...]
+    outputs: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    edge: int
+
+    def __post_init__(self) -> None:
+        whose = f"the upload of client {self.client}"
+        if (found := self.model.head.out_features) != self.outputs:
+            raise UserError(
+                f"{whose}: its head has {found} classes, {self.outputs} are claimed; train the "
+                "client on this data set"
+            )
+        for name, layer in self.model.named_modules():
+            if not isinstance(layer, BATCH_NORMS):
+                continue
+            for which in ("running_mean", "running_var"):
+                if not getattr(layer, which).isfinite().all():
+                    raise UserError(
+                        f"{whose}: {name}.{which} is not finite; its training has diverged: lower "
+                        "fedlmg.clients.lr"
+                    )
+            if not (layer.running_var > 0).all():
+                raise UserError(
+                    f"{whose}: {name}.running_var has a channel of zero variance, which nothing "
+                    "that the client saw moves; train it longer or at a lower fedlmg.clients.lr"
+                )
+
+    def frozen(self, device: Any) -> Upload:
+        """Itself, with the model on ``device``, in fp32 and eval mode, nothing trainable."""
+        self.model.to(device, torch.float32).eval().requires_grad_(False)
+        return self
+
+    def losses(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy [B] and batch-norm loss [B] of images [B, 3, H, W] between 0 and 1."""
+        mean, std = (
+            torch.tensor(values, device=images.device)[:, None, None]
+            for values in (self.mean, self.std)
+        )
+        x = images.float()
+        if x.shape[-1] != self.edge:
+            # As the clients of the authors' code see their images: bicubic, without antialiasing.
+            x = F.interpolate(x, (self.edge, self.edge), mode="bicubic")
+        if len(self.mean) == 1:
+            x = (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+        with batch_norm_inputs(self.model) as seen:
+            logits = self.model((x - mean) / std)[0]
+        return F.cross_entropy(logits, labels, reduction="none"), batch_norm_loss(seen, len(x))
+
+
+@contextlib.contextmanager
+def batch_norm_inputs(model: nn.Module) -> Iterator[list[tuple[nn.Module, Tensor]]]:
+    """Gathers every batch-norm layer of ``model`` with its input, in the order of their calls."""
+    seen: list[tuple[nn.Module, Tensor]] = []
+    hooks = [
+        layer.register_forward_pre_hook(lambda own, inputs: seen.append((own, inputs[0])))
+        for layer in model.modules()
+        if isinstance(layer, BATCH_NORMS)
+    ]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def batch_norm_loss(seen: Sequence[tuple[nn.Module, Tensor]], count: int) -> Tensor:
+    """Σ over layers of ‖σ² − σ̂²‖₂ + ‖μ − μ̂‖₂, per image [count] (sheet §3 step 5).
+
+    Statistics are those of each image alone, over its positions, with the biased variance: the
+    authors' batch is one image, and what else is in a batch must not matter. Zero for a network
+    without batch norm.
+    """
+    total = torch.zeros(count)
+    for layer, x in seen:
+        mean, var = x.mean((2, 3)), x.var((2, 3), correction=0)
+        total = total.to(x.device) + (
+            torch.linalg.vector_norm(var - layer.running_var, dim=1)
+            + torch.linalg.vector_norm(mean - layer.running_mean, dim=1)
+        )
+    return total
+
+
+@dataclass(frozen=True)
+class Order:
+    """One image to draw: for which upload, of which class, under which embedding [L, D]."""
+
+    upload: Upload
+    label: int
+    embedding: Tensor
+    seed: int
+
+
+@dataclass
+class Trace:
+    """What guidance saw, one entry per gradient: mean losses over images; and steps left out."""
+
+    cross_entropy: list[float] = field(default_factory=list)
+    batch_norm: list[float] = field(default_factory=list)
+    # by client: gradients that were not finite, and all
+    skipped: dict[int, int] = field(default_factory=dict)
+    steps: dict[int, int] = field(default_factory=dict)
+
+
+class Guided:
+    """Draws images under guidance. U-Net, VAE and classifiers are frozen, whatever they were.
+
+    A batch may hold images of several clients, whatever their architectures: the U-Net and the VAE
+    see all of them at once, each classifier those that it guides.
+    """
+
+    def __init__(self, pipeline: Any, settings: Guidance, steps: int, scale: float):
+        from diffusers import DDPMScheduler
+
+        self.pipeline, self.settings, self.steps, self.scale = pipeline, settings, steps, scale
+        self.scheduler = pipeline.scheduler
+        if settings.scheduler == "ddpm":
+            self.scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
+        self.kind = self.scheduler.config.prediction_type
+        if self.kind not in ("epsilon", "v_prediction"):
+            raise UserError(
+                f"fedlmg.base: the model predicts {self.kind!r}; guidance needs epsilon or "
+                "v_prediction"
+            )
+        for part in (pipeline.unet, pipeline.vae):
+            part.requires_grad_(False)
+            if settings.checkpointing:
+                part.enable_gradient_checkpointing()
+
+    def draw(self, orders: Sequence[Order], resolution: int) -> tuple[Tensor, Trace]:
+        """Images uint8 [n, H, W, 3] of ``orders``, and the trace of their guidance.
+
+        An image's noise comes from its own seed alone. Without editing and with a step of zero these
+        are the images that the pipeline itself draws, to the bit.
+        """
+        unet, vae, trace = self.pipeline.unet, self.pipeline.vae, Trace()
+        generators = [torch.Generator().manual_seed(order.seed) for order in orders]
+        edge = resolution // self.pipeline.vae_scale_factor
+        shape = (1, unet.config.in_channels, edge, edge)
+        s = torch.cat([torch.randn(shape, generator=g, dtype=unet.dtype) for g in generators])
+        s = s.to(unet.device) * self.scheduler.init_noise_sigma
+        self.context = self._context(orders)
+        self.scheduler.set_timesteps(self.steps, device=unet.device)
+        times = self.scheduler.timesteps
+        chosen = self.settings
+        editing = (1.0 if chosen.editing_loss == "both" else 0.0) * chosen.cross_entropy
+        for _ in range(chosen.editing_steps):
+            s = self._moved(s, times[0], orders, editing, trace)
+        for t in times:
+            if chosen.guide and (chosen.cross_entropy or chosen.batch_norm):
+                s = self._moved(s, t, orders, chosen.cross_entropy, trace)
+            with torch.no_grad():
+                noise = self._prediction(s, t)
+                s = self.scheduler.step(noise, t, s, generator=generators).prev_sample
+        with torch.no_grad():
+            decoded = vae.decode(s / vae.config.scaling_factor).sample
+        if not decoded.isfinite().all():
+            clients = sorted({order.upload.client for order in orders})
+            raise UserError(
+                f"client(s) {', '.join(map(str, clients))}: a guided image is not finite; lower "
+                "fedlmg.guidance.step, or set fedlmg.base.precision to bf16 or fp32"
+            )
+        images = (decoded / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
+        return (images * 255).round().to(torch.uint8), trace
+
+    def _context(self, orders: Sequence[Order]) -> Tensor:
+        """Embeddings [2n, L, D], or [n, L, D] where the scale asks for no classifier-free guidance."""
+        unet = self.pipeline.unet
+        own = torch.stack([order.embedding for order in orders]).to(unet.device, unet.dtype)
+        if self.scale == 1:
+            return own
+        empty = embedded(self.pipeline, [""]).to(own).expand(len(orders), -1, -1)
+        return torch.cat([empty, own])
+
+    def _prediction(self, s: Tensor, t: Tensor) -> Tensor:
+        """The U-Net's output [n, C, h, w] under text guidance (sheet §3 step 2)."""
+        both = torch.cat([s] * (len(self.context) // len(s)))
+        both = self.scheduler.scale_model_input(both, t)
+        found = self.pipeline.unet(both, t, encoder_hidden_states=self.context).sample
+        if self.scale == 1:
+            return found
+        empty, own = found.chunk(2)
+        return empty + self.scale * (own - empty)
+
+    def clean(self, s: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+        """The image [n, 3, H, W] between 0 and 1 that a latent promises at time t (step 3)."""
+        level = self.scheduler.alphas_cumprod[t].to(s.device, torch.float32)
+        s, prediction = s.float(), prediction.float()
+        if self.kind == "epsilon":
+            latent = (s - (1 - level).sqrt() * prediction) / level.sqrt()
+        else:
+            latent = level.sqrt() * s - (1 - level).sqrt() * prediction
+        vae = self.pipeline.vae
+        decoded = vae.decode((latent / vae.config.scaling_factor).to(vae.dtype)).sample
+        return (decoded / 2 + 0.5).clamp(0, 1)
+
+    def _moved(
+        self, s: Tensor, t: Tensor, orders: Sequence[Order], weight: float, trace: Trace
+    ) -> Tensor:
+        """``s`` after one step down the gradient of CE · ``weight`` + λ · BN (steps 6 to 8a)."""
+        leaf = s.detach().requires_grad_()
+        with torch.enable_grad():
+            images = self.clean(leaf, self._prediction(leaf, t), t)
+            losses, batch_norms = [], []
+            rows: dict[int, list[int]] = {}
+            for row, order in enumerate(orders):
+                rows.setdefault(order.upload.client, []).append(row)
+            for held in rows.values():
+                labels = torch.tensor([orders[row].label for row in held], device=s.device)
+                entropy, batch_norm = orders[held[0]].upload.losses(images[held], labels)
+                losses.append(entropy)
+                batch_norms.append(batch_norm)
+            entropy, batch_norm = torch.cat(losses), torch.cat(batch_norms)
+            # A sum: each image has its own gradient, whatever the batch.
+            total = (weight * entropy + self.settings.batch_norm * batch_norm).sum()
+            (gradient,) = torch.autograd.grad(total, leaf)
+        usable = gradient.flatten(1).isfinite().all(1)
+        for client, held in rows.items():
+            bad = len(held) - int(usable[held].sum())
+            trace.skipped[client] = trace.skipped.get(client, 0) + bad
+            trace.steps[client] = trace.steps.get(client, 0) + len(held)
+        trace.cross_entropy.append(entropy.mean().item())
+        trace.batch_norm.append(batch_norm.mean().item())
+        gradient = torch.where(usable[:, None, None, None], gradient, 0.0)
+        return s - self.settings.step * gradient

@@ -1,0 +1,127 @@
+"""The server's models, from guided images, and the rows that stand beside them (sheet §3, §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fedgenbench.data.dataset import Dataset
+from fedgenbench.data.partition import Partition
+from fedgenbench.diffusion.guidance import Upload
+from fedgenbench.federated.synthetic import Synthetic
+from fedgenbench.fedlmg.clients import tensors
+from fedgenbench.fedlmg.settings import Server
+from fedgenbench.fedlmg.training import (
+    Loss,
+    accuracy,
+    averaged,
+    distilled,
+    fine_tuning,
+    of_specific_teacher,
+    probabilities,
+    train,
+)
+from fedgenbench.fedlmg.uploads import untrained
+
+WAYS = ("fedlmg_ft", "fedlmg_md", "fedlmg_sd")
+
+
+def planned(sizes: list[int], baselines: bool) -> list[str]:
+    """The rows that ``serve`` gives, in order."""
+    rows = [*WAYS, *(f"{way}@{size}" for size in sizes for way in ("fedlmg_ft", "fedlmg_sd"))]
+    if baselines:
+        rows += ["prompts", "feddf", "ceiling", "ceiling_head", "fedavg", "fedprox"]
+    return rows
+
+
+def serve(
+    settings: dict[str, Any],
+    dataset: Dataset,
+    partition: Partition,
+    uploads: dict[str, Upload],
+    guided: Synthetic,
+    prompts: Synthetic | None,
+    device: Any,
+    *,
+    tell: Callable[[int, str], None],
+) -> dict[str, dict[str, Any]]:
+    """By row: accuracy per client's test images, mean loss per epoch, number of images.
+
+    All rows start from the same model, take the same settings and see each image as often: FT, MD and
+    SD on the guided images (also on the first ``sizes`` of each client and class), FT and FedDF's
+    distillation on images of prompts alone, the ceiling on all clients' training images (also its
+    head alone, the sheet's calibration, §8), and the uniform means of one-shot FedAvg and FedProx.
+    """
+    chosen, seed = Server.model_validate(settings["server"]), settings["seed"]
+    x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
+    tests = [torch.from_numpy(client.test).to(device) for client in partition.clients]
+    shape = tuple(x_test.shape[1:])
+    clients = [upload.frozen(device).model for _, upload in _of(uploads, "client")]
+    rows: dict[str, dict[str, Any]] = {}
+
+    def fresh() -> nn.Module:
+        start = untrained(chosen.model, shape, dataset.n_classes, seed, settings["imagenet"])
+        return start.to(device)
+
+    def note(row: str, model: nn.Module, losses: list[float], images: int) -> None:
+        found = accuracy(model, x_test, y_test, tests)
+        rows[row] = {"accuracy": found, "losses": losses, "images": images}
+        tell(len(rows), f"{row} {100 * np.mean(found):.1f} %")
+
+    def fitted(row: str, x: Tensor, y: Tensor, loss: Loss, head: bool | None = None) -> None:
+        model, alone = fresh(), chosen.trains == "head" if head is None else head
+        losses = train(
+            chosen,
+            model,
+            x,
+            y,
+            loss,
+            # The order of the images is the same for all ways of one set.
+            address=(seed, "fedlmg", "server", len(x)),
+            who=f"the server ({row})",
+            head_alone=alone,
+        )
+        note(row, model, losses, len(x))
+
+    x, y = tensors(guided.images, guided.labels, settings, device)
+    outputs = probabilities(clients, x)
+    style = torch.from_numpy(guided.style).to(device)
+    mean, own = outputs.mean(0), of_specific_teacher(outputs, style)
+    fitted("fedlmg_ft", x, y, fine_tuning)
+    fitted("fedlmg_md", x, y, distilled(mean))
+    fitted("fedlmg_sd", x, y, distilled(own))
+    for size in settings["sizes"]:
+        first = torch.from_numpy(first_of_each(guided, size)).to(device)
+        fitted(f"fedlmg_ft@{size}", x[first], y[first], fine_tuning)
+        fitted(f"fedlmg_sd@{size}", x[first], y[first], distilled(own[first]))
+    if prompts is not None:
+        x, y = tensors(prompts.images, prompts.labels, settings, device)
+        fitted("prompts", x, y, fine_tuning)
+        fitted("feddf", x, y, distilled(probabilities(clients, x).mean(0), labelled=False))
+        x, y = tensors(dataset.train_images, dataset.train_labels, settings, device)
+        held = torch.from_numpy(np.concatenate([each.train for each in partition.clients]))
+        x, y = x[held.to(device)], y[held.to(device)]
+        fitted("ceiling", x, y, fine_tuning)
+        fitted("ceiling_head", x, y, fine_tuning, head=True)
+        note("fedavg", averaged(clients, fresh()), [], 0)
+        others = [upload.frozen(device).model for _, upload in _of(uploads, "prox")]
+        note("fedprox", averaged(others, fresh()), [], 0)
+    return rows
+
+
+def first_of_each(images: Synthetic, size: int) -> np.ndarray:
+    """Rows of the first ``size`` images of each client and class, in order."""
+    kept = []
+    for client, label in np.unique(np.stack([images.style, images.labels], 1), axis=0).tolist():
+        kept.append(np.flatnonzero((images.style == client) & (images.labels == label))[:size])
+    return np.sort(np.concatenate(kept))
+
+
+def _of(uploads: dict[str, Upload], kind: str) -> list[tuple[str, Upload]]:
+    """The uploads of one kind, by client."""
+    found = [(name, upload) for name, upload in uploads.items() if name.startswith(kind)]
+    return sorted(found, key=lambda pair: pair[1].client)

@@ -1,0 +1,104 @@
+"""The file in which clients' classifiers go to the server, and how they come out of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from fedgenbench.diffusion.guidance import Upload
+from fedgenbench.errors import UserError
+from fedgenbench.models import build
+from fedgenbench.rng import torch_seed
+from fedgenbench.runtime.files import atomic_path
+
+
+def untrained(
+    name: str, shape: tuple[int, int, int], classes: int, seed: int, imagenet: str | None
+) -> nn.Module:
+    """The architecture ``name`` as every client and the server start it: from the named weights of
+    the repetition, or from torchvision's of ImageNet in the folder ``imagenet``.
+
+    Raises:
+        UserError: the folder has no file of this architecture, or one that does not fit.
+    """
+    model = build(name, shape, classes, torch_seed(seed, "weights", name))
+    if imagenet is None:
+        return model
+    from fedgenbench.models.imagenet import imagenet as pretrained
+
+    for suffix in (".safetensors", ".pth"):
+        if (path := Path(imagenet) / f"{name}{suffix}").exists():
+            return pretrained(model, path)
+    raise UserError(
+        f"fedlmg.imagenet: {imagenet} holds neither {name}.safetensors nor {name}.pth; put "
+        "torchvision's ImageNet weights of this architecture there"
+    )
+
+
+def save(
+    path: str | Path, models: dict[str, nn.Module], facts: dict[str, dict[str, Any]]
+) -> dict[str, int]:
+    """Writes models by name, weights and buffers, with JSON facts of each; the bytes of each."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        f"{name}/{key}": tensor.detach().cpu().contiguous()
+        for name, model in models.items()
+        for key, tensor in model.state_dict().items()
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {"facts": json.dumps(facts, sort_keys=True)})
+    return {
+        name: sum(t.nbytes for key, t in tensors.items() if key.startswith(f"{name}/"))
+        for name in models
+    }
+
+
+def load(path: str | Path, outputs: int) -> dict[str, Upload]:
+    """The uploads of a file by name, checked.
+
+    Raises:
+        UserError: the file is missing or damaged, a classifier has other tensors than its
+            architecture or another number of classes than ``outputs``, or as ``Upload``.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            facts = json.loads(file.metadata()["facts"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is missing or not a file of classifiers ({error!r}): delete it and run the "
+            "same command again"
+        ) from error
+    return {name: _upload(name, known, tensors, outputs) for name, known in facts.items()}
+
+
+def _upload(name: str, known: dict[str, Any], tensors: dict[str, Tensor], outputs: int) -> Upload:
+    state = {
+        key.removeprefix(f"{name}/"): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(f"{name}/")
+    }
+    client, heads = known["client"], state["head.weight"].shape[0]
+    # The architecture as claimed; a head of another size is found below, with the client's name.
+    model = build(known["model"], tuple(known["shape"]), heads, 0)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(
+            f"the upload of client {client} does not fit {known['model']}: {error}; train it again"
+        ) from error
+    return Upload(
+        client=client,
+        model=model,
+        classes=tuple(known["classes"]),
+        outputs=outputs,
+        mean=tuple(known["mean"]),
+        std=tuple(known["std"]),
+        edge=known["shape"][1],
+    )

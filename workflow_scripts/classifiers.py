@@ -1,0 +1,46 @@
+"""Trains the clients' classifiers of FedLMG, and FedProx's beside them."""
+
+import shutil
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.data.dataset import load
+    from fedgenbench.data.partition import Partition
+    from fedgenbench.fedlmg.training import train_clients
+    from fedgenbench.fedlmg.uploads import save
+    from fedgenbench.runtime.files import write_json
+
+    torch.set_num_threads(1)
+    settings, names = snakemake.params.settings, snakemake.wildcards
+    dataset = load(Path(snakemake.input.data).parent)
+    partition = Partition.load(snakemake.input.partition)
+    partition.require(dataset)
+    label = f"classifiers of {names.experiment}, seed {names.seed}"
+    folder = Path(snakemake.params.checkpoint)
+    models, facts, report = train_clients(
+        settings,
+        dataset,
+        partition,
+        device,
+        folder=folder,
+        identity=names.digest,
+        tell=Progress(label, len(partition.clients) * (1 + settings["baselines"])),
+    )
+    sizes = save(snakemake.output.models, models, facts)
+    write_json(
+        snakemake.output.report,
+        watch.record(device)
+        | {"digest": names.digest, "settings": settings, "bytes": sizes}
+        | report,
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    own = report["own_test"]
+    print(f"{label}: {100 * sum(own) / len(own):.1f} % on their own test images", flush=True)

@@ -1,0 +1,57 @@
+"""Draws images of every client and class under the guidance of the client's classifier."""
+
+import shutil
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.diffusion.adapters import base_model, embedded
+    from fedgenbench.diffusion.images import save_images
+    from fedgenbench.diffusion.prompts import class_prompts
+    from fedgenbench.fedlmg.generation import generate
+    from fedgenbench.fedlmg.settings import Drawn
+    from fedgenbench.fedlmg.uploads import load
+    from fedgenbench.runtime.files import read_json, write_json
+
+    torch.set_num_threads(1)
+    facts, names = snakemake.params.settings, snakemake.wildcards
+    settings = Drawn.model_validate(facts["drawn"])
+    classes = read_json(Path(snakemake.input.data).parent / "card.json")["classes"]
+    found = load(snakemake.input.models, len(classes)).items()
+    uploads = [upload.frozen(device) for name, upload in found if name.startswith("client")]
+    pipeline = base_model(settings.base, device)
+    batches = Path(snakemake.params.batches)
+    label = f"guided images ({names.name}) of {names.experiment}, seed {names.seed}"
+    generated = generate(
+        settings,
+        pipeline,
+        uploads,
+        embedded(pipeline, class_prompts(settings.prompt, classes)),
+        seed=facts["seed"],
+        folder=batches,
+        identity=names.digest,
+        tell=Progress(label, settings.per_class * sum(len(each.classes) for each in uploads)),
+    )
+    save_images(
+        snakemake.output.images,
+        generated.images,
+        generated.labels,
+        generated.style,
+        {"classes": dict(enumerate(classes)), "row": names.name},
+    )
+    write_json(
+        snakemake.output.report,
+        watch.record(device)
+        | {"digest": names.digest, "settings": facts, "images": len(generated.images)}
+        | generated.report,
+    )
+    shutil.rmtree(batches, ignore_errors=True)
+    seconds = generated.report["seconds_per_image"]
+    print(f"{label}: {len(generated.images)}, {seconds:.2f} s each", flush=True)

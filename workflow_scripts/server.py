@@ -1,0 +1,45 @@
+"""Trains the server's models of FedLMG on guided images, and the rows that stand beside them."""
+
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.data.dataset import load
+    from fedgenbench.data.partition import Partition
+    from fedgenbench.federated.synthetic import read
+    from fedgenbench.fedlmg.server import planned, serve
+    from fedgenbench.fedlmg.uploads import load as load_uploads
+    from fedgenbench.runtime.files import write_json
+
+    torch.set_num_threads(1)
+    settings, names = snakemake.params.settings, snakemake.wildcards
+    dataset = load(Path(snakemake.input.data).parent)
+    partition = Partition.load(snakemake.input.partition)
+    partition.require(dataset)
+    prompts = snakemake.input.prompts
+    label = f"server of {names.experiment} ({names.name}), seed {names.seed}"
+    rows = serve(
+        settings,
+        dataset,
+        partition,
+        load_uploads(snakemake.input.models, dataset.n_classes),
+        read([snakemake.input.images], dataset),
+        read([prompts[0]], dataset) if prompts else None,
+        device,
+        tell=Progress(label, len(planned(settings["sizes"], bool(prompts)))),
+    )
+    write_json(
+        snakemake.output.report,
+        watch.record(device)
+        | {"digest": names.digest, "settings": settings, "name": names.name, "rows": rows},
+    )
+    means = {row: sum(each["accuracy"]) / len(each["accuracy"]) for row, each in rows.items()}
+    shown = ", ".join(f"{row} {100 * value:.1f}" for row, value in means.items())
+    print(f"{label}: {shown}", flush=True)
