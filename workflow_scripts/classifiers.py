@@ -32,7 +32,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         device,
         folder=folder,
         identity=names.digest,
-        tell=Progress(label, len(partition.clients) * (1 + settings["baselines"])),
+        tell=Progress(label, len(partition.clients) * (1 + settings["averages"])),
     )
     sizes = save(snakemake.output.models, models, facts)
     write_json(

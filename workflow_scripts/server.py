@@ -33,7 +33,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         read([snakemake.input.images], dataset),
         read([prompts[0]], dataset) if prompts else None,
         device,
-        tell=Progress(label, len(planned(settings["sizes"], bool(prompts)))),
+        tell=Progress(label, len(planned(settings["sizes"], bool(prompts), settings["averages"]))),
     )
     write_json(
         snakemake.output.report,

@@ -320,8 +320,7 @@ class Grid:
             [models],
             kind="classifiers",
             **place,
-            settings=shown
-            | {"clients": chosen.clients.model_dump(), "baselines": chosen.baselines},
+            settings=shown | {"clients": chosen.clients.model_dump(), "averages": chosen.averages},
             code=self._code("classifiers", *files),
             folder=f"{folder}/classifiers",
         )
@@ -349,7 +348,8 @@ class Grid:
                 **place,
                 settings=shown
                 | {"server": chosen.server.model_dump()}
-                | {"sizes": chosen.sizes if row == "main" else []},
+                | {"sizes": chosen.sizes if row == "main" else []}
+                | {"averages": chosen.averages},
                 code=self._code("server", *files),
                 folder=f"{folder}/server_{row}",
                 after=(classifiers, drawn[row], *beside),
@@ -459,6 +459,7 @@ class Grid:
         # The notes too: this module is in no digest, and what it says of a run stands in every table.
         notes = [self.experiment_notes(), self.method_notes()]
         listings = self.listing(), self.study_listing(), self.synthesis_listing()
+        listings += (self.fedlmg_listing(),)
         made_of = [shown, notes, *listings, job_code(product)[0]]
         made_of += [self.product_digest(name) for name in PRODUCTS[product]]
         # What the papers' files say is judged or printed in the report.
@@ -497,6 +498,13 @@ class Grid:
         return [
             [f"{s.folder}/{s.kind}.json", s.digest, s.experiment, s.seed, s.kind, s.name]
             for s in self.of_kind("classifiers", "guided", "server")
+        ]
+
+    def guided_images(self) -> list[list[Any]]:
+        """Experiment, seed, name of the guidance and path of every file of guided images."""
+        return [
+            [s.experiment, s.seed, s.name, f"{s.folder}/images.safetensors"]
+            for s in self.of_kind("guided")
         ]
 
     def synthesis_listing(self) -> list[list[Any]]:

@@ -49,7 +49,7 @@ def train_clients(
         if not len(rows):
             raise UserError(f"client {client} has no training image: leave it out of the partition")
         architecture = chosen.models[client % len(chosen.models)]
-        for kind in ("client", *(("prox",) if settings["baselines"] else ())):
+        for kind in ("client", *(("prox",) if settings["averages"] else ())):
             name = f"{kind}{client}"
             start = (architecture, tuple(x.shape[1:]), dataset.n_classes)
             model = untrained(*start, settings["seed"], settings["imagenet"]).to(device)

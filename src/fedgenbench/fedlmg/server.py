@@ -30,11 +30,12 @@ from fedgenbench.fedlmg.uploads import untrained
 WAYS = ("fedlmg_ft", "fedlmg_md", "fedlmg_sd")
 
 
-def planned(sizes: list[int], baselines: bool) -> list[str]:
+def planned(sizes: list[int], baselines: bool, averages: bool) -> list[str]:
     """The rows that ``serve`` gives, in order."""
     rows = [*WAYS, *(f"{way}@{size}" for size in sizes for way in ("fedlmg_ft", "fedlmg_sd"))]
     if baselines:
-        rows += ["prompts", "feddf", "ceiling", "ceiling_head", "fedavg", "fedprox"]
+        rows += ["prompts", "feddf", "ceiling", "ceiling_head"]
+        rows += ["fedavg", "fedprox"] if averages else []
     return rows
 
 
@@ -54,7 +55,8 @@ def serve(
     All rows start from the same model, take the same settings and see each image as often: FT, MD and
     SD on the guided images (also on the first ``sizes`` of each client and class), FT and FedDF's
     distillation on images of prompts alone, the ceiling on all clients' training images (also its
-    head alone, the sheet's calibration, §8), and the uniform means of one-shot FedAvg and FedProx.
+    head alone, the sheet's calibration, §8), and the uniform means of one-shot FedAvg and FedProx,
+    where the clients' architectures are the server's.
     """
     chosen, seed = Server.model_validate(settings["server"]), settings["seed"]
     x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
@@ -107,6 +109,7 @@ def serve(
         x, y = x[held.to(device)], y[held.to(device)]
         fitted("ceiling", x, y, fine_tuning)
         fitted("ceiling_head", x, y, fine_tuning, head=True)
+    if prompts is not None and settings["averages"]:
         note("fedavg", averaged(clients, fresh()), [], 0)
         others = [upload.frozen(device).model for _, upload in _of(uploads, "prox")]
         note("fedprox", averaged(others, fresh()), [], 0)

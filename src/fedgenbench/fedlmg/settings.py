@@ -63,7 +63,15 @@ class FedLMG(Drawn):
         description="Folder of torchvision's ImageNet weights, one `<architecture>.pth` or "
         "`.safetensors` each, from which clients and server start; null: from named random weights."
     )
-    baselines: bool = Field(description="The ceiling and the rows that need no guided image.")
+    baselines: bool = Field(
+        description="The ceiling and the rows that need no guided image; those that average weights "
+        "only where clients and server have one architecture."
+    )
+
+    @property
+    def averages(self) -> bool:
+        """Do the clients' weights have a mean?"""
+        return self.baselines and {*self.clients.models} == {self.server.model}
 
     def guidance_of(self, row: str) -> Guidance:
         """The guidance of ``main``, of ``prompts``, which has none, or of an ablation."""
