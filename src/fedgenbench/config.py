@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -390,6 +391,8 @@ def _guidance_faults(where: str, chosen: FedLMG | None) -> Iterator[str]:
         if name not in MODELS:
             yield f"{where}: model {_unknown(name, MODELS)}"
     for name in chosen.ablations or ():
+        if not re.fullmatch("[a-z0-9_]+", name) or name in ("main", "prompts"):
+            yield f"{where}.ablations: {name!r}: lower-case letters, digits and _, and a new name"
         try:
             chosen.guidance_of(name)
         except ValidationError as error:

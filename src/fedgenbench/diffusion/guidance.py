@@ -196,7 +196,8 @@ class Guided:
                 "fedlmg.guidance.step, or set fedlmg.base.precision to bf16 or fp32"
             )
         images = (decoded / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
-        return (images * 255).round().to(torch.uint8), trace
+        # In rows: safetensors writes a transposed view as it lies.
+        return (images * 255).round().to(torch.uint8).contiguous(), trace
 
     def _context(self, orders: Sequence[Order]) -> Tensor:
         """Embeddings [2n, L, D], or [n, L, D] where the scale asks for no classifier-free guidance."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,12 @@ NEWCOMERS = (
     *("stage", "round", "client", "value"),
 )
 SYNTHESIS = ("experiment", "seed", "kind", "client", "name", "value")
+FEDLMG = (
+    *("experiment", "seed", "kind", "name", "row"),
+    *("client", "step", "quantity", "value"),
+)
+# Guidances of which images are shown, from the same noise.
+GUIDED = ("prompts", "no_editing", "main")
 METRICS = ("personal", "start", "trained", "global")
 
 
@@ -208,6 +214,127 @@ def _ends(losses: list[float]) -> dict[str, float]:
     """The mean loss of the first and of the last tenth."""
     tenth = -(-len(losses) // 10)
     return {"first_loss": np.mean(losses[:tenth]), "last_loss": np.mean(losses[-tenth:])}
+
+
+def fedlmg_frame(sources: Iterable[tuple[str, str, str, int, str, str]]) -> pd.DataFrame:
+    """FedLMG's classifiers, guided images and servers' models as numbers, columns ``FEDLMG``.
+
+    ``sources`` are (file, digest, experiment, seed, kind, name), the kind one of "classifiers",
+    "guided" and "server". ``row`` is a row of the server's report, or "client" or "prox" of the
+    classifiers, else empty. A client of -1 says that a number is of none, or the mean over clients; a
+    step of -1 that it is of no gradient. Accuracies are in [0, 1].
+
+    Raises:
+        UserError: names a file that does not belong to the settings, or an unknown kind, or one that
+            says again what another one has said.
+    """
+    rows, seen = [], set()
+    for file, digest, *place in sources:
+        content = _of_today(file, digest)
+        if tuple(place) in seen:
+            raise UserError(f"{file} is not the only one of its kind, seed and name: list one")
+        seen.add(tuple(place))
+        kind = place[2]
+        if kind not in _SAID:
+            known = ", ".join(_SAID)
+            raise UserError(f"{file} is of the unknown kind {kind!r}: use one of {known}")
+        said = [*_SAID[kind](content), ("", -1, -1, "wall_seconds", content["wall_seconds"])]
+        rows += [(*place, *entry[:-1], float(entry[-1])) for entry in said]
+    return pd.DataFrame(rows, columns=FEDLMG)
+
+
+# A row of the report, a client, a step, what is said, and its value.
+_Said = Iterator[tuple[str, int, int, str, float]]
+
+
+def _of_classifiers(content: dict[str, Any]) -> _Said:
+    for quantity in ("own_test", "images"):
+        for client, value in enumerate(content[quantity]):
+            yield "client", client, -1, quantity, value
+    yield "client", -1, -1, "own_test", np.mean(content["own_test"])
+    for name, size in content["bytes"].items():
+        row = name.rstrip("0123456789")
+        client = int(name.removeprefix(row))
+        yield row, client, -1, "bytes", size
+        yield row, client, -1, "last_loss", content["losses"][name][-1]
+
+
+def _of_guidance(content: dict[str, Any]) -> _Said:
+    for quantity in ("images", "seconds_per_image"):
+        yield "", -1, -1, quantity, content[quantity]
+    for quantity in ("cross_entropy", "batch_norm"):
+        for step, value in enumerate(content[quantity]):
+            yield "", -1, step, quantity, value
+    for quantity in ("skipped", "gradients"):
+        for client, value in content[quantity].items():
+            yield "", int(client), -1, quantity, value
+
+
+def _of_server(content: dict[str, Any]) -> _Said:
+    for row, found in content["rows"].items():
+        yield row, -1, -1, "accuracy", np.mean(found["accuracy"])
+        for client, value in enumerate(found["accuracy"]):
+            yield row, client, -1, "accuracy", value
+        yield row, -1, -1, "images", found["images"]
+
+
+_SAID = {"classifiers": _of_classifiers, "guided": _of_guidance, "server": _of_server}
+
+
+def fedlmg_setups(
+    sources: Iterable[tuple[str, str, str, int, str, str]],
+    schemes: Mapping[str, Mapping[str, Any]],
+    domains: Mapping[str, list[str] | None],
+) -> dict[str, dict[str, Any]]:
+    """What tables say of each experiment of FedLMG beside numbers; ``sources`` as ``fedlmg_frame``.
+
+    setting: "feature skew", "label skew", "overlapping labels", or "different architectures" whatever
+        the split; names, models: of the clients; server, drawn, guided: settings; ablations: what each
+        changes in the guidance; digests: "kind name" -> one per seed; hardware, dirty: of the jobs.
+
+    Args:
+        schemes: experiment -> its partition scheme.
+        domains: experiment -> each client's domain, or None.
+    """
+    setups: dict[str, dict[str, Any]] = {}
+    for file, digest, experiment, _, kind, name in sources:
+        content = _of_today(file, digest)
+        setup = setups.setdefault(experiment, {"digests": {}, "hardware": [], "dirty": 0})
+        setup["digests"].setdefault(f"{kind} {name}".strip(), []).append(digest)
+        setup["dirty"] += content["git_dirty"] is True
+        hardware = content["cpu"] if content["device"] == "cpu" else content["device"]
+        setup["hardware"] = sorted({*setup["hardware"], hardware})
+        settings = content["settings"]
+        if kind == "classifiers":
+            count, models = len(content["images"]), settings["clients"]["models"]
+            setup["models"] = [models[client % len(models)] for client in range(count)]
+            setup["names"] = domains[experiment] or [f"client {client}" for client in range(count)]
+            setup["setting"] = _setting(setup["models"], schemes[experiment])
+            setup["trained"] = settings["clients"]
+        elif kind == "server" and name == "main":
+            setup["server"] = settings["server"]
+        elif kind == "guided":
+            setup.setdefault("guided", {})[name] = settings["drawn"]["guidance"]
+            if name == "main":
+                setup["drawn"] = {key: settings["drawn"][key] for key in ("base", "per_class")}
+                setup["drawn"] |= {"steps": settings["drawn"]["sampler"]["steps"]}
+    for setup in setups.values():
+        guided = setup.pop("guided")
+        setup["guidance"] = guided["main"]
+        setup["ablations"] = {
+            name: {key: v for key, v in guidance.items() if v != guided["main"][key]}
+            for name, guidance in guided.items()
+            if name not in ("main", "prompts")
+        }
+    return setups
+
+
+def _setting(models: list[str], scheme: Mapping[str, Any]) -> str:
+    if len(set(models)) > 1:
+        return "different architectures"
+    if scheme["scheme"] == "class_blocks" and scheme["stride"]:
+        return "overlapping labels"
+    return "feature skew" if scheme["scheme"].startswith("domain") else "label skew"
 
 
 def _of_today(file: str, digest: str) -> dict[str, Any]:

@@ -264,6 +264,7 @@ def _what_ran(results: Results) -> Section:
         tuple(
             Row(e, entry["title"], tuple(Cell(str(entry[key]) or "–") for key in keys.values()))
             for e, entry in results.experiments.items()
+            if entry["role"] != "oneshot"  # without rounds: its section says what ran
         ),
         stub="Experiment",
     )
@@ -351,7 +352,7 @@ def _provenance(results: Results) -> Section:
     bullets.append(f"First run started {runs['started'].min()}, last {runs['started'].max()}.")
     roles = {e: entry["role"] for e, entry in results.experiments.items()}
     varied = [e for e, role in roles.items() if role in ("scale", "left_out")]
-    own = [e for e in results.experiments if e not in varied]
+    own = [e for e, role in roles.items() if e not in varied and role != "oneshot"]
     tables = [_digests(results, own, "digests", "Digests of code and settings, by seed.")]
     if varied:
         caption = "Digests of experiments that vary another one."

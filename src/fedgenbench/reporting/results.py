@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from fedgenbench.errors import UserError
-from fedgenbench.evaluation.collect import NEWCOMERS, SERVER, SYNTHESIS, WEIGHTS
+from fedgenbench.evaluation.collect import FEDLMG, NEWCOMERS, SERVER, SYNTHESIS, WEIGHTS
 from fedgenbench.evaluation.statistics import Interval, mean_interval, significantly_best
 
 FAMILIES = {
@@ -58,7 +58,8 @@ class Results:
         ``bytes_up_once`` and ``bytes_down_once`` means per client of what travels before the rounds.
     experiments: id -> title, role, dataset, classes, clients, partition, rounds, local, model, note.
         Roles are "main"; "tuning": scored on validation images; "scale": ``base`` with another
-        number of clients; "left_out": ``base`` without the domain ``left_out``, which is the test.
+        number of clients; "left_out": ``base`` without the domain ``left_out``, which is the test;
+        "oneshot": FedLMG's alone, without rounds, and with what ``fedlmg_setups`` says as ``fedlmg``.
     methods: id -> label, family (a key of ``FAMILIES``), source; a variant also ``of``, the method it
         is one of, and ``start``: "warm", "scratch", or None where that is the method's own.
     expected: (experiment, method, seed) -> digest of the code and settings of today.
@@ -70,9 +71,10 @@ class Results:
     newcomer_main: the number of guided steps and the strength of guidance that count as the main ones.
     synthesis: adapters, synthetic images, warm starts and what was examined of them: a row per
         experiment, seed, kind, client (-1: of none, or the mean) and name.
+    fedlmg: classifiers, guided images and servers' models, as ``fedlmg_frame`` gives them.
     absent: experiments without runs here -> title, dataset, clients, reason; with ``warmfed`` true
         where they belong to WarmFed, and then role, and ``leave_one_out``: whether they would be run
-        without each domain.
+        without each domain. FedLMG's have the role "oneshot".
     pictures: files of the first seed that are shown as they are or drawn from.
     allow_mixed: take runs of another digest too; every table then says so.
     whole: what this is a part of; ``select`` sets it.
@@ -93,6 +95,7 @@ class Results:
     newcomers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=NEWCOMERS))
     newcomer_main: tuple[int, float] | None = None
     synthesis: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SYNTHESIS))
+    fedlmg: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=FEDLMG))
     absent: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pictures: Sequence[Drawn] = ()
     allow_mixed: bool = False
@@ -107,6 +110,7 @@ class Results:
             "weights": (self.weights, WEIGHTS),
             "newcomers": (self.newcomers, NEWCOMERS),
             "synthesis": (self.synthesis, SYNTHESIS),
+            "fedlmg": (self.fedlmg, FEDLMG),
         }
         for name, (frame, columns) in frames.items():
             if missing := [column for column in columns if column not in frame]:
@@ -172,6 +176,7 @@ class Results:
             weights=keep(self.weights),
             newcomers=keep(self.newcomers),
             synthesis=keep(self.synthesis),
+            fedlmg=keep(self.fedlmg),
             pictures=[picture for picture in self.pictures if picture.experiment in experiments],
             experiments={key: v for key, v in self.experiments.items() if key in experiments},
             methods={key: v for key, v in self.methods.items() if key in methods},
@@ -197,10 +202,16 @@ class Results:
     def absent_from(self, warmfed: bool, role: str | None = None) -> dict[str, Mapping[str, Any]]:
         """The experiments without runs here that are WarmFed's, or that are not.
 
-        ``role`` "left_out": those of which a domain would be left out.
+        ``role`` "left_out": those of which a domain would be left out; "oneshot": FedLMG's, which
+        else are left out.
         """
 
-        whose = {e: v for e, v in self.absent.items() if v.get("warmfed", False) == warmfed}
+        whose = {
+            e: v
+            for e, v in self.absent.items()
+            if v.get("warmfed", False) == warmfed
+            and (role == "oneshot" or v.get("role") != "oneshot")
+        }
         if role is None:
             return whose
         if role == "left_out":

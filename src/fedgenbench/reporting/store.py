@@ -17,7 +17,7 @@ from fedgenbench.errors import UserError
 from fedgenbench.reporting.results import Drawn, Results
 from fedgenbench.runtime.files import read_json, sha256_file, write_json
 
-FRAMES = ("scores", "rounds", "runs", "server", "weights", "newcomers", "synthesis")
+FRAMES = ("scores", "rounds", "runs", "server", "weights", "newcomers", "synthesis", "fedlmg")
 
 
 def read_results(folder: Path) -> Results:

@@ -1,0 +1,242 @@
+"""What the jobs say of FedLMG: the numbers behind its tables and figures, and a text made of them.
+
+There are no rounds: each client sends its classifier once, the server draws images under guidance of
+each, and trains one model in three ways (papers/fedlmg.md §3).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from fedgenbench.evaluation.collect import GUIDED
+from fedgenbench.reporting.fedlmg_published import FedLMGPublished
+from fedgenbench.reporting.results import Drawn, Results, distinct
+from fedgenbench.reporting.words import absences, difference, listed, signed, verdict
+
+# The server's rows by block, in the order of the published table.
+CONTROLS = {"ceiling_head": "Ceiling, head alone", "ceiling": "Ceiling"}
+OTHERS = {
+    "prompts": "Prompts alone",
+    "fedavg": "FedAvg",
+    "fedprox": "FedProx",
+    "feddf": "FedDF",
+}
+WAYS = {
+    "fedlmg_ft": "FedLMG, fine-tuning",
+    "fedlmg_md": "FedLMG, multi-teacher",
+    "fedlmg_sd": "FedLMG, specific teacher",
+}
+LABELS = CONTROLS | OTHERS | WAYS
+SHORT = {"fedlmg_ft": "FT", "fedlmg_md": "MD", "fedlmg_sd": "SD"}
+# Ablations that the sheet names; another one is called by what it changes.
+ABLATIONS = {
+    "no_batch_norm": "without batch-norm loss",
+    "no_cross_entropy": "without cross-entropy",
+    "no_editing": "without editing of the noise",
+}
+# What the sheet has (§4): the number that the miniature's budget cuts.
+SHEET = {"editing_steps": 10, "steps": 50, "per_class": 30}
+# Kinds of figure in the order of the report; an id is ``fedlmg_<kind>_<experiment>``.
+FIGURES = ("guided", "losses", "sizes")
+SETTINGS = ("feature skew", "label skew", "overlapping labels", "different architectures")
+
+
+# Numbers ----------------------------------------------------------------------------------------
+def served(results: Results, setting: str | None = None) -> list[str]:
+    """The experiments of FedLMG with results; ``setting`` None: in the order of ``SETTINGS``."""
+    return [
+        experiment
+        for each in ([setting] if setting else SETTINGS)
+        for experiment, entry in results.experiments.items()
+        if entry.get("fedlmg", {}).get("setting") == each
+    ]
+
+
+def setup(results: Results, experiment: str) -> Mapping[str, Any]:
+    """What ``fedlmg_setups`` says of an experiment."""
+    return results.experiments[experiment]["fedlmg"]
+
+
+def accuracies(
+    results: Results, experiment: str, name: str = "main", client: int = -1
+) -> pd.DataFrame:
+    """Accuracy in [0, 1] of the server's models, seeds by rows; ``client`` -1: mean over clients."""
+    frame = _part(results, experiment, "server", name)
+    frame = frame[(frame["quantity"] == "accuracy") & (frame["client"] == client)]
+    return frame.pivot(index="seed", columns="row", values="value")
+
+
+def sized(results: Results, experiment: str, way: str) -> pd.DataFrame:
+    """Mean accuracy of ``way`` by number of images per client and class: seeds by numbers."""
+    table = accuracies(results, experiment)
+    sizes = {f"{way}@{size}": size for size in _sizes(table, way)}
+    sizes[way] = setup(results, experiment)["drawn"]["per_class"]
+    return table.reindex(columns=list(sizes)).rename(columns=sizes).dropna(axis=1, how="all")
+
+
+def _sizes(table: pd.DataFrame, way: str) -> list[int]:
+    return sorted(int(row.split("@")[1]) for row in table if row.startswith(f"{way}@"))
+
+
+def losses(results: Results, experiment: str, quantity: str, name: str = "main") -> pd.DataFrame:
+    """``quantity`` (cross_entropy, batch_norm) at each gradient: seeds by gradients."""
+    frame = _part(results, experiment, "guided", name)
+    frame = frame[frame["quantity"] == quantity]
+    return frame.pivot(index="seed", columns="step", values="value")
+
+
+def of_clients(results: Results, experiment: str, quantity: str, row: str = "client") -> Any:
+    """What is said of the uploads: seeds by clients."""
+    frame = _part(results, experiment, "classifiers", "")
+    frame = frame[(frame["quantity"] == quantity) & (frame["row"] == row) & (frame["client"] >= 0)]
+    return frame.pivot(index="seed", columns="client", values="value")
+
+
+def fact(
+    results: Results, experiment: str, kind: str, quantity: str, name: str = "main"
+) -> pd.Series:
+    """A number of a whole job, by seed."""
+    frame = _part(results, experiment, kind, name)
+    frame = frame[(frame["quantity"] == quantity) & (frame["client"] == -1) & (frame["row"] == "")]
+    return frame.set_index("seed")["value"]
+
+
+def skipped_share(results: Results, experiment: str) -> float:
+    """Gradients left out as not finite, as a share of all: over clients and seeds."""
+    frame = _part(results, experiment, "guided", "main")
+    totals = frame.groupby("quantity")["value"].sum()
+    return float(totals.get("skipped", 0) / totals["gradients"]) if "gradients" in totals else 0.0
+
+
+def changed(results: Results, experiment: str, name: str) -> str:
+    """An ablation in words."""
+    changes = setup(results, experiment)["ablations"][name].items()
+    return ABLATIONS.get(name) or ", ".join(f"{key} = {value}" for key, value in changes)
+
+
+def architectures(results: Results, experiment: str) -> dict[str, list[int]]:
+    """Architecture -> its clients."""
+    clients: dict[str, list[int]] = {}
+    for client, model in enumerate(setup(results, experiment)["models"]):
+        clients.setdefault(model, []).append(client)
+    return clients
+
+
+def shown_guided(results: Results, experiment: str) -> list[Drawn]:
+    """The files of images to compare, drawn from the same noise, in the order of ``GUIDED``."""
+    found = [results.picture(experiment, name) for name in GUIDED]
+    return [picture for picture in found if picture]
+
+
+def _part(results: Results, experiment: str, kind: str, name: str) -> pd.DataFrame:
+    frame = results.fedlmg
+    own = (frame["experiment"] == experiment) & (frame["kind"] == kind) & (frame["name"] == name)
+    return frame[own]
+
+
+# Words ------------------------------------------------------------------------------------------
+def fedlmg_section_text(results: Results) -> str:
+    """What was run, and what it shows; paragraphs parted by blank lines."""
+    experiments = served(results)
+    if not experiments:
+        return "FedLMG has not been run at this scale."
+    paragraphs = [_what_was_run(results, experiments)]
+    paragraphs += [_what_it_shows(results, experiment) for experiment in experiments]
+    return "\n\n".join(paragraphs)
+
+
+def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
+    seeds = results.fedlmg["seed"].nunique()
+    titles = [results.experiments[experiment]["title"] for experiment in experiments]
+    sentences = [
+        "In FedLMG each client sends its classifier, once, and nothing else. A diffusion model on the "
+        "server draws images of every class that a client holds; its noise is edited and each of "
+        "its steps bent so that the client's classifier sees the class and, in its batch-norm "
+        "statistics, the client's images. One model is trained on the images of all clients: on their "
+        "labels (fine-tuning, FT), on the mean of all classifiers too (multi-teacher, MD), or on "
+        "the classifier that guided the image (specific teacher, SD). It was run on "
+        f"{listed(titles)}, with {seeds} seed{'s' if seeds > 1 else ''} at "
+        f"{' and '.join(distinct(results.runs, 'scale'))} scale."
+    ]
+    for reason, absent in absences(results, warmfed=False, role="oneshot").items():
+        sentences.append(f"Without results here ({reason}): {listed(absent)}.")
+    sentences.append(
+        "Prompts alone is the same noise and sampler without guidance. Every row starts from the same "
+        "weights, and each score is that of the last epoch. The ceiling is trained on all "
+        "clients' images, as the server's model is and with its head alone: papers/fedlmg.md §8 "
+        "tells by these two how the paper trained its own."
+    )
+    return " ".join(sentences)
+
+
+def _what_it_shows(results: Results, experiment: str) -> str:
+    """Guidance, ways of training and parts of guidance in one experiment."""
+    table = accuracies(results, experiment)
+    compared = [
+        (f"guidance ({short} − {label})", table, way, table, other)
+        for way, short in SHORT.items()
+        for other, label in {"prompts": "prompts alone"}.items()
+    ]
+    for other in ("fedavg", "feddf"):
+        compared.append((f"SD − {LABELS[other]}", table, "fedlmg_sd", table, other))
+    compared.append(("the guiding teacher (SD − FT)", table, "fedlmg_sd", table, "fedlmg_ft"))
+    for name in setup(results, experiment)["ablations"]:
+        what = f"SD − SD {changed(results, experiment, name)}"
+        compared.append((what, table, "fedlmg_sd", accuracies(results, experiment, name)))
+    sentences = [
+        sentence
+        for what, a, row, b, *other in compared
+        if (sentence := _worth(results, what, a, row, b, *(other or [row])))
+    ]
+    return f"{results.experiments[experiment]['title']}. {' '.join(sentences)}"
+
+
+def _worth(
+    results: Results, what: str, a: pd.DataFrame, row: str, b: pd.DataFrame, other: str
+) -> str:
+    """A sentence about ``row`` of a − ``other`` of b; empty where one of them is not there."""
+    found = difference(results, a[row], b[other]) if row in a and other in b else None
+    if found is None:
+        return ""
+    shown = {
+        "higher": "a significant gain",
+        "lower": "a significant loss",
+        "open": "no significant difference",
+        "unknown": "one seed, no interval",
+    }[verdict(found)]
+    return f"{what[0].upper()}{what[1:]}: {signed(found)} points, {shown}."
+
+
+def fedlmg_bullets(results: Results, published: FedLMGPublished) -> list[str]:
+    """What is published, what this scale cuts, and what is not there."""
+    bullets = [
+        "Published: version 1's table of feature skew, "
+        f"{', '.join(table.dataset for table in published.tables)}. No cell of the tables on label "
+        "skew, different architectures, ablations or cost is at hand, nor of the ICML version's.",
+        *(f"{f.text} ({f.status}; {f.source})" for f in published.figures),
+    ]
+    for experiment in served(results):
+        here = setup(results, experiment)
+        values = {"editing_steps": here["guidance"]["editing_steps"], **here["drawn"]}
+        cuts = [
+            f"{words} {values[key]} (the sheet: {SHEET[key]})"
+            for key, words in (
+                ("editing_steps", "editing steps"),
+                ("steps", "denoising steps"),
+                ("per_class", "images per client and class"),
+            )
+            if values[key] != SHEET[key]
+        ]
+        if cuts:
+            title, base = results.experiments[experiment]["title"], here["drawn"]["base"]
+            bullets.append(
+                f"Cut for {title}: {', '.join(cuts)}; drawn by {base['source']} at "
+                f"{base['resolution']}×{base['resolution']} pixels."
+            )
+    return [
+        *bullets,
+        "Missing: FedDISC, DENSE and FedDEO have no row, they were not built; nor has FedDyn, which "
+        "may be a row of the paper.",
+        "Missing: the membership attacks and privacy study that reviews of the paper mention.",
+    ]
