@@ -1,6 +1,14 @@
 # collect -> tables, figures -> report
 
 
+# Its numbers stand in tables too.
+FEDLMG_PUBLISHED = "papers/fedlmg/published.yaml"
+
+
+def guided_files(scale):
+    return [entry[-1] for entry in GRIDS[scale].guided_images()]
+
+
 rule collect:
     input:
         lambda wildcards: run_files(wildcards.scale, "metrics.json"),
@@ -8,6 +16,8 @@ rule collect:
         lambda wildcards: study_files(wildcards.scale),
         lambda wildcards: synthesis_files(wildcards.scale),
         lambda wildcards: picture_files(wildcards.scale),
+        lambda wildcards: fedlmg_files(wildcards.scale),
+        lambda wildcards: guided_files(wildcards.scale),
         ancient(lambda wildcards: list(cards(wildcards.scale).values())),
     output:
         context="results/{scale}/collected-{digest}/context.json",
@@ -21,6 +31,7 @@ rule collect:
                 "weights",
                 "newcomers",
                 "synthesis",
+                "fedlmg",
             ],
         ),
     log:
@@ -36,6 +47,8 @@ rule collect:
         studies=lambda wildcards: GRIDS[wildcards.scale].study_listing(),
         synthesis=lambda wildcards: GRIDS[wildcards.scale].synthesis_listing(),
         pictures=lambda wildcards: GRIDS[wildcards.scale].pictures(),
+        fedlmg=lambda wildcards: GRIDS[wildcards.scale].fedlmg_listing(),
+        guided=lambda wildcards: GRIDS[wildcards.scale].guided_images(),
         absent=lambda wildcards: GRIDS[wildcards.scale].absent_notes(),
         newcomer_main=lambda wildcards: GRIDS[wildcards.scale].newcomer_main,
         experiments=lambda wildcards: GRIDS[wildcards.scale].experiment_notes(),
@@ -48,7 +61,8 @@ rule collect:
 
 rule tables:
     input:
-        lambda wildcards: collected(wildcards.scale),
+        collected=lambda wildcards: collected(wildcards.scale),
+        published=FEDLMG_PUBLISHED,
     output:
         "results/{scale}/tables/tables-{digest}.json",
     log:
@@ -67,6 +81,7 @@ rule tables:
 rule figures:
     input:
         collected=lambda wildcards: collected(wildcards.scale),
+        guided=lambda wildcards: guided_files(wildcards.scale),
         foundation=FOUNDATION_RECORD,
     output:
         "results/{scale}/figures/figures-{digest}.json",
@@ -86,6 +101,7 @@ rule figures:
 rule report:
     input:
         collected=lambda wildcards: collected(wildcards.scale),
+        published=FEDLMG_PUBLISHED,
         figures=lambda wildcards: manifest(wildcards.scale, "figures"),
         pictures=lambda wildcards: picture_files(wildcards.scale),
         foundation=FOUNDATION_RECORD,

@@ -6,8 +6,11 @@ from fedgenbench.runtime.job import job
 
 with job(snakemake):
     from fedgenbench.evaluation.collect import (
+        GUIDED,
         client_domains,
         collect,
+        fedlmg_frame,
+        fedlmg_setups,
         study_frames,
         synthesis_frame,
     )
@@ -29,6 +32,7 @@ with job(snakemake):
     )
     frames |= study_frames(wanted.studies)
     frames["synthesis"] = synthesis_frame(wanted.synthesis)
+    frames["fedlmg"] = fedlmg_frame(wanted.fedlmg)
     # Where only personalised accuracy is asked for, a global model's is not reported.
     hidden = [name for name, entry in wanted.experiments.items() if not entry["report_global"]]
     for name in ("scores", "rounds"):
@@ -42,6 +46,10 @@ with job(snakemake):
         name: entry["shown"] | {"classes": len(cards[entry["dataset"]]["classes"])}
         for name, entry in wanted.experiments.items()
     }
+    schemes = {name: entry["scheme"] for name, entry in wanted.experiments.items()}
+    for name, setup in fedlmg_setups(wanted.fedlmg, schemes, domains).items():
+        classes = cards[wanted.experiments[name]["dataset"]]["classes"]
+        experiments[name]["fedlmg"] = setup | {"classes": classes}
     write_json(
         folder / "context.json",
         {
@@ -50,7 +58,9 @@ with job(snakemake):
             "confidence": wanted.confidence,
             "absent": wanted.absent,
             "newcomer_main": wanted.newcomer_main,
-            "pictures": shown_pictures(wanted.pictures, wanted.synthesis),
+            "pictures": shown_pictures(
+                [*wanted.pictures, *(e for e in wanted.guided if e[2] in GUIDED)], wanted.synthesis
+            ),
             "expected": [[*key, digest] for key, (digest, _) in keys.items()],
             "order": {
                 "experiments": list(experiments),

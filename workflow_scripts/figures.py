@@ -5,6 +5,7 @@ from pathlib import Path
 from fedgenbench.runtime.job import job
 
 with job(snakemake):
+    from fedgenbench.reporting.fedlmg_figures import fedlmg_figures
     from fedgenbench.reporting.field_figures import field_figures
     from fedgenbench.reporting.figures import emit
     from fedgenbench.reporting.foundation import history_figure
@@ -13,7 +14,12 @@ with job(snakemake):
     from fedgenbench.reporting.warmfed_figures import warmfed_figures
 
     results = read_results(Path(snakemake.input.collected).parent)
-    drawn = [*field_figures(results), *pfedgpa_figures(results), *warmfed_figures(results)]
+    drawn = [
+        *field_figures(results),
+        *pfedgpa_figures(results),
+        *warmfed_figures(results),
+        *fedlmg_figures(results),
+    ]
     # Only a model that was trained here has a record.
     if record := snakemake.input.foundation:
         drawn.append(history_figure(Path(record[0]).parent))

@@ -6,6 +6,10 @@ from fedgenbench.runtime.job import job
 
 with job(snakemake):
     from fedgenbench.evaluation.claims import Evidence, judge, load_claims, published
+    from fedgenbench.reporting.fedlmg import FIGURES as FEDLMG_FIGURES
+    from fedgenbench.reporting.fedlmg import fedlmg_bullets, fedlmg_section_text
+    from fedgenbench.reporting.fedlmg_published import fedlmg_published
+    from fedgenbench.reporting.fedlmg_tables import fedlmg_tables
     from fedgenbench.reporting.field_tables import field_tables
     from fedgenbench.reporting.foundation import evidence_table, foundation_text, samples_caption
     from fedgenbench.reporting.pfedgpa import pfedgpa_section_text
@@ -27,10 +31,11 @@ with job(snakemake):
     drawn = [name for name in read_json(snakemake.input.figures)["files"] if name.endswith(".svg")]
     of = {
         part: [name for name in drawn if name.startswith(f"{part}_")]
-        for part in ("pfedgpa", "warmfed", "foundation")
+        for part in ("pfedgpa", "warmfed", "fedlmg", "foundation")
     }
     # A manifest's files stand in the order of the alphabet.
     of["warmfed"].sort(key=lambda name: FIGURES.index(name.split("_")[1]))
+    of["fedlmg"].sort(key=lambda name: FEDLMG_FIGURES.index(name.split("_")[1]))
     curves = [f"curves_{experiment}.svg" for experiment in results.main.experiments]
     # Curves in the order of the experiments, then what spans them all.
     others = curves + sorted(set(drawn).difference(curves, *of.values()))
@@ -74,7 +79,16 @@ with job(snakemake):
         figures=[*(read_picture(folder / name) for name in of["warmfed"]), *sheets],
         **said("warmfed"),
     )
-    sections = [field, pfedgpa, warmfed]
+    stated = fedlmg_published(snakemake.input.published)
+    fedlmg = Section(
+        title="FedLMG: images drawn under guidance of the clients' classifiers",
+        text=fedlmg_section_text(results),
+        bullets=fedlmg_bullets(results, stated),
+        tables=fedlmg_tables(results, stated),
+        figures=[read_picture(folder / name) for name in of["fedlmg"]],
+        claims=judge(load_claims("papers/fedlmg/claims.yaml"), evidence),
+    )
+    sections = [field, pfedgpa, warmfed, fedlmg]
     if record := snakemake.input.foundation:
         model = Path(record[0]).parent
         samples = read_raster(model / "samples.png", "foundation_samples", samples_caption())

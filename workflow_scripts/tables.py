@@ -6,6 +6,8 @@ from fedgenbench.runtime.job import job
 
 with job(snakemake):
     from fedgenbench.evaluation.collect import summary
+    from fedgenbench.reporting.fedlmg_published import fedlmg_published
+    from fedgenbench.reporting.fedlmg_tables import fedlmg_tables
     from fedgenbench.reporting.field_tables import field_tables
     from fedgenbench.reporting.pfedgpa_tables import pfedgpa_tables
     from fedgenbench.reporting.store import product, read_results
@@ -13,10 +15,16 @@ with job(snakemake):
     from fedgenbench.reporting.warmfed_tables import warmfed_tables
     from fedgenbench.runtime.files import write_json, write_text
 
-    results = read_results(Path(snakemake.input[0]).parent)
+    results = read_results(Path(snakemake.input.collected).parent)
+    published = fedlmg_published(snakemake.input.published)
     manifest = Path(snakemake.output[0])
     with product(manifest, results) as files:
-        for table in [*field_tables(results), *pfedgpa_tables(results), *warmfed_tables(results)]:
+        for table in [
+            *field_tables(results),
+            *pfedgpa_tables(results),
+            *warmfed_tables(results),
+            *fedlmg_tables(results, published),
+        ]:
             files += emit(table, manifest.parent)
         # DVC wants metrics and plots outside the folders that it tracks as a whole.
         metrics, curves = summary(results.scores, results.rounds)

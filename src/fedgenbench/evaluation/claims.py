@@ -419,6 +419,82 @@ def _unrun(results: Results, role: str) -> list[str]:
     return [f"Not run here: {', '.join(datasets)}."] if datasets else []
 
 
+# The rows of the server's report that claims may name; reporting.fedlmg calls them by their labels.
+ServerRow = Literal[
+    *("ceiling_head", "ceiling", "prompts", "fedavg", "fedprox", "feddf"),
+    *("fedlmg_ft", "fedlmg_md", "fedlmg_sd"),
+]
+
+
+class Served(Strict):
+    """FedLMG's accuracy, mean over clients, above others' by more than ``margin`` points.
+
+    Each of ``methods`` is compared with each of ``baselines``, or, with ``against``, with itself under
+    that ablation's guidance. ``datasets`` null: all on which ``setting`` was run.
+    """
+
+    unit: ClassVar[str] = "points"
+    kind: Literal["served"]
+    methods: Annotated[list[ServerRow], Field(min_length=1)]
+    baselines: list[ServerRow] = Field(default_factory=list)
+    against: str | None = None
+    setting: Literal["feature skew", "label skew", "overlapping labels", "different architectures"]
+    datasets: Names | None
+    margin: FiniteFloat
+
+    @model_validator(mode="after")
+    def _one_rival(self) -> Self:
+        if bool(self.baselines) == bool(self.against):
+            raise ValueError("name either baselines or an ablation as against")
+        names = [*self.methods, *self.baselines]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"methods and baselines name {', '.join(twice)} twice")
+        return self
+
+    @property
+    def asked(self) -> float:
+        return self.margin
+
+    def compare(self, evidence: Evidence) -> Found:
+        from fedgenbench.reporting.fedlmg import served
+
+        results, found = evidence.results, Found()
+        experiments = served(results, self.setting)
+        entries = {name: results.experiments[name] for name in experiments}
+        for dataset in self.datasets or [None]:
+            own = [e for e, entry in entries.items() if dataset in (None, entry["dataset"])]
+            if not own:
+                found.missing.append(
+                    " ".join([self.setting, *(["on", dataset] if dataset else [])])
+                )
+            for name in own:
+                found.comparisons += self._differences(results, name, found)
+        if self.datasets is None:
+            absent = results.absent_from(warmfed=False, role="oneshot").values()
+            if datasets := dict.fromkeys(entry["dataset"] for entry in absent):
+                found.notes.append(f"Not run here: {', '.join(datasets)}.")
+        return found
+
+    def _differences(self, results: Results, name: str, found: Found) -> Iterable[Comparison]:
+        from fedgenbench.reporting.fedlmg import LABELS, accuracies, changed, setup
+
+        title, table = results.experiments[name]["title"], 100 * accuracies(results, name)
+        if self.against and self.against not in setup(results, name)["ablations"]:
+            found.missing.append(f"the ablation {self.against} on {title}")
+            return
+        for method, other in product(self.methods, self.baselines or [None]):
+            behind, label = table, LABELS.get(other)
+            if self.against:
+                behind = 100 * accuracies(results, name, self.against)
+                other, label = method, changed(results, name, self.against)
+            if method not in table or other not in behind:
+                found.missing.append(f"{LABELS[method]} or {label} on {title}")
+                continue
+            yield Comparison(
+                f"{LABELS[method]} − {label} ({title})", (title,), table[method], behind[other]
+            )
+
+
 class Rounds(Rivals):
     """Fewer rounds than every baseline to the final accuracy of ``reference`` in the same seed.
 
@@ -619,7 +695,16 @@ def _minus(results: Results, a: str, b: str) -> str:
 
 
 Test = Annotated[
-    Lead | Rounds | Newcomers | Growth | EveryRound | Steadiness | LeftOut | Traffic | AdapterSize,
+    Lead
+    | Rounds
+    | Newcomers
+    | Growth
+    | EveryRound
+    | Steadiness
+    | LeftOut
+    | Traffic
+    | AdapterSize
+    | Served,
     Field(discriminator="kind"),
 ]
 

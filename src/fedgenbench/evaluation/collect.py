@@ -220,8 +220,8 @@ def fedlmg_frame(sources: Iterable[tuple[str, str, str, int, str, str]]) -> pd.D
     """FedLMG's classifiers, guided images and servers' models as numbers, columns ``FEDLMG``.
 
     ``sources`` are (file, digest, experiment, seed, kind, name), the kind one of "classifiers",
-    "guided" and "server". ``row`` is a row of the server's report, or "client" or "prox" of the
-    classifiers, else empty. A client of -1 says that a number is of none, or the mean over clients; a
+    "guided" and "server". ``row`` is a row of the server's report or "likeness", which is
+    of the images, or "client" or "prox" of the classifiers, else empty. A client of -1 says that a number is of none, or the mean over clients; a
     step of -1 that it is of no gradient. Accuracies are in [0, 1].
 
     Raises:
@@ -276,6 +276,9 @@ def _of_server(content: dict[str, Any]) -> _Said:
         for client, value in enumerate(found["accuracy"]):
             yield row, client, -1, "accuracy", value
         yield row, -1, -1, "images", found["images"]
+    for client, found in enumerate(content.get("likeness", ())):
+        for quantity, value in found.items():
+            yield "likeness", client, -1, quantity, value
 
 
 _SAID = {"classifiers": _of_classifiers, "guided": _of_guidance, "server": _of_server}

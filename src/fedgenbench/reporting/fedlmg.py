@@ -35,8 +35,12 @@ ABLATIONS = {
     "no_cross_entropy": "without cross-entropy",
     "no_editing": "without editing of the noise",
 }
-# What the sheet has (§4): the number that the miniature's budget cuts.
-SHEET = {"editing_steps": 10, "steps": 50, "per_class": 30}
+# Budgets that a scale may cut, and the sheet's own (§4).
+SHEET = {
+    "editing_steps": ("editing steps", 10),
+    "steps": ("denoising steps", 50),
+    "per_class": ("images per client and class", 30),
+}
 # Kinds of figure in the order of the report; an id is ``fedlmg_<kind>_<experiment>``.
 FIGURES = ("guided", "losses", "sizes")
 SETTINGS = ("feature skew", "label skew", "overlapping labels", "different architectures")
@@ -100,6 +104,13 @@ def fact(
     frame = _part(results, experiment, kind, name)
     frame = frame[(frame["quantity"] == quantity) & (frame["client"] == -1) & (frame["row"] == "")]
     return frame.set_index("seed")["value"]
+
+
+def likeness(results: Results, experiment: str) -> pd.DataFrame:
+    """How near images are to the client's own, mean over clients: seeds by "<set>_<measure>"."""
+    frame = _part(results, experiment, "server", "main")
+    frame = frame[frame["row"] == "likeness"]
+    return frame.groupby(["seed", "quantity"])["value"].mean().unstack()
 
 
 def skipped_share(results: Results, experiment: str) -> float:
@@ -216,27 +227,27 @@ def fedlmg_bullets(results: Results, published: FedLMGPublished) -> list[str]:
         "skew, different architectures, ablations or cost is at hand, nor of the ICML version's.",
         *(f"{f.text} ({f.status}; {f.source})" for f in published.figures),
     ]
+    cuts: dict[str, list[str]] = {}
     for experiment in served(results):
-        here = setup(results, experiment)
-        values = {"editing_steps": here["guidance"]["editing_steps"], **here["drawn"]}
-        cuts = [
-            f"{words} {values[key]} (the sheet: {SHEET[key]})"
-            for key, words in (
-                ("editing_steps", "editing steps"),
-                ("steps", "denoising steps"),
-                ("per_class", "images per client and class"),
-            )
-            if values[key] != SHEET[key]
-        ]
-        if cuts:
-            title, base = results.experiments[experiment]["title"], here["drawn"]["base"]
-            bullets.append(
-                f"Cut for {title}: {', '.join(cuts)}; drawn by {base['source']} at "
-                f"{base['resolution']}×{base['resolution']} pixels."
-            )
+        if words := _cut(setup(results, experiment)):
+            cuts.setdefault(words, []).append(results.experiments[experiment]["title"])
+    bullets += [f"Cut for {listed(titles)}: {words}." for words, titles in cuts.items()]
     return [
         *bullets,
-        "Missing: FedDISC, DENSE and FedDEO have no row, they were not built; nor has FedDyn, which "
-        "may be a row of the paper.",
-        "Missing: the membership attacks and privacy study that reviews of the paper mention.",
+        "Missing: FedDISC, DENSE and FedDEO have no row, for they are not built; nor has FedDyn, which "
+        "may be a row of the paper (papers/fedlmg.md §1.2).",
+        "Missing: a privacy study, which the paper is believed to have (papers/fedlmg.md §1.3).",
     ]
+
+
+def _cut(here: Mapping[str, Any]) -> str:
+    """What an experiment does less of than the sheet; empty where nothing."""
+    done = {"editing_steps": here["guidance"]["editing_steps"], **here["drawn"]}
+    less = [
+        f"{words} {done[key]} (the sheet: {asked})"
+        for key, (words, asked) in SHEET.items()
+        if done[key] != asked
+    ]
+    base = here["drawn"]["base"]
+    drawn = f"; drawn by {base['source']} at {base['resolution']}×{base['resolution']} pixels"
+    return ", ".join(less) + drawn if less else ""
