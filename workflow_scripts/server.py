@@ -25,7 +25,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     partition.require(dataset)
     prompts = snakemake.input.prompts
     label = f"server of {names.experiment} ({names.name}), seed {names.seed}"
-    rows = serve(
+    rows, near = serve(
         settings,
         dataset,
         partition,
@@ -38,7 +38,13 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     write_json(
         snakemake.output.report,
         watch.record(device)
-        | {"digest": names.digest, "settings": settings, "name": names.name, "rows": rows},
+        | {
+            "digest": names.digest,
+            "settings": settings,
+            "name": names.name,
+            "rows": rows,
+            "likeness": near,
+        },
     )
     means = {row: sum(each["accuracy"]) / len(each["accuracy"]) for row, each in rows.items()}
     shown = ", ".join(f"{row} {100 * value:.1f}" for row, value in means.items())

@@ -18,6 +18,7 @@ from fedgenbench.federated.synthetic import Synthetic
 from fedgenbench.fedlmg import clients as clients_module
 from fedgenbench.fedlmg.clients import train_clients
 from fedgenbench.fedlmg.generation import generate
+from fedgenbench.fedlmg.likeness import likeness
 from fedgenbench.fedlmg.server import planned, serve
 from fedgenbench.fedlmg.settings import Drawn
 from fedgenbench.fedlmg.uploads import load, save, untrained
@@ -267,7 +268,7 @@ def test_the_server_gives_every_row(uploads):
     images = generator.integers(0, 256, (10, 32, 32, 3)).astype(np.uint8)
     drawn = Synthetic(images, np.tile([0, 1], 5), np.repeat([0, 1], 5))
     told = []
-    rows = serve(
+    rows, near = serve(
         settings(),
         data,
         partition(),
@@ -285,8 +286,14 @@ def test_the_server_gives_every_row(uploads):
     assert counts["prompts"] == counts["feddf"] == 6
     assert counts["ceiling"] == counts["ceiling_head"] == 10
     assert all(len(each["accuracy"]) == 2 for each in rows.values())
+    assert len(near) == 2
+    assert set(near[0]) == {
+        f"{name}_{kind}"
+        for name in ("guided", "prompts", "held_out")
+        for kind in ("distance", "nearest", "copied")
+    }
     # Prompts' images are the first six: fine-tuning on those of the guided ones is the same row.
-    same = serve(
+    same, none = serve(
         settings(sizes=[]),
         data,
         partition(),
@@ -297,4 +304,28 @@ def test_the_server_gives_every_row(uploads):
         tell=quiet,
     )
     assert same["fedlmg_ft"] == rows["prompts"]
+    assert none == []
     assert list(same) == ["fedlmg_ft", "fedlmg_md", "fedlmg_sd"]
+
+
+def test_a_copy_is_found_and_white_is_far():
+    data = dataset()
+    held = partition([0, 1, 3, 4], [2, 5, 8, 6])
+    copies = data.train_images[[0, 1, 2, 5]]
+    white = np.full((4, 32, 32, 3), 255, np.uint8)  # farther from noise than noise is
+    style, labels = np.array([0, 0, 1, 1]), np.zeros(4, np.int64)
+
+    def features(images):
+        return torch.from_numpy(images.reshape(len(images), -1)[:, :5] / 255)
+
+    near = likeness(
+        data, held, Synthetic(copies, labels, style), Synthetic(white, labels, style), features
+    )
+    for client in near:
+        assert client["guided_nearest"] == pytest.approx(0, abs=1e-6)
+        assert client["guided_copied"] == 1
+        assert client["prompts_copied"] == 0
+    own = data.train_images[[0, 1, 3, 4]] / 255
+    versions = np.concatenate([own, own[:, :, ::-1]])
+    rms = np.sqrt(((versions - 1) ** 2).mean((1, 2, 3))).min()
+    assert near[0]["prompts_nearest"] == pytest.approx(rms, abs=1e-9)

@@ -14,8 +14,10 @@ from fedgenbench.data.partition import Partition
 from fedgenbench.diffusion.guidance import Upload
 from fedgenbench.federated.synthetic import Synthetic
 from fedgenbench.fedlmg.clients import tensors
+from fedgenbench.fedlmg.likeness import likeness
 from fedgenbench.fedlmg.settings import Server
 from fedgenbench.fedlmg.training import (
+    EVALUATION_BATCH,
     Loss,
     accuracy,
     averaged,
@@ -49,14 +51,15 @@ def serve(
     device: Any,
     *,
     tell: Callable[[int, str], None],
-) -> dict[str, dict[str, Any]]:
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, float]]]:
     """By row: accuracy per client's test images, mean loss per epoch, number of images.
 
     All rows start from the same model, take the same settings and see each image as often: FT, MD and
     SD on the guided images (also on the first ``sizes`` of each client and class), FT and FedDF's
     distillation on images of prompts alone, the ceiling on all clients' training images (also its
     head alone, the sheet's calibration, §8), and the uniform means of one-shot FedAvg and FedProx,
-    where the clients' architectures are the server's.
+    where the clients' architectures are the server's. And, where there are images of prompts, what
+    ``likeness`` finds by client in the features of the ceiling.
     """
     chosen, seed = Server.model_validate(settings["server"]), settings["seed"]
     x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
@@ -64,6 +67,7 @@ def serve(
     shape = tuple(x_test.shape[1:])
     clients = [upload.frozen(device).model for _, upload in _of(uploads, "client")]
     rows: dict[str, dict[str, Any]] = {}
+    near: list[dict[str, float]] = []
 
     def fresh() -> nn.Module:
         start = untrained(chosen.model, shape, dataset.n_classes, seed, settings["imagenet"])
@@ -74,7 +78,7 @@ def serve(
         rows[row] = {"accuracy": found, "losses": losses, "images": images}
         tell(len(rows), f"{row} {100 * np.mean(found):.1f} %")
 
-    def fitted(row: str, x: Tensor, y: Tensor, loss: Loss, head: bool | None = None) -> None:
+    def fitted(row: str, x: Tensor, y: Tensor, loss: Loss, head: bool | None = None) -> nn.Module:
         model, alone = fresh(), chosen.trains == "head" if head is None else head
         losses = train(
             chosen,
@@ -88,6 +92,7 @@ def serve(
             head_alone=alone,
         )
         note(row, model, losses, len(x))
+        return model
 
     x, y = tensors(guided.images, guided.labels, settings, device)
     outputs = probabilities(clients, x)
@@ -107,13 +112,21 @@ def serve(
         x, y = tensors(dataset.train_images, dataset.train_labels, settings, device)
         held = torch.from_numpy(np.concatenate([each.train for each in partition.clients]))
         x, y = x[held.to(device)], y[held.to(device)]
-        fitted("ceiling", x, y, fine_tuning)
+        ceiling = fitted("ceiling", x, y, fine_tuning)
         fitted("ceiling_head", x, y, fine_tuning, head=True)
+        with torch.no_grad():
+            near = likeness(
+                dataset,
+                partition,
+                guided,
+                prompts,
+                lambda images: _features(ceiling, images, settings, device),
+            )
     if prompts is not None and settings["averages"]:
         note("fedavg", averaged(clients, fresh()), [], 0)
         others = [upload.frozen(device).model for _, upload in _of(uploads, "prox")]
         note("fedprox", averaged(others, fresh()), [], 0)
-    return rows
+    return rows, near
 
 
 def first_of_each(images: Synthetic, size: int) -> np.ndarray:
@@ -122,6 +135,13 @@ def first_of_each(images: Synthetic, size: int) -> np.ndarray:
     for client, label in np.unique(np.stack([images.style, images.labels], 1), axis=0).tolist():
         kept.append(np.flatnonzero((images.style == client) & (images.labels == label))[:size])
     return np.sort(np.concatenate(kept))
+
+
+def _features(
+    model: nn.Module, images: np.ndarray, settings: dict[str, Any], device: Any
+) -> Tensor:
+    x, _ = tensors(images, np.zeros(len(images), np.int64), settings, device)
+    return torch.cat([model(part)[1] for part in x.split(EVALUATION_BATCH)]).cpu()
 
 
 def _of(uploads: dict[str, Upload], kind: str) -> list[tuple[str, Upload]]:
