@@ -486,7 +486,7 @@ class Served(Strict):
             behind, label = table, LABELS.get(other)
             if self.against:
                 behind = 100 * accuracies(results, name, self.against)
-                other, label = method, changed(results, name, self.against)
+                other, label = method, f"the same {changed(results, name, self.against)}"
             if method not in table or other not in behind:
                 found.missing.append(f"{LABELS[method]} or {label} on {title}")
                 continue

@@ -220,9 +220,9 @@ def fedlmg_frame(sources: Iterable[tuple[str, str, str, int, str, str]]) -> pd.D
     """FedLMG's classifiers, guided images and servers' models as numbers, columns ``FEDLMG``.
 
     ``sources`` are (file, digest, experiment, seed, kind, name), the kind one of "classifiers",
-    "guided" and "server". ``row`` is a row of the server's report or "likeness", which is
-    of the images, or "client" or "prox" of the classifiers, else empty. A client of -1 says that a number is of none, or the mean over clients; a
-    step of -1 that it is of no gradient. Accuracies are in [0, 1].
+    "guided" and "server". ``row`` is one of the server's report, or "likeness", which is of the images;
+    of classifiers "client" or "prox"; else empty. A client of -1 says that a number is of none, or the
+    mean over clients; a step of -1 that it is of no gradient. Accuracies are in [0, 1].
 
     Raises:
         UserError: names a file that does not belong to the settings, or an unknown kind, or one that
@@ -276,7 +276,7 @@ def _of_server(content: dict[str, Any]) -> _Said:
         for client, value in enumerate(found["accuracy"]):
             yield row, client, -1, "accuracy", value
         yield row, -1, -1, "images", found["images"]
-    for client, found in enumerate(content.get("likeness", ())):
+    for client, found in enumerate(content["likeness"]):
         for quantity, value in found.items():
             yield "likeness", client, -1, quantity, value
 
@@ -292,8 +292,9 @@ def fedlmg_setups(
     """What tables say of each experiment of FedLMG beside numbers; ``sources`` as ``fedlmg_frame``.
 
     setting: "feature skew", "label skew", "overlapping labels", or "different architectures" whatever
-        the split; names, models: of the clients; server, drawn, guided: settings; ablations: what each
-        changes in the guidance; digests: "kind name" -> one per seed; hardware, dirty: of the jobs.
+        the split; names, models: of the clients; trained, server, drawn, guidance: settings;
+        ablations: what each changes in the guidance; digests: "kind name" -> one per seed; hardware,
+        dirty: of the jobs.
 
     Args:
         schemes: experiment -> its partition scheme.
@@ -335,8 +336,9 @@ def fedlmg_setups(
 def _setting(models: list[str], scheme: Mapping[str, Any]) -> str:
     if len(set(models)) > 1:
         return "different architectures"
-    if scheme["scheme"] == "class_blocks" and scheme["stride"]:
-        return "overlapping labels"
+    if scheme["scheme"] == "class_blocks":
+        apart = (scheme["stride"] or scheme["classes_per_client"]) >= scheme["classes_per_client"]
+        return "label skew" if apart else "overlapping labels"
     return "feature skew" if scheme["scheme"].startswith("domain") else "label skew"
 
 

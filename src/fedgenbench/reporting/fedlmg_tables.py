@@ -1,6 +1,7 @@
 """The tables of FedLMG: the published layout, other splits and architectures, ablations, and cost."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -23,7 +24,7 @@ from fedgenbench.reporting.fedlmg import (
     skipped_share,
 )
 from fedgenbench.reporting.fedlmg_published import FedLMGPublished
-from fedgenbench.reporting.results import Results
+from fedgenbench.reporting.results import Results, distinct
 from fedgenbench.reporting.tables import (
     Cell,
     Column,
@@ -42,7 +43,7 @@ CAPTIONS = {
     "feature skew": "a domain per client (feature skew)",
     "label skew": "other classes at every client (label skew)",
     "overlapping labels": "label spaces that overlap in part",
-    "different architectures": "different architectures",
+    "different architectures": "by client and architecture",
 }
 OWN = "own"
 DIFFERENCES = "Differences are paired within seeds; one counts where its interval leaves out 0."
@@ -51,7 +52,8 @@ DIFFERENCES = "Differences are paired within seeds; one counts where its interva
 def fedlmg_tables(results: Results, published: FedLMGPublished) -> list[Table]:
     """All that the jobs at hand can fill, in the order of the report."""
     experiments = served(results)
-    tables = [skew_table(results, experiment, published) for experiment in experiments]
+    tables = [setup_table(results)] if experiments else []
+    tables += [skew_table(results, experiment, published) for experiment in experiments]
     beside = {_dataset(results, experiment) for experiment in served(results, "feature skew")}
     own = [table.dataset for table in published.tables if table.dataset not in beside]
     tables += [published_table(published, dataset) for dataset in own]
@@ -64,6 +66,42 @@ def fedlmg_tables(results: Results, published: FedLMGPublished) -> list[Table]:
     if not all(likeness(results, experiment).empty for experiment in experiments):
         tables.append(likeness_table(results))
     return [*tables, upload_table(results), cost_table(results), digest_table(results)]
+
+
+def setup_table(results: Results) -> Table:
+    """What ran: an experiment has no rounds, so it stands in no table of the grid of runs."""
+    rows = []
+    for experiment in served(results):
+        entry, here = results.experiments[experiment], setup(results, experiment)
+        clients, server, guidance = here["trained"], here["server"], here["guidance"]
+        trains = {"whole": "", "head": ", its head alone"}[server["trains"]]
+        texts = (
+            *(entry["dataset"], str(entry["classes"]), str(len(here["names"])), entry["partition"]),
+            f"{', '.join(architectures(results, experiment))}; {_training(clients)}",
+            f"{server['model']}{trains}; {_training(server)}",
+            f"{here['drawn']['base']['source']}, {here['drawn']['steps']} steps "
+            f"({guidance['scheduler']}), {here['drawn']['per_class']} images per client and class",
+            f"M = {guidance['editing_steps']}, λ = {guidance['batch_norm']:g}, "
+            f"step {guidance['step']:g}",
+            entry["note"] or "–",
+        )
+        rows.append(Row(experiment, entry["title"], tuple(map(Cell, texts))))
+    heads = ("Dataset", "Classes", "Clients", "Partition", "Clients' models", "Server's model")
+    heads += ("Drawing", "Guidance", "Note")
+    return Table(
+        "fedlmg_experiments",
+        "FedLMG: the experiments",
+        tuple(map(Column, heads)),
+        tuple(rows),
+        stub="Experiment",
+    )
+
+
+def _training(settings: Mapping[str, Any]) -> str:
+    return (
+        f"{settings['epochs']} epochs, batch {settings['batch_size']}, SGD lr {settings['lr']:g}, "
+        f"momentum {settings['momentum']:g}"
+    )
 
 
 # L1 to L4 ---------------------------------------------------------------------------------------
@@ -107,9 +145,9 @@ def skew_table(results: Results, experiment: str, published: FedLMGPublished) ->
         )
     if mixed:
         notes.append(
-            "The upper header is the client's architecture; weights of different ones have no mean, so "
-            "that FedAvg and FedProx have no row. The server's model is "
-            f"{here['server']['model']}."
+            "The upper header is the client's architecture; one without batch norm guides by its "
+            "cross-entropy alone. Weights of different ones have no mean, so that FedAvg and FedProx "
+            f"have no row. The server's model is {here['server']['model']}."
         )
     if here["setting"] == "feature skew":
         columns, rows, more = _beside(results, experiment, published, columns, rows)
@@ -327,7 +365,6 @@ def cost_table(results: Results) -> Table:
     """L7: seconds, on clients and the server."""
     rows = []
     for experiment in served(results):
-        here = setup(results, experiment)
         trained = results.fedlmg
         trained = trained[(trained["experiment"] == experiment) & (trained["quantity"] == "bytes")]
         models = len(trained.drop_duplicates(["row", "client"]))
@@ -343,8 +380,7 @@ def cost_table(results: Results) -> Table:
             _number(results, fact(results, experiment, "server", "wall_seconds")),
             Cell(f"{100 * skipped_share(results, experiment):.2f}"),
         )
-        label = f"{results.experiments[experiment]['title']} ({', '.join(here['hardware'])})"
-        rows.append(Row(experiment, label, cells))
+        rows.append(Row(experiment, results.experiments[experiment]["title"], cells))
     return Table(
         "fedlmg_cost",
         "Seconds of a client and of the server",
@@ -450,7 +486,7 @@ def _notes(results: Results, experiments: Iterable[str], bold: bool = False) -> 
         )
     notes = [
         spread if seeds > 1 else "One seed: no interval, nothing in bold.",
-        f"Hardware: {', '.join(hardware)}.",
+        f"Scale: {', '.join(distinct(results.runs, 'scale'))}. Hardware: {', '.join(hardware)}.",
         *scale_notes(results.runs),
     ]
     if dirty := sum(each["dirty"] for each in setups):

@@ -206,17 +206,12 @@ class Results:
         else are left out.
         """
 
-        whose = {
-            e: v
-            for e, v in self.absent.items()
-            if v.get("warmfed", False) == warmfed
-            and (role == "oneshot" or v.get("role") != "oneshot")
-        }
+        whose = {e: v for e, v in self.absent.items() if v.get("warmfed", False) == warmfed}
         if role is None:
-            return whose
+            return {e: v for e, v in whose.items() if v.get("role") != "oneshot"}
         if role == "left_out":
             return {e: v for e, v in whose.items() if v["leave_one_out"]}
-        return {e: v for e, v in whose.items() if v["role"] == role}
+        return {e: v for e, v in whose.items() if v.get("role") == role}
 
     def picture(self, experiment: str, name: str) -> Drawn | None:
         """What shows ``name`` of ``experiment``, if there is anything."""
