@@ -1,14 +1,6 @@
 # collect -> tables, figures -> report
 
 
-# Its numbers stand in tables too.
-FEDLMG_PUBLISHED = "papers/fedlmg/published.yaml"
-
-
-def guided_files(scale):
-    return [entry[-1] for entry in GRIDS[scale].guided_images()]
-
-
 rule collect:
     input:
         lambda wildcards: run_files(wildcards.scale, "metrics.json"),
@@ -17,7 +9,7 @@ rule collect:
         lambda wildcards: synthesis_files(wildcards.scale),
         lambda wildcards: picture_files(wildcards.scale),
         lambda wildcards: fedlmg_files(wildcards.scale),
-        lambda wildcards: guided_files(wildcards.scale),
+        lambda wildcards: [e[-1] for e in GRIDS[wildcards.scale].guided_images()],
         ancient(lambda wildcards: list(cards(wildcards.scale).values())),
     output:
         context="results/{scale}/collected-{digest}/context.json",
@@ -62,7 +54,7 @@ rule collect:
 rule tables:
     input:
         collected=lambda wildcards: collected(wildcards.scale),
-        published=FEDLMG_PUBLISHED,
+        published="papers/fedlmg/published.yaml",
     output:
         "results/{scale}/tables/tables-{digest}.json",
     log:
@@ -81,7 +73,7 @@ rule tables:
 rule figures:
     input:
         collected=lambda wildcards: collected(wildcards.scale),
-        guided=lambda wildcards: guided_files(wildcards.scale),
+        guided=lambda wildcards: [e[-1] for e in GRIDS[wildcards.scale].guided_images()],
         foundation=FOUNDATION_RECORD,
     output:
         "results/{scale}/figures/figures-{digest}.json",
@@ -101,7 +93,7 @@ rule figures:
 rule report:
     input:
         collected=lambda wildcards: collected(wildcards.scale),
-        published=FEDLMG_PUBLISHED,
+        published="papers/fedlmg/published.yaml",
         figures=lambda wildcards: manifest(wildcards.scale, "figures"),
         pictures=lambda wildcards: picture_files(wildcards.scale),
         foundation=FOUNDATION_RECORD,
