@@ -27,6 +27,6 @@ with job(snakemake):
         ]:
             files += emit(table, manifest.parent)
         # DVC wants metrics and plots outside the folders that it tracks as a whole.
-        metrics, curves = summary(results.scores, results.rounds)
+        metrics, curves = summary(results.scores, results.rounds, results.fedlmg)
         write_json(manifest.parents[1] / "metrics.json", metrics)
         write_text(manifest.parents[1] / "curves.csv", curves.to_csv(index=False))

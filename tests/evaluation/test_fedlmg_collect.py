@@ -1,9 +1,10 @@
 """What FedLMG's jobs report, as rows, and what tables say of an experiment beside numbers."""
 
+import pandas as pd
 import pytest
 
 from fedgenbench.errors import UserError
-from fedgenbench.evaluation.collect import FEDLMG, fedlmg_frame, fedlmg_setups
+from fedgenbench.evaluation.collect import FEDLMG, fedlmg_frame, fedlmg_setups, summary
 from fedgenbench.runtime.files import write_json
 
 MADE_BY = {"digest": "0123456789", "wall_seconds": 30.0, "git_dirty": False}
@@ -181,3 +182,20 @@ def test_a_gpu_and_uncommitted_changes_are_named(tmp_path):
     listing = sources(tmp_path, device="H100", git_dirty=True)
     (setup,) = fedlmg_setups(listing, {"exp": DOMAIN}, {"exp": None}).values()
     assert (setup["hardware"], setup["dirty"]) == (["H100"], 10)
+
+
+def test_the_summary_holds_the_servers_means_over_clients_and_seeds(tmp_path):
+    better = SERVER | {"rows": {"fedlmg_ft": {"accuracy": [0.5, 1.0], "images": 12}}}
+    listing = [
+        source(tmp_path, SERVER, "server", "main", 0),
+        source(tmp_path, better, "server", "main", 1),
+        source(tmp_path, SERVER, "server", "no_editing", 0),
+    ]
+    key = {"experiment": "grid", "method": "fedavg", "seed": 0, "metric": "global", "client": -1}
+    scores = pd.DataFrame([key | {"value": 0.5}])
+    metrics, curves = summary(scores, scores.assign(round=1), fedlmg_frame(listing))
+    assert metrics == {
+        "grid": {"fedavg": {"global": 0.5}},
+        "exp": {"fedlmg_ft": {"global": 0.625}, "no_editing/fedlmg_ft": {"global": 0.5}},
+    }
+    assert curves.empty  # no personal accuracy

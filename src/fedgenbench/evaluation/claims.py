@@ -472,7 +472,7 @@ class Served(Strict):
         if self.datasets is None:
             absent = results.absent_from(warmfed=False, role="oneshot").values()
             if datasets := dict.fromkeys(entry["dataset"] for entry in absent):
-                found.notes.append(f"Not run here: {', '.join(datasets)}.")
+                found.notes.append(f"Not run here: {'; '.join(datasets)}.")
         return found
 
     def _differences(self, results: Results, name: str, found: Found) -> Iterable[Comparison]:

@@ -382,16 +382,23 @@ def client_domains(
     return None
 
 
-def summary(scores: pd.DataFrame, rounds: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
+def summary(
+    scores: pd.DataFrame, rounds: pd.DataFrame, fedlmg: pd.DataFrame
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Mean accuracy over clients and seeds: experiment -> method -> metric, and by round.
 
-    Both depend on the runs' accuracies alone: equal on two machines means reproduced.
+    FedLMG's methods are the rows of its server, an ablation's with its name in front; the metric is
+    global. All depends on accuracies alone: equal on two machines means reproduced.
     """
     metrics: dict[str, Any] = {}
     overall = scores[scores["client"] == -1]
     for keys, values in overall.groupby(["experiment", "method", "metric"])["value"]:
         experiment, method, metric = keys
         metrics.setdefault(experiment, {}).setdefault(method, {})[metric] = float(values.mean())
+    overall = fedlmg[(fedlmg["client"] == -1) & (fedlmg["quantity"] == "accuracy")]
+    for (experiment, name, row), values in overall.groupby(["experiment", "name", "row"])["value"]:
+        method = row if name == "main" else f"{name}/{row}"
+        metrics.setdefault(experiment, {})[method] = {"global": float(values.mean())}
     overall = rounds[(rounds["client"] == -1) & (rounds["metric"] == "personal")]
     curves = overall.groupby(["experiment", "method", "round"], as_index=False)["value"].mean()
     return metrics, curves.rename(columns={"value": "accuracy"})
