@@ -226,8 +226,10 @@ def test_what_ran_and_its_digests(made):
     table = made["fedlmg_experiments"]
     shown = dict(zip([c.label for c in table.columns], cells(table, EMOJI), strict=True))
     assert shown["Clients' models"].startswith("bn_cnn; 20 epochs, batch 32, SGD lr 0.01")
-    assert shown["Guidance"] == "M = 2, λ = 0.1, step 1"
-    assert shown["Drawing"].endswith("3 steps (pipeline), 2 images per client and class")
+    assert shown["Data"].startswith("EmojiDomains, 4 classes; 3 clients: ")
+    assert shown["Guided images"] == (
+        "2 images per client and class; 3 steps (pipeline), M = 2, λ = 0.1, step 1"
+    )
     digests = cells(made["fedlmg_digests"], "server-main")[0].split()
     assert digests == [
         synthetic_fedlmg.digest_of(EMOJI, seed, "server", "main")[:7] for seed in range(3)

@@ -76,18 +76,17 @@ def setup_table(results: Results) -> Table:
         clients, server, guidance = here["trained"], here["server"], here["guidance"]
         trains = {"whole": "", "head": ", its head alone"}[server["trains"]]
         texts = (
-            *(entry["dataset"], str(entry["classes"]), str(len(here["names"])), entry["partition"]),
+            f"{entry['dataset']}, {entry['classes']} classes; {len(here['names'])} clients: "
+            f"{entry['partition']}",
             f"{', '.join(architectures(results, experiment))}; {_training(clients)}",
             f"{server['model']}{trains}; {_training(server)}",
-            f"{here['drawn']['base']['source']}, {here['drawn']['steps']} steps "
-            f"({guidance['scheduler']}), {here['drawn']['per_class']} images per client and class",
-            f"M = {guidance['editing_steps']}, λ = {guidance['batch_norm']:g}, "
-            f"step {guidance['step']:g}",
+            f"{here['drawn']['per_class']} images per client and class; {here['drawn']['steps']} "
+            f"steps ({guidance['scheduler']}), M = {guidance['editing_steps']}, "
+            f"λ = {guidance['batch_norm']:g}, step {guidance['step']:g}",
             entry["note"] or "–",
         )
         rows.append(Row(experiment, entry["title"], tuple(map(Cell, texts))))
-    heads = ("Dataset", "Classes", "Clients", "Partition", "Clients' models", "Server's model")
-    heads += ("Drawing", "Guidance", "Note")
+    heads = ("Data", "Clients' models", "Server's model", "Guided images", "Note")
     return Table(
         "fedlmg_experiments",
         "FedLMG: the experiments",
@@ -100,7 +99,7 @@ def setup_table(results: Results) -> Table:
 def _training(settings: Mapping[str, Any]) -> str:
     return (
         f"{settings['epochs']} epochs, batch {settings['batch_size']}, SGD lr {settings['lr']:g}, "
-        f"momentum {settings['momentum']:g}"
+        f"momentum {settings['momentum']:g}, weight decay {settings['weight_decay']:g}"
     )
 
 
@@ -388,7 +387,7 @@ def cost_table(results: Results) -> Table:
             Column("a classifier", "Client", "s"),
             Column("Images", "Guided images", ""),
             Column("an image", "Guided images", "s"),
-            Column("an image, prompts alone", "Guided images", "s"),
+            Column("prompts alone", "Guided images", "s"),
             Column("all", "Guided images", "s"),
             Column("its models", "Server", "s"),
             Column("Gradients left out", "Server", "%"),
