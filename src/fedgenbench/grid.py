@@ -626,6 +626,26 @@ class Grid:
         per_1000 = costs.seconds_per_1000_samples[experiment.model]
         return costs.start_seconds + samples / 1000 * per_1000
 
+    def fedlmg_seconds(self, name: str) -> float:
+        """Forecast of FedLMG's jobs of one repetition on one CPU core, as if all clients and the
+        server had the experiment's model: guided images, clients, and the ceiling."""
+        experiment, costs = self.settings.experiments[name], self.settings.forecast
+        chosen = experiment.fedlmg
+        if chosen is None:
+            return 0.0
+        limit = self.settings.datasets[experiment.dataset].limit_per_class
+        clients, train, _ = experiment.partition.size_hint(experiment.dataset, limit)
+        classes = len(source_of(experiment.dataset)["facts"]["train"])
+        held = getattr(experiment.partition, "classes_per_client", classes)
+        rows = 1 + len(chosen.ablations or ())
+        steps = rows * (chosen.guidance.editing_steps + chosen.sampler.steps)
+        guided = clients * held * chosen.per_class * steps * costs.guided_step_seconds
+        passes = chosen.clients.epochs * (1 + chosen.averages)
+        passes += chosen.server.epochs if chosen.baselines else 0
+        per_1000 = costs.seconds_per_1000_samples[experiment.model]
+        jobs = 1 + 2 * rows + chosen.baselines
+        return jobs * costs.start_seconds + guided + clients * train / 1000 * passes * per_1000
+
     def forecast(self) -> str:
         """The grid and what it will cost, as lines of text."""
         lines = [f"{'experiment':<22}{'methods':>8}{'seeds':>7}{'runs':>6}{'core minutes':>14}"]
@@ -633,7 +653,9 @@ class Grid:
         for name, experiment in self.settings.experiments.items():
             names = {name, *(left for left, (base, *_) in self.left_out.items() if base == name)}
             runs = [run for run in self.runs if run.experiment in names]
-            minutes = sum(self.seconds(run) for run in runs) / 60
+            seconds = sum(self.seconds(run) for run in runs)
+            seconds += len(self.settings.seeds) * self.fedlmg_seconds(name)
+            minutes = seconds / 60
             total += minutes
             methods, seeds = len(experiment.methods), len(self.settings.seeds)
             lines.append(f"{name:<22}{methods:>8}{seeds:>7}{len(runs):>6}{minutes:>14.1f}")

@@ -8,12 +8,13 @@ from pydantic import Field
 
 from fedgenbench.diffusion.guidance_settings import Guidance
 from fedgenbench.diffusion.settings import Base, Sampler, Strict, Template
+from fedgenbench.models.registry import MODELS
 
 
 class Clients(Strict):
     """Training of the clients' classifiers: SGD on cross-entropy, nothing else (sheet §4)."""
 
-    models: list[str] = Field(
+    models: list[Literal[tuple(MODELS)]] = Field(
         min_length=1, description="Architectures: client i takes the i-th, counted round and round."
     )
     epochs: int = Field(ge=1, description="Passes over a client's training images.")
@@ -27,7 +28,7 @@ class Clients(Strict):
 class Server(Strict):
     """Training of the server's model; the ceiling is trained alike on the clients' images."""
 
-    model: str = Field(description="Architecture.")
+    model: Literal[tuple(MODELS)] = Field(description="Architecture.")
     trains: Literal["whole", "head"] = Field(
         description="All of it, or the linear head alone, as the released code (§8)."
     )
