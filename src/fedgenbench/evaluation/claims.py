@@ -22,6 +22,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, model_
 
 from fedgenbench.config import SCALES, NoTwins, Strict
 from fedgenbench.errors import UserError
+from fedgenbench.evaluation.published import Names, PublishedFigure
 from fedgenbench.federated.method import METHODS
 from fedgenbench.weightspace.study_settings import ARMS
 
@@ -122,7 +123,6 @@ def _known(name: str) -> str:
 
 
 MethodName = Annotated[str, AfterValidator(_known)]
-Names = Annotated[list[str], Field(min_length=1)]
 
 
 class Rivals(Strict):
@@ -737,14 +737,6 @@ class PublishedCell(Strict):
         if (self.value is None) != (self.status == "not available"):
             raise ValueError("value is null exactly where status is 'not available'")
         return self
-
-
-class PublishedFigure(Strict):
-    """A published number outside tables, in a sentence."""
-
-    text: str
-    status: Literal["published", "second-hand"]
-    source: str
 
 
 class Published(Strict):

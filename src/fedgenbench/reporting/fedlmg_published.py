@@ -10,7 +10,7 @@ from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from fedgenbench.config import NoTwins, Strict
 from fedgenbench.errors import UserError
-from fedgenbench.evaluation.claims import Names, PublishedFigure
+from fedgenbench.evaluation.published import Names, PublishedFigure
 
 COLUMNS = ("setting", "dataset", "method", "column", "value", "status", "source")
 
