@@ -109,7 +109,7 @@ def guidance_losses(results: Results, experiment: str) -> Figure:
                 " editing ends", (editing + 0.5, 1), xycoords=("data", "axes fraction"),
                 va="top", fontsize=6.5, color=GREY,
             )  # fmt: skip
-        axes.set(title=title, xlabel="Gradient", ylim=(0, None))
+        axes.set(title=title, xlabel="Gradient", ylim=(0, 1.15 * table.max().max()))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return Figure(
         f"fedlmg_losses_{experiment}",
