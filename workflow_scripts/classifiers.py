@@ -14,7 +14,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.fedlmg.training import train_clients
+    from fedgenbench.fedlmg.clients import train_clients
     from fedgenbench.fedlmg.uploads import save
     from fedgenbench.runtime.files import write_json
 
