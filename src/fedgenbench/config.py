@@ -170,7 +170,8 @@ class Settings(Strict):
     variants: dict[str, Variant] = Field(default={}, description="For `ablations`.")
     experiments: dict[str, Experiment] = Field(
         min_length=1,
-        description="The grid. `like: <experiment>` takes over what an experiment does not say.",
+        description="The grid. `like: <experiment>` takes over what an experiment does not say; null, in "
+        "a scale, leaves it out.",
     )
     forecast: Forecast = Field(description="For the forecast of a dry run only.")
 
@@ -315,7 +316,10 @@ def load(
 
 
 def _filled(raw: dict, path: str | Path) -> dict:
-    """``raw`` with every experiment's ``like`` replaced by what it stands for."""
+    """``raw`` with every experiment's ``like`` replaced by what it stands for.
+
+    An experiment that is null, as a scale's overlay may have it, is left out.
+    """
     given = raw.get("experiments")
     if not isinstance(given, dict):
         return raw
@@ -325,7 +329,7 @@ def _filled(raw: dict, path: str | Path) -> dict:
         if not isinstance(entry, dict) or "like" not in entry:
             return entry
         base = entry["like"]
-        if base not in given or base in (*above, name):
+        if given.get(base) is None or base in (*above, name):
             raise UserError(
                 f"{path}: experiments.{name}.like: name another experiment, not {base!r}, and not "
                 "in a circle"
@@ -333,7 +337,8 @@ def _filled(raw: dict, path: str | Path) -> dict:
         own = {key: value for key, value in entry.items() if key != "like"}
         return merge(fill(base, (*above, name)), own)
 
-    return raw | {"experiments": {name: fill(name) for name in given}}
+    kept = [name for name, entry in given.items() if entry is not None]
+    return raw | {"experiments": {name: fill(name) for name in kept}}
 
 
 def _validate(raw: dict, path: str | Path, scale: str) -> Settings:

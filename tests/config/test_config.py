@@ -253,6 +253,17 @@ def test_every_method_and_model_is_on_the_page():
 
 
 # Experiments made from others, variants, overrides ------------------------------------------------
+def test_null_leaves_an_experiment_out(raw, load_raw):
+    raw["experiments"]["twin"] = {"like": FIRST, "title": "Twin"}
+    raw["scales"] = {"smoke": {"experiments": {"twin": None}}}
+    _, scales = load_raw(raw)
+    assert "twin" in scales["embedded"].experiments
+    assert set(scales["embedded"].experiments) - set(scales["smoke"].experiments) == {"twin"}
+    raw["experiments"]["third"] = {"like": "twin", "title": "Third"}
+    with pytest.raises(UserError, match="experiments.third.like: name another experiment"):
+        load_raw(raw)
+
+
 def test_like_takes_over_what_an_experiment_does_not_say(raw, load_raw):
     raw["experiments"]["twin"] = {"like": FIRST, "title": "Twin", "partition": {"clients": 12}}
     del raw["scales"]["smoke"]
