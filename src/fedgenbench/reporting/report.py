@@ -264,12 +264,22 @@ def _what_ran(results: Results) -> Section:
         tuple(
             Row(e, entry["title"], tuple(Cell(str(entry[key]) or "–") for key in keys.values()))
             for e, entry in results.experiments.items()
-            if entry["role"] != "oneshot"  # without rounds: its section says what ran
+            # Without rounds: its section says what ran. Without a domain: like the whole.
+            if entry["role"] not in ("oneshot", "left_out")
         ),
-        stub="Experiment",
+        ("Each domain left out in turn is an experiment more, like the one with all domains.",)
+        if any(entry["role"] == "left_out" for entry in results.experiments.values())
+        else (),
+        "Experiment",
     )
     rows = []
-    for experiment, own in runs.groupby("experiment", sort=False):
+    roles = {e: entry["role"] for e, entry in results.experiments.items()}
+    bases = {
+        e: entry["base"] if roles[e] == "left_out" else e
+        for e, entry in results.experiments.items()
+    }
+    grouped = [runs["experiment"].map(bases), runs["experiment"].map(roles) == "left_out"]
+    for (experiment, without), own in runs.groupby(grouped, sort=False):
         hours = own["wall_seconds"] / 3600
         cells = (
             *(str(own["method"].nunique()), str(own["seed"].nunique()), str(len(own))),
@@ -278,7 +288,12 @@ def _what_ran(results: Results) -> Section:
             *(", ".join(distinct(own, column)) for column in ("device", "engine")),
         )
         title = results.experiments[experiment]["title"]
-        rows.append(Row(experiment, title, tuple(Cell(text) for text in cells)))
+        id, title = (
+            (f"{experiment}-without", f"{title}, without a domain")
+            if without
+            else (experiment, title)
+        )
+        rows.append(Row(id, title, tuple(Cell(text) for text in cells)))
     cost = Table(
         "cost",
         "What it cost.",
