@@ -260,7 +260,7 @@ def test_null_leaves_an_experiment_out(raw, load_raw):
     assert "twin" in scales["embedded"].experiments
     assert set(scales["embedded"].experiments) - set(scales["smoke"].experiments) == {"twin"}
     raw["experiments"]["third"] = {"like": "twin", "title": "Third"}
-    with pytest.raises(UserError, match="experiments.third.like: name another experiment"):
+    with pytest.raises(UserError, match=r"experiments\.third\.like: name another experiment"):
         load_raw(raw)
 
 
