@@ -403,7 +403,7 @@ def write_common(root, lines):
     return root
 
 
-@pytest.mark.parametrize("prefix", ["", "/home/someone/data/"])
+@pytest.mark.parametrize("prefix", ["", "/somewhere/data/"])
 @pytest.mark.parametrize("top", ["", "NICOpp"])
 def test_common_contexts_are_clients(four, raw, tmp_path, prefix, top):
     write_common(raw / "nico" / top, common_lines(prefix=prefix))
@@ -493,7 +493,7 @@ UNIQUE_CONTEXTS = {
     "car": ["white", "red", "old", "crashed", "at park", "on track", "yellow", "on snow"],
     "bear": ["white", "roaring", "on tree", "lying", "eating", "brown"],
 }
-PREFIX = "/home/someone/dataset/NICO_unique/"
+PREFIX = "/somewhere/dataset/NICO_unique/"
 
 
 def unique_lines(train=3, test=2):

@@ -56,11 +56,8 @@ def recorded(finished, once, sh):
         sh(folder, "git", "init", "-q")
         sh(folder, "dvc", "init", "-q")
         shutil.copy2(scratch.REPOSITORY / ".dvc/config", folder / ".dvc/config")
-        for name in (
-            "newcomers",
-            "synthesis",
-            "weights",
-        ):  # as the phase does: this grid has no studies
+        # As the phase does: this grid has no studies.
+        for name in ("fedlmg", "newcomers", "synthesis", "weights"):
             (folder / "results" / name).mkdir()
         sh(folder, "dvc", "commit", "--force", "-q")
         sh(folder, "dvc", "remote", "add", "-q", "--default", "store", "../store")
