@@ -324,23 +324,22 @@ class Grid:
             code=self._code("classifiers", *files),
             folder=f"{folder}/classifiers",
         )
-        prompts = "prompts" if chosen.baselines else None
+        parts = chosen.model_dump(include=set(Drawn.model_fields))
+        prompts = ("prompts",) if chosen.baselines else ()
         drawn = {}
-        for row in ("main", *filter(None, [prompts]), *(chosen.ablations or ())):
-            parts = Drawn.model_validate(chosen.model_dump(include=set(Drawn.model_fields)))
-            settings = parts.model_copy(update={"guidance": chosen.guidance_of(row)})
+        for row in ("main", *prompts, *(chosen.ablations or ())):
+            settings = parts | {"guidance": chosen.guidance_of(row).model_dump()}
             drawn[row] = self._study(
                 [self._fingerprint(chosen.base.source)],
                 kind="guided",
                 name=row,
                 **place,
-                settings=shown | {"drawn": settings.model_dump()},
+                settings=shown | {"drawn": settings},
                 code=self._code("guide", *files),
                 folder=f"{folder}/guided_{row}",
                 after=(classifiers,),
             )
         for row in ("main", *(chosen.ablations or ())):
-            beside = (drawn["prompts"],) if row == "main" and prompts else ()
             self._study(
                 [MODELS[chosen.server.model]],
                 kind="server",
@@ -352,7 +351,8 @@ class Grid:
                 | {"averages": chosen.averages},
                 code=self._code("server", *files),
                 folder=f"{folder}/server_{row}",
-                after=(classifiers, drawn[row], *beside),
+                # What needs no guidance stands beside main alone.
+                after=(classifiers, drawn[row], *(drawn[p] for p in prompts if row == "main")),
             )
 
     def _synthesis(self, name: str, seed: int, kind: type[BaseModel]) -> dict[str, Any]:
@@ -362,7 +362,7 @@ class Grid:
         part = chosen.model_dump(include=set(kind.model_fields))
         return {"seed": seed, "model": self._fingerprint(chosen.base.source), "synthesis": part}
 
-    def _fingerprint(self, source: str) -> dict[str, str]:
+    def _fingerprint(self, source: str) -> str:
         """``fingerprint``, worked out once."""
         if source not in self._models:
             self._models[source] = fingerprint(source)
