@@ -1,0 +1,54 @@
+"""Settings of the one-shot baselines beside FedLMG (its sheet's §6). Loads nothing heavy."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fedgenbench.diffusion.settings import Base, Sampler, Strict, Template
+
+
+class Contest(Strict):
+    """What all rows that draw images share, so that they have one budget."""
+
+    base: Base = Field(description="The diffusion model.")
+    prompt: Template = Field(description="A class's prompt; it names no domain.")
+    sampler: Sampler = Field(description="Steps, text guidance, and images at a time.")
+    per_class: int = Field(ge=1, description="Images per client and class.")
+
+
+class FGL(Strict):
+    """Clients send captions of their images, the server draws from these (sheet §6)."""
+
+    captioner: str = Field(
+        min_length=1,
+        description="`names`: the data set's own names of its drawings; else a captioning model, a "
+        "folder or hub id.",
+    )
+    prompt: Template = Field(description="A caption's prompt, with {label} and {caption}.")
+    negative: str = Field(description="The negative prompt.")
+
+
+class FedDEO(Strict):
+    """Clients learn a description, a text embedding, of each class and send these (sheet §6)."""
+
+    epochs: int = Field(ge=1, description="Passes over a class's images, one image a step.")
+    lr: float = Field(gt=0, description="Learning rate of SGD.")
+    guidance: float = Field(ge=0, description="Weight of the description beside the prompt's.")
+
+
+class FedDISC(Strict):
+    """Clients send centroids of their images' features, from which an unCLIP model draws (sheet §6)."""
+
+    base: Base = Field(description="The unCLIP model.")
+    centroids: int = Field(ge=1, description="Centroids per client and class, at most.")
+    noise_level: int = Field(ge=0, description="Noise on a centroid, as a time of its schedule.")
+
+
+class Dense(Strict):
+    """A generator is trained against the ensemble of the clients' classifiers (sheet §6)."""
+
+    noise: int = Field(ge=1, description="Numbers that the generator starts from.")
+    epochs: int = Field(ge=1, description="Turns of generator and server.")
+    generator_steps: int = Field(ge=1, description="Steps of the generator per turn.")
+    generator_lr: float = Field(gt=0, description="Adam's learning rate of the generator.")
+    batch_size: int = Field(ge=1, description="Images per turn.")
