@@ -47,7 +47,7 @@ def orders(pipeline: Any, count: int, device: str) -> list[Any]:
         ).frozen(torch.device(device))
         for client in (0, 1)
     ]
-    return [Order(uploads[row % 2], row % 20, embedding, row) for row in range(count)]
+    return [Order(row % 2, row % 20, embedding, row, uploads[row % 2]) for row in range(count)]
 
 
 def case(tiny: bool, device: str, batch: int, checkpointing: bool) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def pipeline():
 def orders(pipeline, uploads, count=2):
     embedding = embedded(pipeline, ["a photo of a face"])[0]
     return [
-        Order(each, number % 4, embedding, 10 * each.client + number)
+        Order(each.client, number % 4, embedding, 10 * each.client + number, each)
         for each in uploads
         for number in range(count)
     ]
@@ -267,6 +267,62 @@ def test_a_gradient_that_is_not_finite_is_left_out_and_counted(pipeline):
     assert trace.steps[7] == 2 * 3
     plain, _ = Guided(pipeline, guidance(**PLAIN), 2, 1.0).draw(asked, 32)
     np.testing.assert_array_equal(images[0], plain[0])
+
+
+# --- what the noise promises, and what stands beside the prompt
+
+
+def test_editing_lowers_the_loss_of_what_the_noise_promises(pipeline):
+    own = upload()
+    asked = orders(pipeline, [own])
+    labels = torch.tensor([order.label for order in asked])
+    chosen = guidance(editing_steps=3, batch_norm=0.0, step=20.0)
+    _, trace = Guided(pipeline, chosen, 3, 3.0).draw(asked, 32)
+    before, after = (
+        own.losses(promise.permute(0, 3, 1, 2) / 255, labels)[0].mean()
+        for promise in trace.promised
+    )
+    assert after < before
+    # What is promised before is what the first gradient saw, but for the rounding to 8 bits.
+    assert before == pytest.approx(trace.cross_entropy[0], abs=0.02)
+    assert after == pytest.approx(trace.cross_entropy[3], abs=0.02)
+    for changes in ({"editing_steps": 0}, {"guide": False}):
+        assert Guided(pipeline, guidance(**changes), 2, 3.0).draw(asked, 32)[1].promised == []
+
+
+def test_a_description_pulls_by_its_own_weight(pipeline):
+    empty, text, other = embedded(pipeline, ["", "a photo of a face", "a tree"])
+    s, t = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor(500)
+
+    def prediction(scale, described, **order):
+        guided = Guided(pipeline, guidance(**PLAIN), 2, scale, described=described)
+        guided.context = guided._context([Order(0, 0, text, 0, **order)])
+        return guided._prediction(s, t).detach().numpy()
+
+    def alone(embedding):
+        with torch.no_grad():
+            return pipeline.unet(s, t, encoder_hidden_states=embedding[None]).sample.numpy()
+
+    e, c, d = alone(empty), alone(text), alone(other)
+    found = prediction(3.0, 2.0, description=other)
+    np.testing.assert_allclose(found, e + 3 * (c - e) + 2 * (d - e), atol=1e-4)
+    found = prediction(1.0, 2.0, description=other)
+    np.testing.assert_allclose(found, c + 2 * (d - e), atol=1e-4)
+    np.testing.assert_allclose(prediction(1.0, 0.0), c, atol=1e-4)
+
+
+def test_the_negative_prompt_stands_in_for_the_empty_one(pipeline):
+    asked = orders(pipeline, [upload()])
+    plain = guidance(**PLAIN)
+    images, _ = Guided(pipeline, plain, 2, 3.0).draw(asked, 32)
+    same, _ = Guided(pipeline, plain, 2, 3.0, negative="").draw(asked, 32)
+    other, _ = Guided(pipeline, plain, 2, 3.0, negative="low quality").draw(asked, 32)
+    assert torch.equal(images, same)
+    assert not torch.equal(images, other)
+    # Away from the prompt itself there is nothing to go: any weight gives the prompt alone.
+    away, _ = Guided(pipeline, plain, 2, 7.0, negative="a photo of a face").draw(asked, 32)
+    alone, _ = Guided(pipeline, plain, 2, 1.0).draw(asked, 32)
+    assert (away.int() - alone.int()).abs().max() <= 1
 
 
 # --- what is refused

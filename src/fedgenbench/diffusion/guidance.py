@@ -118,20 +118,31 @@ def batch_norm_loss(seen: Sequence[tuple[nn.Module, Tensor]], count: int) -> Ten
 
 @dataclass(frozen=True)
 class Order:
-    """One image to draw: for which upload, of which class, under which embedding [L, D]."""
+    """One image to draw: for which client, of which class, under which embedding [L, D].
 
-    upload: Upload
+    ``upload`` is the classifier that guides it; ``description`` [L, D] is what FedDEO puts beside
+    the prompt.
+    """
+
+    client: int
     label: int
     embedding: Tensor
     seed: int
+    upload: Upload | None = None
+    description: Tensor | None = None
 
 
 @dataclass
 class Trace:
-    """What guidance saw, one entry per gradient: mean losses over images; and steps left out."""
+    """What guidance saw, one entry per gradient: mean losses over images; and steps left out.
+
+    ``promised``: the images uint8 [n, H, W, 3] that the initial noise promises, before its editing
+    and after it; empty where it is not edited.
+    """
 
     cross_entropy: list[float] = field(default_factory=list)
     batch_norm: list[float] = field(default_factory=list)
+    promised: list[Tensor] = field(default_factory=list)
     # by client: gradients that were not finite, and all
     skipped: dict[int, int] = field(default_factory=dict)
     steps: dict[int, int] = field(default_factory=dict)
@@ -141,13 +152,25 @@ class Guided:
     """Draws images under guidance. U-Net, VAE and classifiers are frozen, whatever they were.
 
     A batch may hold images of several clients, whatever their architectures: the U-Net and the VAE
-    see all of them at once, each classifier those that it guides.
+    see all of them at once, each classifier those that it guides. ``scale`` is the weight of
+    classifier-free guidance, away from the prompt ``negative``; with ``described`` an order's
+    description pulls too, by that weight (FedDEO, sheet §6).
     """
 
-    def __init__(self, pipeline: Any, settings: Guidance, steps: int, scale: float):
+    def __init__(
+        self,
+        pipeline: Any,
+        settings: Guidance,
+        steps: int,
+        scale: float,
+        *,
+        negative: str = "",
+        described: float = 0.0,
+    ):
         from diffusers import DDPMScheduler
 
         self.pipeline, self.settings, self.steps, self.scale = pipeline, settings, steps, scale
+        self.negative, self.described = negative, described
         self.scheduler = pipeline.scheduler
         if settings.scheduler == "ddpm":
             self.scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
@@ -179,44 +202,51 @@ class Guided:
         times = self.scheduler.timesteps
         chosen = self.settings
         editing = (1.0 if chosen.editing_loss == "both" else 0.0) * chosen.cross_entropy
+        promised = []  # at the first time, before each gradient
         for _ in range(chosen.editing_steps):
-            s = self._moved(s, times[0], orders, editing, trace)
+            s, promise = self._moved(s, times[0], orders, editing, trace)
+            promised.append(promise)
         for t in times:
             if chosen.guide and (chosen.cross_entropy or chosen.batch_norm):
-                s = self._moved(s, t, orders, chosen.cross_entropy, trace)
+                s, promise = self._moved(s, t, orders, chosen.cross_entropy, trace)
+                promised += [promise] if t == times[0] else []
             with torch.no_grad():
                 noise = self._prediction(s, t)
                 s = self.scheduler.step(noise, t, s, generator=generators).prev_sample
         with torch.no_grad():
             decoded = vae.decode(s / vae.config.scaling_factor).sample
         if not decoded.isfinite().all():
-            clients = sorted({order.upload.client for order in orders})
+            clients = sorted({order.client for order in orders})
             raise UserError(
                 f"client(s) {', '.join(map(str, clients))}: a guided image is not finite; lower "
                 "fedlmg.guidance.step, or set fedlmg.base.precision to bf16 or fp32"
             )
-        images = (decoded / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
-        # In rows: safetensors writes a transposed view as it lies.
-        return (images * 255).round().to(torch.uint8).contiguous(), trace
+        if chosen.editing_steps and len(promised) > chosen.editing_steps:
+            trace.promised = [_pixels(promised[0]), _pixels(promised[-1])]
+        return _pixels((decoded / 2 + 0.5).clamp(0, 1)), trace
 
     def _context(self, orders: Sequence[Order]) -> Tensor:
-        """Embeddings [2n, L, D], or [n, L, D] where the scale asks for no classifier-free guidance."""
+        """Embeddings [kn, L, D] of k kinds: the prompts alone where the scale asks for no
+        classifier-free guidance, else the negative prompt, the prompts, and descriptions if any."""
         unet = self.pipeline.unet
         own = torch.stack([order.embedding for order in orders]).to(unet.device, unet.dtype)
-        if self.scale == 1:
+        if self.scale == 1 and not self.described:
             return own
-        empty = embedded(self.pipeline, [""]).to(own).expand(len(orders), -1, -1)
-        return torch.cat([empty, own])
+        empty = embedded(self.pipeline, [self.negative]).to(own).expand(len(orders), -1, -1)
+        if not self.described:
+            return torch.cat([empty, own])
+        return torch.cat([empty, own, torch.stack([o.description for o in orders]).to(own)])
 
     def _prediction(self, s: Tensor, t: Tensor) -> Tensor:
         """The U-Net's output [n, C, h, w] under text guidance (sheet §3 step 2)."""
         both = torch.cat([s] * (len(self.context) // len(s)))
         both = self.scheduler.scale_model_input(both, t)
         found = self.pipeline.unet(both, t, encoder_hidden_states=self.context).sample
-        if self.scale == 1:
+        if len(found) == len(s):
             return found
-        empty, own = found.chunk(2)
-        return empty + self.scale * (own - empty)
+        empty, own, *described = found.chunk(len(found) // len(s))
+        found = empty + self.scale * (own - empty)
+        return found + self.described * (described[0] - empty) if described else found
 
     def clean(self, s: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
         """The image [n, 3, H, W] between 0 and 1 that a latent promises at time t (step 3)."""
@@ -232,15 +262,16 @@ class Guided:
 
     def _moved(
         self, s: Tensor, t: Tensor, orders: Sequence[Order], weight: float, trace: Trace
-    ) -> Tensor:
-        """``s`` after one step down the gradient of CE · ``weight`` + λ · BN (steps 6 to 8a)."""
+    ) -> tuple[Tensor, Tensor]:
+        """``s`` after one step down the gradient of CE · ``weight`` + λ · BN (steps 6 to 8a), and
+        the images that it promised before."""
         leaf = s.detach().requires_grad_()
         with torch.enable_grad():
             images = self.clean(leaf, self._prediction(leaf, t), t)
             losses, batch_norms = [], []
             rows: dict[int, list[int]] = {}
             for row, order in enumerate(orders):
-                rows.setdefault(order.upload.client, []).append(row)
+                rows.setdefault(order.client, []).append(row)
             for held in rows.values():
                 labels = torch.tensor([orders[row].label for row in held], device=s.device)
                 entropy, batch_norm = orders[held[0]].upload.losses(images[held], labels)
@@ -258,4 +289,11 @@ class Guided:
         trace.cross_entropy.append(entropy.mean().item())
         trace.batch_norm.append(batch_norm.mean().item())
         gradient = torch.where(usable[:, None, None, None], gradient, 0.0)
-        return s - self.settings.step * gradient
+        return s - self.settings.step * gradient, images.detach()
+
+
+def _pixels(images: Tensor) -> Tensor:
+    """uint8 [n, H, W, 3] of images [n, 3, H, W] between 0 and 1."""
+    images = images.permute(0, 2, 3, 1).float().cpu()
+    # In rows: safetensors writes a transposed view as it lies.
+    return (images * 255).round().to(torch.uint8).contiguous()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ from torch import Tensor, nn
 
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
+from fedgenbench.diffusion.shards import Shards
 from fedgenbench.errors import UserError
 from fedgenbench.federated.data import normalised
 from fedgenbench.fedlmg.settings import Clients
 from fedgenbench.fedlmg.training import accuracy, fine_tuning, proximal, train
 from fedgenbench.fedlmg.uploads import untrained
-from fedgenbench.runtime.files import atomic_path
 
 
 def train_clients(
@@ -38,9 +37,10 @@ def train_clients(
     the number of its training images.
 
     Raises:
-        UserError: a client has no training image, or its loss is not finite.
+        UserError: a client has no training image, or its loss is not finite; a model in ``folder``
+            is of another ``identity``.
     """
-    chosen = Clients.model_validate(settings["clients"])
+    chosen, store = Clients.model_validate(settings["clients"]), Shards(folder, identity)
     x, y = tensors(dataset.train_images, dataset.train_labels, settings, device)
     x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
     models, facts, report = {}, {}, {"losses": {}, "own_test": [], "images": []}
@@ -54,14 +54,16 @@ def train_clients(
             start = (architecture, tuple(x.shape[1:]), dataset.n_classes)
             model = untrained(*start, settings["seed"], settings["imagenet"]).to(device)
             loss = proximal(model, chosen.prox) if kind == "prox" else fine_tuning
-            path = folder / f"{name}.safetensors"
-            losses = _read(path, identity, model)
-            if losses is None:
+            if found := store.get(name):
+                model.load_state_dict({key: torch.from_numpy(a) for key, a in found[0].items()})
+                losses = found[1]["losses"]
+            else:
                 address = (settings["seed"], "fedlmg", kind, client)
                 losses = train(
                     chosen, model, x[rows], y[rows], loss, address=address, who=f"client {client}"
                 )
-                _write(path, identity, model, losses)
+                state = {key: tensor.cpu().numpy() for key, tensor in model.state_dict().items()}
+                store.put(name, state, {"losses": losses})
             models[name], report["losses"][name] = model.eval(), losses
             facts[name] = {
                 "client": client,
@@ -84,26 +86,3 @@ def tensors(
     """Normalised images [n, C, H, W] float32 and labels [n] on ``device``: the set is loaded once."""
     x, _ = normalised(images, settings["mean"], settings["std"], device)
     return x.movedim(-1, -3), torch.from_numpy(labels).to(device)
-
-
-def _write(path: Path, identity: str, model: nn.Module, losses: list[float]) -> None:
-    from safetensors.torch import save_file
-
-    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(state, temporary, {"identity": identity, "losses": json.dumps(losses)})
-
-
-def _read(path: Path, identity: str, model: nn.Module) -> list[float] | None:
-    """The losses, and the weights in ``model``; None if there is no such file of this identity."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            known, state = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
-        return None
-    if known["identity"] != identity:
-        return None
-    model.load_state_dict(state)
-    return json.loads(known["losses"])

@@ -1,12 +1,10 @@
-"""The guided images of all clients, kept on disk batch by batch."""
+"""Images of all clients and classes, kept on disk batch by batch."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +12,27 @@ import numpy as np
 
 from fedgenbench.diffusion.guidance import Guided, Order, Trace, Upload
 from fedgenbench.diffusion.memory import Batch
+from fedgenbench.diffusion.shards import Shards
 from fedgenbench.errors import UserError
 from fedgenbench.fedlmg.settings import Drawn
 from fedgenbench.rng import torch_seed
-from fedgenbench.runtime.files import atomic_path
 
 
 @dataclass(frozen=True)
 class Generated:
     """Images uint8 [n, H, W, 3], their labels and clients int64 [n], by client and class, and what
-    it took: seconds per image, mean losses per gradient, gradients left out per client, notes."""
+    it took: seconds per image, mean losses per gradient, gradients left out per client, notes.
+
+    ``first`` are the places of the first image of each client and class, ``promised`` uint8
+    [len(first), 2, H, W, 3] what their noise promised before and after its editing; none without.
+    """
 
     images: np.ndarray
     labels: np.ndarray
     style: np.ndarray
     report: dict[str, Any]
+    first: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    promised: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 1, 1, 3), np.uint8))
 
 
 def generate(
@@ -46,50 +50,80 @@ def generate(
 
     ``embeddings`` [classes, L, D] are of the classes' prompts. The noise of an image depends on
     ``seed``, client, class and the image's number alone: rows of an ablation start from the same.
-    Every batch goes to ``folder`` when it is done and is taken as it is the next time; ``identity``
-    names all that decides the images. ``tell`` gets the number of images that are there.
-
-    Raises:
-        UserError: a batch in ``folder`` is of another ``identity``; an image is not finite; too many
-            gradients of a client are not; one image is too much for the GPU.
+    ``folder``, ``identity``, ``tell`` and errors as of ``draw``.
     """
     guided = Guided(pipeline, settings.guidance, settings.sampler.steps, settings.sampler.guidance)
     shards = [
         [
-            Order(upload, label, embeddings[label], _seed(seed, upload.client, label, number))
+            Order(
+                upload.client,
+                label,
+                embeddings[label],
+                noise_seed(seed, upload.client, label, number),
+                upload,
+            )
             for number in range(settings.per_class)
         ]
         for upload in uploads
         for label in upload.classes
     ]
+    return draw(settings, guided, shards, Shards(folder, identity), tell)
+
+
+def noise_seed(seed: int, client: int, label: int, number: int) -> int:
+    """Of an image's noise: the same for guided images and for every row that is compared with them."""
+    return torch_seed(seed, "fedlmg", client, label, number)
+
+
+def draw(
+    settings: Drawn,
+    guided: Guided,
+    shards: Sequence[list[Order]],
+    store: Shards,
+    tell: Callable[[int, str], None],
+) -> Generated:
+    """The images of ``shards``, each a list for one client and class.
+
+    Every batch goes to ``store`` when it is done and is taken as it is the next time. ``tell`` gets
+    the number of images that are there.
+
+    Raises:
+        UserError: a batch in ``store`` is of another identity; an image is not finite; too many
+            gradients of a client are not; one image is too much for the GPU.
+    """
     batch = Batch(settings.sampler.batch, "drawing guided images")
-    parts, traces, seconds = [], [], 0.0
+    parts, promised, traces, seconds = [], [], [], 0.0
     for number, orders in enumerate(_groups(shards, settings.sampler.batch)):
-        path = folder / f"batch-{number}.safetensors"
-        found = _read(path, identity) if path.exists() else None
+        name = f"batch-{number}"
+        found = store.get(name)
         if found is None:
             started = time.perf_counter()
-            drawn: list[tuple[np.ndarray, Trace]] = []
+            seen: list[Trace] = []
 
-            def some(rows: slice, orders: list[Order] = orders, drawn: list = drawn) -> np.ndarray:
+            def some(rows: slice, orders: list[Order] = orders, seen: list = seen) -> np.ndarray:
                 images, trace = guided.draw(orders[rows], settings.base.resolution)
-                drawn.append((images.numpy(), trace))
-                return drawn[-1][0]
+                seen.append(trace)
+                return images.numpy()
 
-            images = np.concatenate(batch.over(len(orders), some))
-            found = images, [asdict(trace) | {"images": len(i)} for i, trace in drawn]
-            found = (*found, time.perf_counter() - started)
-            _require_finite(found[1], settings.guidance.skipped_share)
-            _write(path, identity, *found)
-        parts.append(found[0])
-        traces += found[1]
-        seconds += found[2]
-        tell(sum(map(len, parts)), path.stem)
+            drawn = batch.over(len(orders), some)
+            facts = {"traces": [_facts(*each) for each in zip(drawn, seen, strict=True)]}
+            facts["seconds"] = time.perf_counter() - started
+            _require_finite(facts["traces"], settings.guidance.skipped_share)
+            found = {"images": np.concatenate(drawn)} | _promises(seen), facts
+            store.put(name, *found)
+        arrays, facts = found
+        parts.append(arrays["images"])
+        promised += [arrays["promised"]] if "promised" in arrays else []
+        traces += facts["traces"]
+        seconds += facts["seconds"]
+        tell(sum(map(len, parts)), name)
     orders = [order for shard in shards for order in shard]
+    first = np.cumsum([0, *map(len, shards[:-1])])
+    shown = {"first": first, "promised": np.concatenate(promised)[first]} if promised else {}
     return Generated(
         images=np.concatenate(parts),
         labels=np.array([order.label for order in orders]),
-        style=np.array([order.upload.client for order in orders]),
+        style=np.array([order.client for order in orders]),
         report={
             "seconds_per_image": seconds / len(orders),
             "cross_entropy": _mean(traces, "cross_entropy"),
@@ -98,11 +132,22 @@ def generate(
             "gradients": _total(traces, "steps"),
             "notes": batch.notes,
         },
+        **shown,
     )
 
 
-def _seed(seed: int, client: int, label: int, number: int) -> int:
-    return torch_seed(seed, "fedlmg", client, label, number)
+def _facts(images: np.ndarray, trace: Trace) -> dict[str, Any]:
+    """The numbers of a trace, for JSON."""
+    numbers = ("cross_entropy", "batch_norm", "skipped", "steps")
+    return {name: getattr(trace, name) for name in numbers} | {"images": len(images)}
+
+
+def _promises(seen: Sequence[Trace]) -> dict[str, np.ndarray]:
+    """What noise promised before and after its editing [n, 2, H, W, 3], if it was edited."""
+    if not all(trace.promised for trace in seen):
+        return {}
+    pairs = [np.stack([part.numpy() for part in trace.promised], 1) for trace in seen]
+    return {"promised": np.concatenate(pairs)}
 
 
 def _groups(shards: Sequence[list[Order]], size: int) -> Iterator[list[Order]]:
@@ -141,35 +186,3 @@ def _mean(traces: list[dict[str, Any]], name: str) -> list[float]:
     """The mean over images of what was seen at each gradient."""
     weights = [trace["images"] for trace in traces]
     return np.average([trace[name] for trace in traces], axis=0, weights=weights).tolist()
-
-
-def _write(
-    path: Path, identity: str, images: np.ndarray, traces: list[dict[str, Any]], seconds: float
-) -> None:
-    from safetensors.numpy import save_file
-
-    facts = {"identity": identity, "traces": traces, "seconds": seconds, "sha256": _sha256(images)}
-    with atomic_path(path) as temporary:
-        save_file({"images": images}, temporary, {"batch": json.dumps(facts)})
-
-
-def _read(path: Path, identity: str) -> tuple[np.ndarray, list[dict[str, Any]], float] | None:
-    """Images, traces and seconds, or None of a damaged file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as file:
-            images, facts = file.get_tensor("images"), json.loads(file.metadata()["batch"])
-    except (SafetensorError, KeyError, TypeError, ValueError):
-        return None
-    if facts["identity"] != identity:
-        raise UserError(
-            f"{path} belongs to {facts['identity']}, not to {identity}: delete {path.parent}"
-        )
-    if facts["sha256"] != _sha256(images):
-        return None
-    return images, facts["traces"], facts["seconds"]
-
-
-def _sha256(images: np.ndarray) -> str:
-    return hashlib.sha256(images.tobytes()).hexdigest()
