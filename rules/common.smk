@@ -68,6 +68,8 @@ WARM_FOLDER = "results/synthesis/{experiment}/seed{seed}/warm_{name}-{digest}"
 EXAMINED_FOLDER = "results/synthesis/{experiment}/seed{seed}/examined-{digest}"
 CLASSIFIERS_FOLDER = "results/fedlmg/{experiment}/seed{seed}/classifiers-{digest}"
 GUIDED_FOLDER = "results/fedlmg/{experiment}/seed{seed}/guided_{name}-{digest}"
+RIVAL_FOLDER = "results/fedlmg/{experiment}/seed{seed}/rival_{name}-{digest}"
+DENSE_FOLDER = "results/fedlmg/{experiment}/seed{seed}/dense-{digest}"
 SERVER_FOLDER = "results/fedlmg/{experiment}/seed{seed}/server_{name}-{digest}"
 
 
@@ -102,6 +104,11 @@ def after(of, name, *kinds):
             f"{study.folder}/{name}" for study in of(wildcards).after if study.kind in kinds
         ]
     )
+
+
+def names_after(of, kind):
+    """The names of the studies of this kind that a study builds on, in the order of ``after``."""
+    return lambda wildcards: [study.name for study in of(wildcards).after if study.kind == kind]
 
 
 def the(of, name, kind):

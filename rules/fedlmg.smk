@@ -1,4 +1,4 @@
-# FedLMG: the clients' classifiers, images under their guidance, the server's models.
+# FedLMG: the clients' classifiers, images under their guidance, its rivals, the server's models.
 
 
 rule fedlmg:
@@ -36,6 +36,7 @@ rule guide:
         models=the(at(GUIDED_FOLDER), "classifiers.safetensors", "classifiers"),
     output:
         images=f"{GUIDED_FOLDER}/images.safetensors",
+        shown=f"{GUIDED_FOLDER}/shown.safetensors",
         report=f"{GUIDED_FOLDER}/guided.json",
     log:
         "results/logs/guide/{experiment}/seed{seed}/{name}-{digest}.log",
@@ -55,12 +56,62 @@ rule guide:
         "../workflow_scripts/guide.py"
 
 
+rule rival:
+    input:
+        **data_and_partition(at(RIVAL_FOLDER)),
+    output:
+        images=f"{RIVAL_FOLDER}/images.safetensors",
+        shown=f"{RIVAL_FOLDER}/shown.safetensors",
+        report=f"{RIVAL_FOLDER}/rival.json",
+    log:
+        "results/logs/rival/{experiment}/seed{seed}/{name}-{digest}.log",
+    benchmark:
+        "results/benchmarks/rival/{experiment}/seed{seed}/{name}-{digest}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=JOB_GPUS,
+    params:
+        code=code_of(at(RIVAL_FOLDER)),
+        settings=settings_of(at(RIVAL_FOLDER)),
+        batches="results/checkpoints/rival/{experiment}/seed{seed}/{name}-{digest}",
+    script:
+        "../workflow_scripts/rival.py"
+
+
+rule dense:
+    input:
+        **data_and_partition(at(DENSE_FOLDER)),
+        models=the(at(DENSE_FOLDER), "classifiers.safetensors", "classifiers"),
+    output:
+        report=f"{DENSE_FOLDER}/dense.json",
+    log:
+        "results/logs/dense/{experiment}/seed{seed}-{digest}.log",
+    benchmark:
+        "results/benchmarks/dense/{experiment}/seed{seed}-{digest}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=JOB_GPUS,
+    params:
+        code=code_of(at(DENSE_FOLDER)),
+        settings=settings_of(at(DENSE_FOLDER)),
+        turns="results/checkpoints/dense/{experiment}/seed{seed}-{digest}",
+    script:
+        "../workflow_scripts/dense.py"
+
+
 rule server:
     input:
         **data_and_partition(at(SERVER_FOLDER)),
         models=the(at(SERVER_FOLDER), "classifiers.safetensors", "classifiers"),
         images=the(at(SERVER_FOLDER), "images.safetensors", "guided"),
         prompts=beside(at(SERVER_FOLDER), "images.safetensors", "prompts"),
+        rivals=after(at(SERVER_FOLDER), "images.safetensors", "rival"),
     output:
         report=f"{SERVER_FOLDER}/server.json",
     log:
@@ -75,6 +126,7 @@ rule server:
         gpu=JOB_GPUS,
     params:
         code=code_of(at(SERVER_FOLDER)),
+        rivals=names_after(at(SERVER_FOLDER), "rival"),
         settings=settings_of(at(SERVER_FOLDER)),
     script:
         "../workflow_scripts/server.py"

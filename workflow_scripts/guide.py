@@ -13,7 +13,6 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     import torch
 
     from fedgenbench.diffusion.adapters import base_model, embedded
-    from fedgenbench.diffusion.images import save_images
     from fedgenbench.diffusion.prompts import class_prompts
     from fedgenbench.fedlmg.generation import generate
     from fedgenbench.fedlmg.settings import Drawn
@@ -39,11 +38,9 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         identity=names.digest,
         tell=Progress(label, settings.per_class * sum(len(each.classes) for each in uploads)),
     )
-    save_images(
+    generated.save(
         snakemake.output.images,
-        generated.images,
-        generated.labels,
-        generated.style,
+        snakemake.output.shown,
         {"classes": dict(enumerate(classes)), "row": names.name},
     )
     write_json(

@@ -23,7 +23,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     dataset = load(Path(snakemake.input.data).parent)
     partition = Partition.load(snakemake.input.partition)
     partition.require(dataset)
-    prompts = snakemake.input.prompts
+    prompts, rivals = snakemake.input.prompts, snakemake.params.rivals
+    rows = planned(settings["sizes"], bool(prompts), settings["averages"], rivals)
     label = f"server of {names.experiment} ({names.name}), seed {names.seed}"
     rows, near = serve(
         settings,
@@ -32,8 +33,12 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         load_uploads(snakemake.input.models, dataset.n_classes),
         read([snakemake.input.images], dataset),
         read([prompts[0]], dataset) if prompts else None,
+        {
+            name: read([path], dataset)
+            for name, path in zip(rivals, snakemake.input.rivals, strict=True)
+        },
         device,
-        tell=Progress(label, len(planned(settings["sizes"], bool(prompts), settings["averages"]))),
+        tell=Progress(label, len(rows)),
     )
     write_json(
         snakemake.output.report,

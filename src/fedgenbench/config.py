@@ -26,7 +26,7 @@ from fedgenbench.data.partition import Scheme, make_partition
 from fedgenbench.diffusion.settings import Synthesis
 from fedgenbench.errors import UserError
 from fedgenbench.federated.method import METHODS, method_class
-from fedgenbench.fedlmg.settings import FedLMG
+from fedgenbench.fedlmg.experiment import FedLMG
 from fedgenbench.foundation.settings import Foundation
 from fedgenbench.models.registry import FEDERATED
 from fedgenbench.weightspace.study_settings import NewcomerSettings, OneShotSettings
@@ -395,7 +395,7 @@ def _guidance_faults(where: str, chosen: FedLMG | None) -> Iterator[str]:
     """Ablations that change no setting of guidance, sizes that are no part of all images."""
     if chosen is None:
         return
-    for name in chosen.ablations or ():
+    for name in chosen.changes:
         if not re.fullmatch("[a-z0-9_]+", name) or name in ("main", "prompts"):
             yield f"{where}.ablations: {name!r}: lower-case letters, digits and _, and a new name"
         try:
@@ -405,6 +405,11 @@ def _guidance_faults(where: str, chosen: FedLMG | None) -> Iterator[str]:
     for size in chosen.sizes:
         if size >= chosen.per_class:
             yield f"{where}.sizes: {size} is not below per_class, {chosen.per_class}"
+    compared = chosen.ablation_per_class
+    if chosen.changes and compared not in (*chosen.sizes, chosen.per_class):
+        yield f"{where}.ablation_per_class: {compared} is neither per_class nor one of sizes"
+    if chosen.rivals and not chosen.baselines:
+        yield f"{where}.rivals: they stand beside the baselines; set baselines to true"
 
 
 def _partition_faults(settings: Settings) -> Iterator[str]:

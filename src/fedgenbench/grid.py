@@ -18,6 +18,7 @@ from fedgenbench.data.fetch import missing, source_of
 from fedgenbench.data.readers import reader_modules
 from fedgenbench.diffusion.settings import Drawing, Looking, Prompting, Tuning
 from fedgenbench.federated.method import method_class, method_module
+from fedgenbench.fedlmg.rival_settings import FedDISC
 from fedgenbench.fedlmg.settings import Drawn
 from fedgenbench.foundation.plan import fingerprint
 from fedgenbench.models.registry import MODELS
@@ -109,8 +110,8 @@ class Study:
     """A job that is no run: what runs build on, or a look at something apart from the rounds.
 
     ``kind`` is one of uploads, fit, newcomers, adapter, images, prompts, warm, examined, classifiers,
-    guided, server; ``after`` are the studies that it builds on. ``name`` tells studies of a kind
-    apart, or is that of a fit.
+    guided, rival, dense, server; ``after`` are the studies that it builds on. ``name`` tells studies
+    of a kind apart, or is that of a fit.
     """
 
     kind: str
@@ -327,8 +328,10 @@ class Grid:
         parts = chosen.model_dump(include=set(Drawn.model_fields))
         prompts = ("prompts",) if chosen.baselines else ()
         drawn = {}
-        for row in ("main", *prompts, *(chosen.ablations or ())):
+        for row in ("main", *prompts, *chosen.changes):
             settings = parts | {"guidance": chosen.guidance_of(row).model_dump()}
+            if row not in ("main", "prompts"):
+                settings["per_class"] = chosen.ablation_per_class
             drawn[row] = self._study(
                 [self._fingerprint(chosen.base.source)],
                 kind="guided",
@@ -339,20 +342,48 @@ class Grid:
                 folder=f"{folder}/guided_{row}",
                 after=(classifiers,),
             )
-        for row in ("main", *(chosen.ablations or ())):
+        plain = parts | {"guidance": chosen.guidance_of("prompts").model_dump()}
+        rivals = []
+        for rival, own in chosen.drawing_rivals.items():
+            # FedDISC has a diffusion model of its own.
+            model = own.base.source if isinstance(own, FedDISC) else chosen.base.source
+            rivals.append(
+                self._study(
+                    [self._fingerprint(model)],
+                    kind="rival",
+                    name=rival,
+                    **place,
+                    settings=shown | {"drawn": plain, "own": own.model_dump()},
+                    code=self._code("rival", f"fedgenbench.fedlmg.{rival}"),
+                    folder=f"{folder}/rival_{rival}",
+                )
+            )
+        trained = shown | {"server": chosen.server.model_dump()}
+        if chosen.rivals and chosen.rivals.dense:
+            self._study(
+                [MODELS[chosen.server.model]],
+                kind="dense",
+                name="main",
+                **place,
+                settings=trained | {"own": chosen.rivals.dense.model_dump()},
+                code=self._code("dense", *files),
+                folder=f"{folder}/dense",
+                after=(classifiers,),
+            )
+        for row in ("main", *chosen.changes):
+            # What needs no guidance stands beside main alone.
+            beside = (*(drawn[p] for p in prompts), *rivals) if row == "main" else ()
             self._study(
                 [MODELS[chosen.server.model]],
                 kind="server",
                 name=row,
                 **place,
-                settings=shown
-                | {"server": chosen.server.model_dump()}
+                settings=trained
                 | {"sizes": chosen.sizes if row == "main" else []}
                 | {"averages": chosen.averages},
                 code=self._code("server", *files),
                 folder=f"{folder}/server_{row}",
-                # What needs no guidance stands beside main alone.
-                after=(classifiers, drawn[row], *(drawn[p] for p in prompts if row == "main")),
+                after=(classifiers, drawn[row], *beside),
             )
 
     def _synthesis(self, name: str, seed: int, kind: type[BaseModel]) -> dict[str, Any]:
@@ -497,14 +528,14 @@ class Grid:
         """Report, digest, experiment, seed, kind and name of every study of FedLMG."""
         return [
             [f"{s.folder}/{s.kind}.json", s.digest, s.experiment, s.seed, s.kind, s.name]
-            for s in self.of_kind("classifiers", "guided", "server")
+            for s in self.of_kind("classifiers", "guided", "rival", "dense", "server")
         ]
 
     def guided_images(self) -> list[list[Any]]:
-        """Experiment, seed, name of the guidance and path of every file of guided images."""
+        """Experiment, seed, name of guidance or rival and path of all images that pictures show."""
         return [
-            [s.experiment, s.seed, s.name, f"{s.folder}/images.safetensors"]
-            for s in self.of_kind("guided")
+            [s.experiment, s.seed, s.name, f"{s.folder}/shown.safetensors"]
+            for s in self.of_kind("guided", "rival")
         ]
 
     def synthesis_listing(self) -> list[list[Any]]:
@@ -628,7 +659,7 @@ class Grid:
 
     def fedlmg_seconds(self, name: str) -> float:
         """Forecast of FedLMG's jobs of one repetition on one CPU core, as if all clients and the
-        server had the experiment's model: guided images, clients, and the ceiling."""
+        server had the experiment's model: classifiers, images, and what is trained on them."""
         experiment, costs = self.settings.experiments[name], self.settings.forecast
         chosen = experiment.fedlmg
         if chosen is None:
@@ -636,15 +667,30 @@ class Grid:
         limit = self.settings.datasets[experiment.dataset].limit_per_class
         clients, train, _ = experiment.partition.size_hint(experiment.dataset, limit)
         classes = len(source_of(experiment.dataset)["facts"]["train"])
-        held = getattr(experiment.partition, "classes_per_client", classes)
-        rows = 1 + len(chosen.ablations or ())
-        steps = rows * (chosen.guidance.editing_steps + chosen.sampler.steps)
-        guided = clients * held * chosen.per_class * steps * costs.guided_step_seconds
-        passes = chosen.clients.epochs * (1 + chosen.averages)
-        passes += chosen.server.epochs if chosen.baselines else 0
+        held = clients * getattr(experiment.partition, "classes_per_client", classes)
+        rivals = chosen.drawing_rivals
+        plain = chosen.sampler.steps / 4  # a denoising step costs a quarter of a gradient
+        gradients = held * chosen.per_class * plain * (chosen.baselines + len(rivals))
+        for row in ("main", *chosen.changes):
+            count = chosen.per_class if row == "main" else chosen.ablation_per_class
+            gradients += held * count * (chosen.guidance_of(row).editing_steps + 5 * plain)
+        # Images per row of the server: three ways of FedLMG, and one of each other.
+        trained = held * (
+            3 * chosen.per_class + 3 * len(chosen.changes) * chosen.ablation_per_class
+        )
+        trained += held * 3 * sum(chosen.sizes)
+        if chosen.baselines:
+            trained += held * (chosen.per_class * (2 + len(rivals)) + sum(chosen.sizes))
+            trained += clients * train * 4 / 3  # the ceilings; a head alone is a third of the work
+        passes = trained * chosen.server.epochs
+        passes += clients * train * chosen.clients.epochs * (1 + chosen.averages)
         per_1000 = costs.seconds_per_1000_samples[experiment.model]
-        jobs = 1 + 2 * rows + chosen.baselines
-        return jobs * costs.start_seconds + guided + clients * train / 1000 * passes * per_1000
+        jobs = 3 + 2 * len(chosen.changes) + chosen.baselines + len(rivals)
+        if chosen.rivals and (dense := chosen.rivals.dense):
+            jobs += 1  # each of the generator's steps passes through all clients' classifiers
+            passes += clients * dense.epochs * dense.generator_steps * dense.batch_size
+        start = costs.start_seconds * jobs
+        return start + gradients * costs.guided_step_seconds + passes / 1000 * per_1000
 
     def forecast(self) -> str:
         """The grid and what it will cost, as lines of text."""

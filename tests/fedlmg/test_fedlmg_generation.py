@@ -13,6 +13,7 @@ from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Client, Partition
 from fedgenbench.diffusion import guidance
 from fedgenbench.diffusion.adapters import embedded
+from fedgenbench.diffusion.images import load_images
 from fedgenbench.errors import UserError
 from fedgenbench.federated.synthetic import Synthetic
 from fedgenbench.fedlmg import clients as clients_module
@@ -248,6 +249,25 @@ def test_a_killed_job_draws_at_most_one_batch_again(pipeline, uploads, tmp_path,
         guided(pipeline, uploads, tmp_path / "broken", identity="two")
 
 
+def test_what_pictures_show_is_of_the_first_image(pipeline, uploads, tmp_path):
+    found = guided(pipeline, uploads, tmp_path / "a")
+    found.save(tmp_path / "images", tmp_path / "shown", {})
+    images, labels, style = load_images(tmp_path / "images")
+    np.testing.assert_array_equal(images, found.images)
+    strips, labels, style = load_images(tmp_path / "shown")
+    assert (labels.tolist(), style.tolist()) == ([0, 1, 0, 1, 2], [0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(strips[:, 0], found.images[::2])
+    np.testing.assert_array_equal(strips[:, 1:], found.promised)
+    assert strips.shape == (5, 3, 32, 32, 3)
+    assert not np.array_equal(strips[:, 1], strips[:, 2])
+    # Without editing there is nothing but the image; on disk or not makes no difference.
+    plain = guided(pipeline, uploads, tmp_path / "b", editing_steps=0)
+    plain.save(tmp_path / "images", tmp_path / "shown", {})
+    assert load_images(tmp_path / "shown")[0].shape == (5, 1, 32, 32, 3)
+    again = guided(pipeline, uploads, tmp_path / "a")
+    np.testing.assert_array_equal(again.promised, found.promised)
+
+
 def test_too_many_gradients_left_out_name_the_client(pipeline, uploads, tmp_path, monkeypatch):
     losses = guidance.Upload.losses
 
@@ -275,15 +295,20 @@ def test_the_server_gives_every_row(uploads):
         load(uploads, 3),
         drawn,
         drawn.part(np.arange(6)),
+        {"fgl": drawn.part(np.arange(8)), "feddeo": drawn},
         "cpu",
         tell=lambda done, note: told.append(done),
     )
-    assert list(rows) == planned([1], True, True)
+    assert list(rows) == planned([1], True, True, ["fgl", "feddeo"])
     assert told == list(range(1, len(rows) + 1))
     counts = {row: each["images"] for row, each in rows.items()}
     assert counts["fedlmg_sd"] == 10
-    assert counts["fedlmg_sd@1"] == 4
+    assert counts["fedlmg_sd@1"] == counts["fedlmg_md@1"] == 4
     assert counts["prompts"] == counts["feddf"] == 6
+    assert counts["prompts@1"] == 3
+    assert counts["fgl"] == 8
+    # A rival is fine-tuned on its images as FedLMG's own server is.
+    assert rows["feddeo"] == rows["fedlmg_ft"]
     assert counts["ceiling"] == counts["ceiling_head"] == 10
     assert all(len(each["accuracy"]) == 2 for each in rows.values())
     assert len(near) == 2
@@ -300,6 +325,7 @@ def test_the_server_gives_every_row(uploads):
         load(uploads, 3),
         drawn.part(np.arange(6)),
         None,
+        {},
         "cpu",
         tell=quiet,
     )

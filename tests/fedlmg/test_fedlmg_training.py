@@ -10,8 +10,8 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from fedgenbench.errors import UserError
-from fedgenbench.federated.synthetic import Synthetic
-from fedgenbench.fedlmg.server import first_of_each, planned
+from fedgenbench.fedlmg.generation import first_of_each
+from fedgenbench.fedlmg.server import planned
 from fedgenbench.fedlmg.settings import Server
 from fedgenbench.fedlmg.training import (
     accuracy,
@@ -194,14 +194,14 @@ def test_accuracy_is_that_of_each_set():
 
 def test_the_first_images_of_each_client_and_class():
     style, labels = np.array([0, 0, 0, 1, 1, 0]), np.array([2, 2, 2, 2, 2, 1])
-    drawn = Synthetic(np.zeros((6, 1, 1, 3), np.uint8), labels, style)
-    assert first_of_each(drawn, 1).tolist() == [0, 3, 5]
-    assert first_of_each(drawn, 2).tolist() == [0, 1, 3, 4, 5]
+    assert first_of_each(labels, style, 1).tolist() == [0, 3, 5]
+    assert first_of_each(labels, style, 2).tolist() == [0, 1, 3, 4, 5]
 
 
 def test_the_plan_names_every_row():
-    assert planned([1], True, True) == [
-        *("fedlmg_ft", "fedlmg_md", "fedlmg_sd", "fedlmg_ft@1", "fedlmg_sd@1"),
-        *("prompts", "feddf", "ceiling", "ceiling_head", "fedavg", "fedprox"),
+    ways = ["fedlmg_ft", "fedlmg_md", "fedlmg_sd"]
+    assert planned([1], True, True, ["fgl"]) == [
+        *(*ways, "fedlmg_ft@1", "fedlmg_md@1", "fedlmg_sd@1"),
+        *("prompts", "prompts@1", "feddf", "fgl", "ceiling", "ceiling_head", "fedavg", "fedprox"),
     ]
-    assert planned([], False, False) == ["fedlmg_ft", "fedlmg_md", "fedlmg_sd"]
+    assert planned([], False, False, []) == ways

@@ -23,8 +23,8 @@ FEDLMG = (
     *("experiment", "seed", "kind", "name", "row"),
     *("client", "step", "quantity", "value"),
 )
-# Guidances of which images are shown, from the same noise.
-GUIDED = ("prompts", "no_editing", "main")
+# Guidances and rivals of which images are shown, from the same noise.
+GUIDED = ("prompts", "fgl", "feddisc", "feddeo", "no_editing", "main")
 METRICS = ("personal", "start", "trained", "global")
 
 
@@ -220,9 +220,10 @@ def fedlmg_frame(sources: Iterable[tuple[str, str, str, int, str, str]]) -> pd.D
     """FedLMG's classifiers, guided images and servers' models as numbers, columns ``FEDLMG``.
 
     ``sources`` are (file, digest, experiment, seed, kind, name), the kind one of "classifiers",
-    "guided" and "server". ``row`` is one of the server's report, or "likeness", which is of the images;
-    of classifiers "client" or "prox"; else empty. A client of -1 says that a number is of none, or the
-    mean over clients; a step of -1 that it is of no gradient. Accuracies are in [0, 1].
+    "guided", "rival", "dense" and "server". ``row`` is one of the report of a server, or of DENSE, or
+    "likeness", which is of the images; of classifiers "client" or "prox"; else empty. A client of -1
+    says that a number is of none, or the mean over clients; a step of -1 that it is of no gradient.
+    Accuracies are in [0, 1].
 
     Raises:
         UserError: names a file that does not belong to the settings, or an unknown kind, or one that
@@ -276,12 +277,26 @@ def _of_server(content: dict[str, Any]) -> _Said:
         for client, value in enumerate(found["accuracy"]):
             yield row, client, -1, "accuracy", value
         yield row, -1, -1, "images", found["images"]
-    for client, found in enumerate(content["likeness"]):
+    for client, found in enumerate(content.get("likeness", ())):
         for quantity, value in found.items():
             yield "likeness", client, -1, quantity, value
 
 
-_SAID = {"classifiers": _of_classifiers, "guided": _of_guidance, "server": _of_server}
+def _of_rival(content: dict[str, Any]) -> _Said:
+    for quantity in ("images", "seconds_per_image"):
+        yield "", -1, -1, quantity, content[quantity]
+    for quantity in ("upload_bytes", "client_seconds"):
+        for client, value in content[quantity].items():
+            yield "", int(client), -1, quantity, value
+
+
+_SAID = {
+    "classifiers": _of_classifiers,
+    "guided": _of_guidance,
+    "rival": _of_rival,
+    "dense": _of_server,
+    "server": _of_server,
+}
 
 
 def fedlmg_setups(

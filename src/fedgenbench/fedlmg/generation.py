@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fedgenbench.diffusion.guidance import Guided, Order, Trace, Upload
+from fedgenbench.diffusion.images import save_images
 from fedgenbench.diffusion.memory import Batch
 from fedgenbench.diffusion.shards import Shards
 from fedgenbench.errors import UserError
@@ -23,16 +24,34 @@ class Generated:
     """Images uint8 [n, H, W, 3], their labels and clients int64 [n], by client and class, and what
     it took: seconds per image, mean losses per gradient, gradients left out per client, notes.
 
-    ``first`` are the places of the first image of each client and class, ``promised`` uint8
-    [len(first), 2, H, W, 3] what their noise promised before and after its editing; none without.
+    ``promised`` uint8 [m, 2, H, W, 3] is what the noise of the first image of each client and class
+    promised before and after its editing; none of it without editing.
     """
 
     images: np.ndarray
     labels: np.ndarray
     style: np.ndarray
     report: dict[str, Any]
-    first: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    promised: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 1, 1, 3), np.uint8))
+    promised: np.ndarray | None = None
+
+    def save(self, images: str | Path, shown: str | Path, facts: dict[str, Any]) -> None:
+        """Writes all images, and apart what pictures show: of the first image of each client and
+        class [m, k, H, W, 3], itself and, where noise was edited, what it promised before and after.
+        """
+        save_images(images, self.images, self.labels, self.style, facts)
+        first = first_of_each(self.labels, self.style, 1)
+        strips = self.images[first][:, None]
+        if self.promised is not None:
+            strips = np.concatenate([strips, self.promised], 1)
+        save_images(shown, strips, self.labels[first], self.style[first], facts)
+
+
+def first_of_each(labels: np.ndarray, style: np.ndarray, size: int) -> np.ndarray:
+    """Rows of the first ``size`` images of each client and class, in order."""
+    kept = []
+    for client, label in np.unique(np.stack([style, labels], 1), axis=0).tolist():
+        kept.append(np.flatnonzero((style == client) & (labels == label))[:size])
+    return np.sort(np.concatenate(kept))
 
 
 def generate(
@@ -119,7 +138,6 @@ def draw(
         tell(sum(map(len, parts)), name)
     orders = [order for shard in shards for order in shard]
     first = np.cumsum([0, *map(len, shards[:-1])])
-    shown = {"first": first, "promised": np.concatenate(promised)[first]} if promised else {}
     return Generated(
         images=np.concatenate(parts),
         labels=np.array([order.label for order in orders]),
@@ -132,7 +150,7 @@ def draw(
             "gradients": _total(traces, "steps"),
             "notes": batch.notes,
         },
-        **shown,
+        promised=np.concatenate(promised)[first] if promised else None,
     )
 
 

@@ -47,8 +47,28 @@ class FedDISC(Strict):
 class Dense(Strict):
     """A generator is trained against the ensemble of the clients' classifiers (sheet §6)."""
 
+    epochs: int = Field(ge=1, description="Turns: a batch from a new generator, a pass over all.")
+    batch_size: int = Field(ge=2, description="Images per turn; all stay in the pool.")
     noise: int = Field(ge=1, description="Numbers that the generator starts from.")
-    epochs: int = Field(ge=1, description="Turns of generator and server.")
+    width: int = Field(ge=1, description="Channels of the generator's last hidden layer.")
     generator_steps: int = Field(ge=1, description="Steps of the generator per turn.")
     generator_lr: float = Field(gt=0, description="Adam's learning rate of the generator.")
-    batch_size: int = Field(ge=1, description="Images per turn.")
+    cross_entropy: float = Field(ge=0, description="Weight of the loss on the drawn labels.")
+    batch_norm: float = Field(ge=0, description="Weight of the batch-norm statistics' loss.")
+    boundary: float = Field(
+        ge=0, description="Weight of the divergence where ensemble and server disagree."
+    )
+    temperature: float = Field(gt=0, description="Temperature of the distillation.")
+
+
+class Rivals(Strict):
+    """Other one-shot methods; null leaves one out."""
+
+    dense: Dense | None = Field(description="A generator learns from the uploaded classifiers.")
+    fgl: FGL | None = Field(description="Images from captions.")
+    feddisc: FedDISC | None = Field(description="Images from features.")
+    feddeo: FedDEO | None = Field(description="Images from descriptions.")
+
+
+# Those that draw images with a diffusion model; each has a module of its name.
+DRAWING = {"fgl": FGL, "feddisc": FedDISC, "feddeo": FedDEO}

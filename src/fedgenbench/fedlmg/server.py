@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from fedgenbench.data.partition import Partition
 from fedgenbench.diffusion.guidance import Upload
 from fedgenbench.federated.synthetic import Synthetic
 from fedgenbench.fedlmg.clients import tensors
+from fedgenbench.fedlmg.generation import first_of_each
 from fedgenbench.fedlmg.likeness import likeness
 from fedgenbench.fedlmg.settings import Server
 from fedgenbench.fedlmg.training import (
@@ -32,12 +33,14 @@ from fedgenbench.fedlmg.uploads import untrained
 WAYS = ("fedlmg_ft", "fedlmg_md", "fedlmg_sd")
 
 
-def planned(sizes: list[int], baselines: bool, averages: bool) -> list[str]:
+def planned(
+    sizes: Sequence[int], baselines: bool, averages: bool, rivals: Iterable[str]
+) -> list[str]:
     """The rows that ``serve`` gives, in order."""
-    rows = [*WAYS, *(f"{way}@{size}" for size in sizes for way in ("fedlmg_ft", "fedlmg_sd"))]
+    rows = [*WAYS, *(f"{way}@{size}" for size in sizes for way in WAYS)]
     if baselines:
-        rows += ["prompts", "feddf", "ceiling", "ceiling_head"]
-        rows += ["fedavg", "fedprox"] if averages else []
+        rows += ["prompts", *(f"prompts@{size}" for size in sizes), "feddf", *rivals]
+        rows += ["ceiling", "ceiling_head", *(("fedavg", "fedprox") if averages else ())]
     return rows
 
 
@@ -48,6 +51,7 @@ def serve(
     uploads: dict[str, Upload],
     guided: Synthetic,
     prompts: Synthetic | None,
+    rivals: Mapping[str, Synthetic],
     device: Any,
     *,
     tell: Callable[[int, str], None],
@@ -56,9 +60,10 @@ def serve(
 
     All rows start from the same model, take the same settings and see each image as often: FT, MD and
     SD on the guided images (also on the first ``sizes`` of each client and class), FT and FedDF's
-    distillation on images of prompts alone, the ceiling on all clients' training images (also its
-    head alone, the sheet's calibration, §8), and the uniform means of one-shot FedAvg and FedProx,
-    where the clients' architectures are the server's. And, where there are images of prompts, what
+    distillation on images of prompts alone (FT also on the first of these), FT on the images of each
+    of the ``rivals``, the ceiling on all clients' training images (also its head alone, the sheet's
+    calibration, §8), and the uniform means of one-shot FedAvg and FedProx, where the clients'
+    architectures are the server's. And, where there are images of prompts, what
     ``likeness`` finds by client in the features of the ceiling.
     """
     chosen, seed = Server.model_validate(settings["server"]), settings["seed"]
@@ -102,13 +107,19 @@ def serve(
     fitted("fedlmg_md", x, y, distilled(mean))
     fitted("fedlmg_sd", x, y, distilled(own))
     for size in settings["sizes"]:
-        first = torch.from_numpy(first_of_each(guided, size)).to(device)
+        first = torch.from_numpy(first_of_each(guided.labels, guided.style, size)).to(device)
         fitted(f"fedlmg_ft@{size}", x[first], y[first], fine_tuning)
+        fitted(f"fedlmg_md@{size}", x[first], y[first], distilled(mean[first]))
         fitted(f"fedlmg_sd@{size}", x[first], y[first], distilled(own[first]))
     if prompts is not None:
         x, y = tensors(prompts.images, prompts.labels, settings, device)
         fitted("prompts", x, y, fine_tuning)
+        for size in settings["sizes"]:
+            first = torch.from_numpy(first_of_each(prompts.labels, prompts.style, size)).to(device)
+            fitted(f"prompts@{size}", x[first], y[first], fine_tuning)
         fitted("feddf", x, y, distilled(probabilities(clients, x).mean(0), labelled=False))
+        for name, drawn in rivals.items():
+            fitted(name, *tensors(drawn.images, drawn.labels, settings, device), fine_tuning)
         x, y = tensors(dataset.train_images, dataset.train_labels, settings, device)
         held = torch.from_numpy(np.concatenate([each.train for each in partition.clients]))
         x, y = x[held.to(device)], y[held.to(device)]
@@ -127,14 +138,6 @@ def serve(
         others = [upload.frozen(device).model for _, upload in _of(uploads, "prox")]
         note("fedprox", averaged(others, fresh()), [], 0)
     return rows, near
-
-
-def first_of_each(images: Synthetic, size: int) -> np.ndarray:
-    """Rows of the first ``size`` images of each client and class, in order."""
-    kept = []
-    for client, label in np.unique(np.stack([images.style, images.labels], 1), axis=0).tolist():
-        kept.append(np.flatnonzero((images.style == client) & (images.labels == label))[:size])
-    return np.sort(np.concatenate(kept))
 
 
 def _features(

@@ -1,4 +1,4 @@
-"""Settings of FedLMG: the block `fedlmg` of an experiment. Loads nothing heavy."""
+"""Settings of FedLMG's jobs. Loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -47,35 +47,3 @@ class Drawn(Strict):
     sampler: Sampler = Field(description="Steps, text guidance, and images at a time.")
     guidance: Guidance = Field(description="How a classifier bends the sampling.")
     per_class: int = Field(ge=1, description="Images per client and class.")
-
-
-class FedLMG(Drawn):
-    """One shot: classifiers go up, images are drawn under their guidance, one model is trained."""
-
-    clients: Clients = Field(description="Training of the clients' classifiers.")
-    server: Server = Field(description="Training of the server's model.")
-    sizes: list[int] = Field(
-        description="Numbers of images per client and class for the curve, besides all of them."
-    )
-    ablations: dict[str, dict[str, float | int | bool | str]] | None = Field(
-        description="Rows of the ablation table: a name, and what it changes in `guidance`."
-    )
-    imagenet: str | None = Field(
-        description="Folder of torchvision's ImageNet weights, one `<architecture>.pth` or "
-        "`.safetensors` each, from which clients and server start; null: from named random weights."
-    )
-    baselines: bool = Field(
-        description="The ceiling and the rows that need no guided image; those that average weights "
-        "only where clients and server have one architecture."
-    )
-
-    @property
-    def averages(self) -> bool:
-        """Do the clients' weights have a mean?"""
-        return self.baselines and {*self.clients.models} == {self.server.model}
-
-    def guidance_of(self, row: str) -> Guidance:
-        """The guidance of ``main``, of ``prompts``, which has none, or of an ablation."""
-        changes = {"main": {}, "prompts": {"editing_steps": 0, "guide": False}}
-        changes |= self.ablations or {}
-        return Guidance.model_validate(self.guidance.model_dump() | changes[row])

@@ -66,7 +66,7 @@ def accuracies(
     results: Results, experiment: str, name: str = "main", client: int = -1
 ) -> pd.DataFrame:
     """Accuracy in [0, 1] of the server's models, seeds by rows; ``client`` -1: mean over clients."""
-    frame = _part(results, experiment, "server", name)
+    frame = pd.concat(_part(results, experiment, kind, name) for kind in ("server", "dense"))
     frame = frame[(frame["quantity"] == "accuracy") & (frame["client"] == client)]
     return frame.pivot(index="seed", columns="row", values="value")
 

@@ -1,0 +1,54 @@
+"""Draws the images of a one-shot method that stands beside FedLMG: FGL, FedDISC or FedDEO."""
+
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.data.dataset import load
+    from fedgenbench.data.partition import Partition
+    from fedgenbench.fedlmg.rival_settings import DRAWING
+    from fedgenbench.fedlmg.settings import Drawn
+    from fedgenbench.runtime.files import write_json
+
+    torch.set_num_threads(1)
+    facts, names = snakemake.params.settings, snakemake.wildcards
+    settings = Drawn.model_validate(facts["drawn"])
+    dataset = load(Path(snakemake.input.data).parent)
+    partition = Partition.load(snakemake.input.partition)
+    partition.require(dataset)
+    batches = Path(snakemake.params.batches)
+    label = f"{names.name} of {names.experiment}, seed {names.seed}"
+    held = [len(set(dataset.train_labels[c.train].tolist())) for c in partition.clients]
+    generated = import_module(f"fedgenbench.fedlmg.{names.name}").images(
+        settings,
+        DRAWING[names.name].model_validate(facts["own"]),
+        dataset,
+        partition,
+        device,
+        seed=facts["seed"],
+        folder=batches,
+        identity=names.digest,
+        tell=Progress(label, settings.per_class * sum(held)),
+    )
+    classes = dict(enumerate(dataset.card["classes"]))
+    generated.save(
+        snakemake.output.images, snakemake.output.shown, {"classes": classes, "row": names.name}
+    )
+    write_json(
+        snakemake.output.report,
+        watch.record(device)
+        | {"digest": names.digest, "settings": facts, "images": len(generated.images)}
+        | generated.report,
+    )
+    shutil.rmtree(batches, ignore_errors=True)
+    seconds = generated.report["seconds_per_image"]
+    print(f"{label}: {len(generated.images)}, {seconds:.2f} s each", flush=True)
