@@ -37,6 +37,14 @@ SERVER = MADE_BY | {
     "rows": {"fedlmg_ft": {"accuracy": [0.25, 0.75], "losses": [1.0], "images": 12}},
     "likeness": [{"guided_copied": 0.125}, {"guided_copied": 0.25}],
 }
+RIVAL = MADE_BY | {
+    "settings": {},
+    "images": 12,
+    "seconds_per_image": 0.5,
+    "upload_bytes": {"0": 10, "1": 30},
+    "client_seconds": {"0": 2.0, "1": 4.0},
+}
+DENSE = MADE_BY | {"settings": {}, "rows": {"dense": SERVER["rows"]["fedlmg_ft"]}}
 DOMAIN = {"scheme": "domain"}
 
 
@@ -69,6 +77,21 @@ def test_classifiers_become_rows_per_client(tmp_path):
         ("prox", 0, -1, "last_loss"): 0.25,
         ("", -1, -1, "wall_seconds"): 30.0,
     }
+
+
+def test_rivals_say_what_clients_send_and_dense_its_accuracy(tmp_path):
+    assert values(tmp_path, RIVAL, "rival", "fgl") == {
+        ("", -1, -1, "images"): 12,
+        ("", -1, -1, "seconds_per_image"): 0.5,
+        ("", 0, -1, "upload_bytes"): 10,
+        ("", 1, -1, "upload_bytes"): 30,
+        ("", 0, -1, "client_seconds"): 2.0,
+        ("", 1, -1, "client_seconds"): 4.0,
+        ("", -1, -1, "wall_seconds"): 30.0,
+    }
+    found = values(tmp_path, DENSE, "dense", "main")
+    assert found["dense", -1, -1, "accuracy"] == 0.5
+    assert found["dense", 1, -1, "accuracy"] == 0.75
 
 
 def test_guidance_becomes_rows_per_gradient_and_client(tmp_path):
@@ -150,6 +173,7 @@ def test_a_setup_says_what_its_jobs_were_made_with(tmp_path):
         },
         "guidance": {"editing_steps": 1, "batch_norm": 0.1},
         "ablations": {"no_batch_norm": {"batch_norm": 0.0}},
+        "ablation_per_class": 3,
         "digests": {
             name: ["0123456789"] * 2
             for name in (

@@ -19,6 +19,7 @@ from fedgenbench.runtime.files import write_json
 SPLIT = synthetic_warmfed.SPLIT
 JITTER = synthetic_warmfed.JITTER
 APART = 0.02
+SHOWN = ("prompts", "fgl", "feddisc", "feddeo", "no_editing", "main")
 NAMES = ["blob", "fluent", "noto"]
 CLASSES = ["cat", "dog", "fox", "owl"]
 EDITING, STEPS = 2, 3
@@ -29,14 +30,21 @@ ACCURACY = {
     "fedlmg_md": 0.64,
     "fedlmg_sd": 0.66,
     "fedlmg_ft@1": 0.48,
+    "fedlmg_md@1": 0.49,
     "fedlmg_sd@1": 0.50,
     "prompts": 0.50,
+    "prompts@1": 0.45,
     "feddf": 0.52,
+    "fgl": 0.53,
+    "feddisc": 0.54,
+    "feddeo": 0.55,
     "ceiling": 0.80,
     "ceiling_head": 0.60,
     "fedavg": 0.40,
     "fedprox": 0.41,
 }
+RIVALS = {"fgl": 0.1, "feddisc": 0.3, "feddeo": 3.0}  # their uploads in kB, client by client more
+DENSE = 0.35
 LOST = {"no_batch_norm": 0.03, "no_editing": 0.01}
 GUIDANCE = {"editing_steps": EDITING, "guide": True, "cross_entropy": 1.0, "batch_norm": 0.1}
 GUIDANCE |= {"step": 1.0, "scheduler": "pipeline"}
@@ -99,6 +107,11 @@ def write_reports(folder: Path, seeds: int = 3, names: tuple[str, ...] = tuple(M
                 jobs["guided", name] = _guided(name, seed)
             for name in ("main", *ablations):
                 jobs["server", name] = _server(name, seed, averages, bool(ablations))
+            if ablations:
+                jobs |= {("rival", name): _rival(size) for name, size in RIVALS.items()}
+                accuracy = [DENSE + SPLIT[seed] + APART * (client - 1) for client in range(3)]
+                rows = {"dense": {"accuracy": accuracy, "losses": [1.0, 0.5], "images": 64}}
+                jobs["dense", "main"] = {"settings": {"server": {}}, "rows": rows}
             for (kind, name), content in jobs.items():
                 digest = digest_of(experiment, seed, kind, name)
                 path = folder / experiment / f"seed{seed}" / f"{kind}_{name}.json"
@@ -140,12 +153,24 @@ def _guided(name: str, seed: int) -> dict[str, Any]:
     }
 
 
+def _rival(size: float) -> dict[str, Any]:
+    return {
+        "settings": {},
+        "images": 24,
+        "seconds_per_image": 0.2,
+        "upload_bytes": {str(client): 1000 * size * (client + 1) for client in range(3)},
+        "client_seconds": {str(client): 1.0 + client for client in range(3)},
+    }
+
+
 def _server(name: str, seed: int, averages: bool, sizes: bool) -> dict[str, Any]:
     rows = {}
     for row, level in ACCURACY.items():
         if "@" in row and not (sizes and name == "main"):
             continue
         if row in ("fedavg", "fedprox") and not averages:
+            continue
+        if row in RIVALS and not sizes:
             continue
         if name != "main" and not row.startswith("fedlmg"):
             continue
@@ -202,15 +227,18 @@ def results(folder: Path, seeds: int = 3, dataset: str = "EmojiDomains", **chang
 
 
 def pictures(folder: Path) -> list[Drawn]:
-    """Guided images of one colour each: red by client, green by class, blue by guidance."""
+    """Images of one colour each: red by client, green by class, blue by guidance.
+
+    Those of full guidance stand before what their noise promised, which is bluer by ten and twenty.
+    """
     drawn = []
-    for number, name in enumerate(("prompts", "no_editing", "main")):
+    for number, name in enumerate(SHOWN):
         style, labels = (part.ravel() for part in np.meshgrid(range(3), range(4), indexing="ij"))
-        style, labels = style.repeat(2), labels.repeat(2)  # two images of each
-        colours = np.stack([60 * style, 60 * labels, np.full_like(style, 100 * number)], axis=1)
-        images = np.tile(colours[:, None, None, :], (1, 8, 8, 1)).astype(np.uint8)
-        images[1::2] = 255  # the second ones are white and have to stay away
+        strips = []
+        for blue in (0, 10, 20)[: 3 if name == "main" else 1]:
+            colours = [60 * style, 60 * labels, np.full_like(style, 30 * number + blue)]
+            strips.append(np.tile(np.stack(colours, axis=1)[:, None, None, :], (1, 8, 8, 1)))
         path = folder / f"{name}.safetensors"
-        save_images(path, images, labels, style, {})
+        save_images(path, np.stack(strips, 1).astype(np.uint8), labels, style, {})
         drawn.append(Drawn(EMOJI, 0, name, str(path), None))
     return drawn

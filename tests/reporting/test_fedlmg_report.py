@@ -1,6 +1,7 @@
 """FedLMG's tables, figures and words, from made-up reports whose numbers are known."""
 
 import csv
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
@@ -14,9 +15,11 @@ import synthetic_warmfed
 from fedgenbench.evaluation.claims import ServerRow
 from fedgenbench.reporting import figures, pfedgpa_tables, report, tables
 from fedgenbench.reporting.fedlmg import (
+    FIGURES,
     LABELS,
     accuracies,
     architectures,
+    beside_ablations,
     changed,
     fact,
     fedlmg_bullets,
@@ -89,6 +92,22 @@ def test_sizes_end_with_all_images(grid):
     assert list(sized(grid, "emoji_domains-labels", "fedlmg_sd")) == [2]
 
 
+def test_ablations_stand_beside_as_many_images(grid):
+    assert beside_ablations(grid, EMOJI).loc[1].to_dict() == pytest.approx(
+        {"fedlmg_ft": 0.62, "fedlmg_md": 0.64, "fedlmg_sd": 0.66}
+    )
+    entry = dict(grid.experiments[EMOJI])
+    entry["fedlmg"] = entry["fedlmg"] | {"ablation_per_class": 1}
+    fewer = replace(grid, experiments=grid.experiments | {EMOJI: entry})
+    assert beside_ablations(fewer, EMOJI).loc[1].to_dict() == pytest.approx(
+        {"fedlmg_ft": 0.48, "fedlmg_md": 0.49, "fedlmg_sd": 0.50}
+    )
+    table = {table.id: table for table in fedlmg_tables(fewer, PUBLISHED)}["fedlmg_ablations"]
+    assert cells(table, "main")[0] == f"48.0 ± {OWN:.1f}"
+    half = 4.302653 * 0.2 / sqrt(3)
+    assert cells(table, "no_editing")[1] == f"-13.0 ± {half:.1f}".replace("-", "−")
+
+
 def test_losses_facts_and_shares(grid):
     found = losses(grid, EMOJI, "cross_entropy")
     assert found.loc[2].tolist() == pytest.approx([3.2, 2.7, 2.2, 1.7, 1.2])
@@ -124,6 +143,7 @@ def test_tables_in_the_order_of_the_report(made):
         "fedlmg_sizes",
         "fedlmg_likeness",
         "fedlmg_uploads",
+        "fedlmg_asked",
         "fedlmg_cost",
         "fedlmg_digests",
     ]
@@ -143,6 +163,7 @@ def test_feature_skew_in_the_published_layout(made):
             "fedprox",
             "feddf",
         ),
+        *("dense", "fgl", "feddisc", "feddeo"),
         *("fedlmg_ft", "fedlmg_md", "fedlmg_sd"),
     ]
     assert cells(table, "random_guess") == ["25.0"] * 4
@@ -206,6 +227,7 @@ def test_sizes_likeness_uploads_and_cost(made):
     table = made["fedlmg_sizes"]
     assert [c.label for c in table.columns] == ["1", "2"]
     assert cells(table, "fedlmg_ft") == [f"48.0 ± {OWN:.1f}", f"62.0 ± {OWN:.1f}"]
+    assert cells(table, "prompts") == [f"45.0 ± {OTHER:.1f}", f"50.0 ± {OTHER:.1f}"]
     near = made["fedlmg_likeness"]
     assert cells(near, "prompts", "EmojiDomains, one shot") == [
         *("4.000 ± 0.000", "0.2000 ± 0.0000", "20.0 ± 0.0")
@@ -220,6 +242,22 @@ def test_sizes_likeness_uploads_and_cost(made):
         *("10.0 ± 0.0", "24", "0.500 ± 0.000", "0.100 ± 0.000", "12.0 ± 0.0", "60.0 ± 0.0", "0.83")
     ]
     assert cells(cost, "emoji_domains-mixed")[0] == "20.0 ± 0.0"
+
+
+def test_what_methods_ask_of_a_client_and_of_the_server(made):
+    table = made["fedlmg_asked"]
+    assert [row.id for row in table.rows] == [
+        *("prompts", "fedavg", "dense", "fgl", "feddisc", "feddeo", "fedlmg_sd")
+    ]
+    # 24 images at 0.1, 0.2 and 0.5 s; classifiers of 400, 500 and 600 kB; 60 s over six of them.
+    assert cells(table, "prompts") == ["nothing", "n/a", "n/a", "2.4 ± 0.0"]
+    assert cells(table, "fedavg") == ["its classifier", "500.0 ± 0.0", "10.0 ± 0.0", "n/a"]
+    assert cells(table, "dense")[3] == "60.0 ± 0.0"
+    assert cells(table, "fgl") == ["captions", "0.2 ± 0.0", "2.0 ± 0.0", "4.8 ± 0.0"]
+    assert cells(table, "feddeo")[:2] == ["descriptions", "6.0 ± 0.0"]
+    assert cells(table, "fedlmg_sd") == [
+        *("its classifier", "500.0 ± 0.0", "10.0 ± 0.0", "12.0 ± 0.0")
+    ]
 
 
 def test_what_ran_and_its_digests(made):
@@ -305,13 +343,13 @@ def test_bullets_say_what_is_cut_and_what_is_missing(grid):
         "editing steps 2 (the sheet: 10), denoising steps 3 (the sheet: 50), images per client and "
         "class 2 (the sheet: 30); drawn by models/foundation at 32×32 pixels." in bullets
     )
-    assert "FedDISC, DENSE and FedDEO have no row, for they are not built" in bullets
+    assert "Missing: FedDyn" in bullets
     assert all(figure.text in bullets for figure in PUBLISHED.figures)
 
 
 # Figures ----------------------------------------------------------------------------------------
 def test_figures_of_feature_skew_alone(drawn):
-    assert list(drawn) == [f"fedlmg_{kind}_{EMOJI}" for kind in ("guided", "losses", "sizes")]
+    assert list(drawn) == [f"fedlmg_{kind}_{EMOJI}" for kind in FIGURES]
 
 
 def test_the_grid_shows_the_first_image_of_each_class_by_guidance(drawn):
@@ -319,15 +357,27 @@ def test_the_grid_shows_the_first_image_of_each_class_by_guidance(drawn):
     assert [axes.get_title(loc="left") for axes in panels] == ["blob", "fluent"]
     for client, axes in enumerate(panels):
         sheet = axes.images[0].get_array()
-        assert sheet.shape == (24, 32, 3)
-        for row in range(3):
+        assert sheet.shape == (48, 32, 3)
+        for row in range(6):
             for column in range(4):
                 block = sheet[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
-                colour = [60 * client, 60 * column, 100 * row]
+                colour = [60 * client, 60 * column, 30 * row]
                 assert np.array_equal(np.unique(block.reshape(-1, 3), axis=0), [colour])
         names = [text.get_text() for text in axes.get_yticklabels()]
-        assert names == ["prompts alone", "without editing of the noise", "guided"]
+        assert names == [
+            *("prompts alone", "FGL", "FedDISC", "FedDEO"),
+            *("without editing of the noise", "guided"),
+        ]
         assert [t.get_text() for t in axes.get_xticklabels()] == synthetic_fedlmg.CLASSES
+
+
+def test_edited_noise_shows_its_promises_and_what_comes_of_it(drawn):
+    panels = drawn[f"fedlmg_editing_{EMOJI}"].drawing.axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["blob", "fluent"]
+    sheet = panels[1].images[0].get_array()
+    assert sheet[4::8, 12].tolist() == [[60, 60, blue] for blue in (160, 170, 120, 150)]
+    names = [text.get_text() for text in panels[1].get_yticklabels()]
+    assert names[:2] == ["promise of the noise", "promise after 2 step(s)"]
 
 
 def test_losses_by_seed_their_mean_and_where_editing_ends(drawn):
@@ -343,9 +393,10 @@ def test_losses_by_seed_their_mean_and_where_editing_ends(drawn):
 
 def test_accuracy_by_size_between_its_references(drawn):
     (axes,) = drawn[f"fedlmg_sizes_{EMOJI}"].drawing.axes
-    curves = [line.get_ydata() for line in axes.lines[:2]]
-    assert curves[0] == pytest.approx([48.0, 62.0])
-    assert curves[1] == pytest.approx([50.0, 66.0])
+    curves = [line.get_ydata() for line in axes.lines[:3]]
+    assert curves[0] == pytest.approx([45.0, 50.0])
+    assert curves[1] == pytest.approx([48.0, 62.0])
+    assert curves[2] == pytest.approx([50.0, 66.0])
     texts = {t.get_text() for t in axes.findobj(matplotlib.text.Text)}
     assert {"FedLMG, FT", "FedLMG, SD", "Prompts alone", "Ceiling"} <= texts
 
@@ -354,7 +405,7 @@ def test_equal_reports_give_equal_bytes(grid, tmp_path):
     for folder in ("a", "b"):
         for figure in fedlmg_figures(grid):
             figures.emit(figure, tmp_path / folder)
-    assert len(list((tmp_path / "a").iterdir())) == 12
+    assert len(list((tmp_path / "a").iterdir())) == 16
     for path in sorted((tmp_path / "a").iterdir()):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 

@@ -422,6 +422,7 @@ def _unrun(results: Results, role: str) -> list[str]:
 # The rows of the server's report that claims may name; reporting.fedlmg calls them by their labels.
 ServerRow = Literal[
     *("ceiling_head", "ceiling", "prompts", "fedavg", "fedprox", "feddf"),
+    *("dense", "fgl", "feddisc", "feddeo"),
     *("fedlmg_ft", "fedlmg_md", "fedlmg_sd"),
 ]
 
@@ -476,12 +477,20 @@ class Served(Strict):
         return found
 
     def _differences(self, results: Results, name: str, found: Found) -> Iterable[Comparison]:
-        from fedgenbench.reporting.fedlmg import LABELS, accuracies, changed, setup
+        from fedgenbench.reporting.fedlmg import (
+            LABELS,
+            accuracies,
+            beside_ablations,
+            changed,
+            setup,
+        )
 
         title, table = results.experiments[name]["title"], 100 * accuracies(results, name)
         if self.against and self.against not in setup(results, name)["ablations"]:
             found.missing.append(f"the ablation {self.against} on {title}")
             return
+        if self.against:
+            table = 100 * beside_ablations(results, name)
         for method, other in product(self.methods, self.baselines or [None]):
             behind, label = table, LABELS.get(other)
             if self.against:

@@ -308,8 +308,8 @@ def fedlmg_setups(
 
     setting: "feature skew", "label skew", "overlapping labels", or "different architectures" whatever
         the split; names, models: of the clients; trained, server, drawn, guidance: settings;
-        ablations: what each changes in the guidance; digests: "kind name" -> one per seed; hardware,
-        dirty: of the jobs.
+        ablations: what each changes in the guidance, and, if there is one, ablation_per_class;
+        digests: "kind name" -> one per seed; hardware, dirty: of the jobs.
 
     Args:
         schemes: experiment -> its partition scheme.
@@ -334,6 +334,8 @@ def fedlmg_setups(
             setup["server"] = settings["server"]
         elif kind == "guided":
             setup.setdefault("guided", {})[name] = settings["drawn"]["guidance"]
+            if name not in ("main", "prompts"):
+                setup["ablation_per_class"] = settings["drawn"]["per_class"]
             if name == "main":
                 setup["drawn"] = {key: settings["drawn"][key] for key in ("base", "per_class")}
                 setup["drawn"] |= {"steps": settings["drawn"]["sampler"]["steps"]}

@@ -21,6 +21,10 @@ OTHERS = {
     "fedavg": "FedAvg",
     "fedprox": "FedProx",
     "feddf": "FedDF",
+    "dense": "DENSE",
+    "fgl": "FGL",
+    "feddisc": "FedDISC",
+    "feddeo": "FedDEO",
 }
 WAYS = {
     "fedlmg_ft": "FedLMG, fine-tuning",
@@ -42,7 +46,7 @@ SHEET = {
     "per_class": ("images per client and class", 30),
 }
 # Kinds of figure in the order of the report; an id is ``fedlmg_<kind>_<experiment>``.
-FIGURES = ("guided", "losses", "sizes")
+FIGURES = ("guided", "editing", "losses", "sizes")
 SETTINGS = ("feature skew", "label skew", "overlapping labels", "different architectures")
 
 
@@ -83,6 +87,12 @@ def _sizes(table: pd.DataFrame, way: str) -> list[int]:
     return sorted(int(row.split("@")[1]) for row in table if row.startswith(f"{way}@"))
 
 
+def beside_ablations(results: Results, experiment: str) -> pd.DataFrame:
+    """Mean accuracy of FedLMG's ways on as many images as the ablations have: seeds by ways."""
+    size = setup(results, experiment)["ablation_per_class"]
+    return pd.DataFrame({way: sized(results, experiment, way)[size] for way in WAYS})
+
+
 def losses(results: Results, experiment: str, quantity: str, name: str = "main") -> pd.DataFrame:
     """``quantity`` (cross_entropy, batch_norm) at each gradient: seeds by gradients."""
     frame = _part(results, experiment, "guided", name)
@@ -95,6 +105,13 @@ def of_clients(results: Results, experiment: str, quantity: str, row: str = "cli
     frame = _part(results, experiment, "classifiers", "")
     frame = frame[(frame["quantity"] == quantity) & (frame["row"] == row) & (frame["client"] >= 0)]
     return frame.pivot(index="seed", columns="client", values="value")
+
+
+def of_rival(results: Results, experiment: str, quantity: str, name: str) -> pd.Series:
+    """What a rival asks of a client, mean over clients, by seed."""
+    frame = _part(results, experiment, "rival", name)
+    frame = frame[(frame["quantity"] == quantity) & (frame["client"] >= 0)]
+    return frame.groupby("seed")["value"].mean()
 
 
 def fact(
@@ -189,12 +206,15 @@ def _what_it_shows(results: Results, experiment: str) -> str:
         for way, short in SHORT.items()
         for other, label in {"prompts": "prompts alone"}.items()
     ]
-    for other in ("fedavg", "feddf"):
+    for other in OTHERS:
+        if other in ("prompts", "fedprox"):
+            continue  # the first stands above, the second is FedAvg's twin in one round
         compared.append((f"SD − {LABELS[other]}", table, "fedlmg_sd", table, other))
     compared.append(("the guiding teacher (SD − FT)", table, "fedlmg_sd", table, "fedlmg_ft"))
     for name in setup(results, experiment)["ablations"]:
         what = f"SD − SD {changed(results, experiment, name)}"
-        compared.append((what, table, "fedlmg_sd", accuracies(results, experiment, name)))
+        full = beside_ablations(results, experiment)
+        compared.append((what, full, "fedlmg_sd", accuracies(results, experiment, name)))
     sentences = [
         sentence
         for what, a, row, b, *other in compared
@@ -234,8 +254,8 @@ def fedlmg_bullets(results: Results, published: FedLMGPublished) -> list[str]:
     bullets += [f"Cut for {listed(titles)}: {words}." for words, titles in cuts.items()]
     return [
         *bullets,
-        "Missing: FedDISC, DENSE and FedDEO have no row, for they are not built; nor has FedDyn, which "
-        "may be a row of the paper (papers/fedlmg.md §1.2).",
+        "Missing: FedDyn, which may be a row of the paper (papers/fedlmg.md §1.2), is not played in "
+        "one shot; with rounds it stands among the methods.",
         "Missing: a privacy study, which the paper is believed to have (papers/fedlmg.md §1.3).",
     ]
 

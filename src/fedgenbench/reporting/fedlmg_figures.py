@@ -1,14 +1,14 @@
-"""The figures of FedLMG: guided images beside unguided ones, the guidance's losses, and set sizes."""
+"""The figures of FedLMG: guided images beside others, edited noise, losses of guidance, set sizes."""
 
 import matplotlib
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from fedgenbench.diffusion.images import load_images
 from fedgenbench.reporting.fedlmg import (
     ABLATIONS,
     CONTROLS,
     OTHERS,
-    SHORT,
     accuracies,
     losses,
     served,
@@ -19,10 +19,10 @@ from fedgenbench.reporting.fedlmg import (
 from fedgenbench.reporting.figures import (
     BLUE,
     BROKEN,
-    DOTTED,
     GREY,
     ORANGE,
     STYLE,
+    Drawing,
     Figure,
     finish,
     lay_out,
@@ -32,6 +32,7 @@ from fedgenbench.reporting.figures import (
 from fedgenbench.reporting.results import Results
 
 GUIDANCE = {"prompts": "prompts alone", "main": "guided"} | ABLATIONS
+GUIDANCE |= {name: OTHERS[name] for name in ("fgl", "feddisc", "feddeo")}
 CLIENTS, CLASSES = 2, 10  # at most: what a page holds
 
 
@@ -39,56 +40,91 @@ def fedlmg_figures(results: Results) -> list[Figure]:
     """All that the jobs at hand can fill, in the order of the report."""
     drawn = []
     for experiment in served(results, "feature skew"):
-        if len(shown_guided(results, experiment)) > 1:
+        shown = {picture.name for picture in shown_guided(results, experiment)}
+        if len(shown) > 1:
             drawn.append(guided_images(results, experiment))
+        if shown >= {"no_editing", "main"}:
+            drawn.append(edited_noise(results, experiment))
         drawn.append(guidance_losses(results, experiment))
         if len(sized(results, experiment, "fedlmg_ft").columns) > 1:
             drawn.append(by_size(results, experiment))
     return drawn
 
 
+# A row of pictures: its label, images uint8 [m, H, W, 3], their labels and clients [m].
+_Strip = tuple[str, np.ndarray, np.ndarray, np.ndarray]
+
+
 @matplotlib.rc_context(STYLE)
 def guided_images(results: Results, experiment: str) -> Figure:
     """Images from the same noise under each guidance: a panel per client, a column per class."""
-    from fedgenbench.diffusion.images import load_images
-
-    pictures, here = shown_guided(results, experiment), setup(results, experiment)
-    sheets: dict[int, list[np.ndarray]] = {}
-    heads: dict[int, list[str]] = {}
+    pictures = shown_guided(results, experiment)
+    strips = []
     for picture in pictures:
         images, labels, style = load_images(picture.path)
-        for client in np.unique(style)[:CLIENTS].tolist():
-            own = np.unique(labels[style == client])[:CLASSES].tolist()
-            # The first image of a client and class has the same noise under every guidance.
-            first = [np.flatnonzero((style == client) & (labels == label))[0] for label in own]
-            sheets.setdefault(client, []).append(np.concatenate(images[first], axis=1))
-            heads[client] = [here["classes"][label] for label in own]
-    rows, edge = len(pictures), next(iter(sheets.values()))[0].shape[0]
-    columns = max(map(len, heads.values()))
-    drawing, panels = lay_out(
-        len(sheets), 1, width=0.5 * columns, height=0.5 * rows, left=1.55, right=0.15
+        strips.append((GUIDANCE[picture.name], images[:, 0], labels, style))
+    return Figure(
+        f"fedlmg_guided_{experiment}",
+        f"{results.experiments[experiment]['title']}, seed {pictures[0].seed}: images of the server "
+        "from the same noise, by guidance or method. Each panel is for the client that it names; the "
+        "prompt names the class alone, so prompts alone differ between panels in the noise only. The "
+        "first image of each client and class, unselected.",
+        _panels(results, experiment, strips),
     )
-    for axes, (client, strips) in zip(panels, sheets.items(), strict=True):
-        axes.imshow(np.concatenate(strips), interpolation="nearest", aspect="auto")
+
+
+@matplotlib.rc_context(STYLE)
+def edited_noise(results: Results, experiment: str) -> Figure:
+    """What the initial noise promises before and after its editing, and the images that come of it."""
+    pictures = {picture.name: picture for picture in shown_guided(results, experiment)}
+    plain, main = (load_images(pictures[name].path) for name in ("no_editing", "main"))
+    steps = setup(results, experiment)["guidance"]["editing_steps"]
+    strips = [
+        ("promise of the noise", main[0][:, 1], *main[1:]),
+        (f"promise after {steps} step(s)", main[0][:, 2], *main[1:]),
+        ("image, noise as it is", plain[0][:, 0], *plain[1:]),
+        ("image, noise edited", main[0][:, 0], *main[1:]),
+    ]
+    return Figure(
+        f"fedlmg_editing_{experiment}",
+        f"{results.experiments[experiment]['title']}, seed {pictures['main'].seed}: editing of the "
+        "initial noise. Above, the image that the diffusion model expects of the noise alone, before "
+        "and after editing; below, the guided images that are drawn from either. The first image of "
+        "each client and class, unselected.",
+        _panels(results, experiment, strips),
+    )
+
+
+def _panels(results: Results, experiment: str, strips: list[_Strip]) -> Drawing:
+    """A panel per client, a row per strip, a column per class that the client holds."""
+    here = setup(results, experiment)
+    clients = np.unique(strips[0][3])[:CLIENTS].tolist()
+    sheets, heads = [], []
+    for client in clients:
+        own = np.unique(strips[0][2][strips[0][3] == client])[:CLASSES].tolist()
+        heads.append([here["classes"][label] for label in own])
+        rows = []
+        for _, images, labels, style in strips:
+            first = [np.flatnonzero((style == client) & (labels == label))[0] for label in own]
+            rows.append(np.concatenate(images[first], axis=1))
+        sheets.append(np.concatenate(rows))
+    edge = strips[0][1].shape[1]
+    columns = max(map(len, heads))
+    drawing, panels = lay_out(
+        len(sheets), 1, width=0.5 * columns, height=0.5 * len(strips), left=1.55, right=0.15
+    )
+    for axes, client, sheet, names in zip(panels, clients, sheets, heads, strict=True):
+        axes.imshow(sheet, interpolation="nearest", aspect="auto")
         axes.set_title(here["names"][client])
         axes.set_yticks(
-            [edge * (row + 0.5) for row in range(rows)],
-            [GUIDANCE[picture.name] for picture in pictures],
+            [edge * (row + 0.5) for row in range(len(strips))], [strip[0] for strip in strips]
         )
-        names = heads[client]
         axes.set_xticks(
             [edge * (column + 0.5) for column in range(len(names))], names, fontsize=5.5
         )
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
-    return Figure(
-        f"fedlmg_guided_{experiment}",
-        f"{results.experiments[experiment]['title']}, seed {pictures[0].seed}: images of the server "
-        "from the same noise, by guidance. Each panel is under guidance of the classifier of the "
-        "client that it names; the prompt names the class alone, so prompts alone differ between "
-        "panels in the noise only. The first image of each client and class, unselected.",
-        drawing,
-    )
+    return drawing
 
 
 @matplotlib.rc_context(STYLE)
@@ -126,22 +162,23 @@ def by_size(results: Results, experiment: str) -> Figure:
     """Mean accuracy by number of images per client and class."""
     drawing, (axes,) = lay_out(1, 1, width=3.0, height=2.0, right=1.6)
     labels = []
-    for way, colour in (("fedlmg_ft", ORANGE), ("fedlmg_sd", BLUE)):
-        table = 100 * sized(results, experiment, way)
-        labels.append(line(axes, results, table, f"FedLMG, {SHORT[way]}", colour))
-    finals = 100 * accuracies(results, experiment).mean()
-    for row, words, dashes in (
-        ("prompts", OTHERS["prompts"], DOTTED),
-        ("ceiling", CONTROLS["ceiling"], BROKEN),
+    for way, words, colour in (
+        ("prompts", OTHERS["prompts"], GREY),
+        ("fedlmg_ft", "FedLMG, FT", ORANGE),
+        ("fedlmg_sd", "FedLMG, SD", BLUE),
     ):
-        if row in finals:
-            labels.append(level(axes, finals[row], words, dashes))
+        table = 100 * sized(results, experiment, way)
+        if len(table.columns) > 1:
+            labels.append(line(axes, results, table, words, colour))
+    finals = 100 * accuracies(results, experiment).mean()
+    if "ceiling" in finals:
+        labels.append(level(axes, finals["ceiling"], CONTROLS["ceiling"], BROKEN))
     axes.set(xlabel="Images per client and class", ylabel="Accuracy (%)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     finish(axes, labels)
     return Figure(
         f"fedlmg_sizes_{experiment}",
         f"{results.experiments[experiment]['title']}: accuracy by number of guided images, mean and "
-        f"{results.level} t-interval over seeds. Prompts alone: with all of its images.",
+        f"{results.level} t-interval over seeds. Prompts alone: from the same noise, unguided.",
         drawing,
     )

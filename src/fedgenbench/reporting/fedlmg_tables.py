@@ -10,14 +10,15 @@ from fedgenbench.reporting.fedlmg import (
     CONTROLS,
     LABELS,
     OTHERS,
-    SHORT,
     WAYS,
     accuracies,
     architectures,
+    beside_ablations,
     changed,
     fact,
     likeness,
     of_clients,
+    of_rival,
     served,
     setup,
     sized,
@@ -65,7 +66,10 @@ def fedlmg_tables(results: Results, published: FedLMGPublished) -> list[Table]:
         tables.append(size_table(results))
     if not all(likeness(results, experiment).empty for experiment in experiments):
         tables.append(likeness_table(results))
-    return [*tables, upload_table(results), cost_table(results), digest_table(results)]
+    tables.append(upload_table(results))
+    if any(_rivals(results, experiment) for experiment in experiments):
+        tables.append(asked_table(results))
+    return [*tables, cost_table(results), digest_table(results)]
 
 
 def setup_table(results: Results) -> Table:
@@ -221,9 +225,11 @@ def ablation_table(results: Results) -> Table:
         if not names:
             continue
         used.append(experiment)
-        title, full = results.experiments[experiment]["title"], accuracies(results, experiment)
+        size = setup(results, experiment)["ablation_per_class"]
+        title = f"{results.experiments[experiment]['title']}: {size} per client and class"
+        full = beside_ablations(results, experiment)
         for name in ("main", *names):
-            table = accuracies(results, experiment, name)
+            table = full if name == "main" else accuracies(results, experiment, name)
             cells = []
             for way in WAYS:
                 cells += cells_of(results, table, percent, way)
@@ -243,8 +249,8 @@ def ablation_table(results: Results) -> Table:
         ),
         tuple(rows),
         (
-            "Images of all rows start from the same noise. No number of the paper is at hand "
-            "(papers/fedlmg.md §1.3).",
+            "Images of all rows start from the same noise; full guidance is judged on as many as the "
+            "others have. No number of the paper is at hand (papers/fedlmg.md §1.3).",
             DIFFERENCES,
             *_notes(results, used),
         ),
@@ -257,7 +263,7 @@ def size_table(results: Results) -> Table:
     found = {
         (experiment, way): table
         for experiment in served(results)
-        for way in SHORT
+        for way in (*WAYS, "prompts")
         if len((table := sized(results, experiment, way)).columns) > 1
     }
     sizes = sorted({size for table in found.values() for size in table})
@@ -277,7 +283,8 @@ def size_table(results: Results) -> Table:
         tuple(rows),
         (
             "Accuracy in %. The first images of each client and class; all are trained on for "
-            "the same number of epochs, so fewer images are fewer steps too.",
+            "the same number of epochs, so fewer images are fewer steps too. Prompts alone: from the "
+            "same noise, without guidance.",
             *_notes(results, dict.fromkeys(experiment for experiment, _ in found)),
         ),
     )
@@ -360,13 +367,87 @@ def upload_table(results: Results) -> Table:
     )
 
 
+def asked_table(results: Results) -> Table:
+    """L7: what each one-shot method asks of a client and of the server."""
+    rows, used = [], [e for e in served(results) if _rivals(results, e)]
+    for experiment in used:
+        title = results.experiments[experiment]["title"]
+        classifier = (
+            of_clients(results, experiment, "bytes").mean(axis=1),
+            fact(results, experiment, "classifiers", "wall_seconds", "")
+            / _trained(results, experiment),
+        )
+        nothing = (pd.Series(dtype=float), pd.Series(dtype=float))
+        asked = {
+            "prompts": ("nothing", *nothing, _drawing(results, experiment, "guided", "prompts")),
+            "fedavg": ("its classifier", *classifier, pd.Series(dtype=float)),
+            "dense": (
+                "its classifier",
+                *classifier,
+                fact(results, experiment, "dense", "wall_seconds"),
+            ),
+        }
+        for name, words in SENT.items():
+            costs = (
+                of_rival(results, experiment, quantity, name)
+                for quantity in ("upload_bytes", "client_seconds")
+            )
+            asked[name] = (words, *costs, _drawing(results, experiment, "rival", name))
+        drawing = _drawing(results, experiment, "guided", "main")
+        asked["fedlmg_sd"] = ("its classifier", *classifier, drawing)
+        present = {"prompts", "fedavg", "fedlmg_sd", *_rivals(results, experiment)}
+        for row, (words, size, client, server) in asked.items():
+            if row in present:
+                label = "FedLMG" if row == "fedlmg_sd" else LABELS[row]
+                numbers = (_number(results, n) for n in (size / 1e3, client, server))
+                rows.append(Row(row, label, (Cell(words), *numbers), title))
+    return Table(
+        "fedlmg_asked",
+        "What each method asks of a client and of the server",
+        (
+            Column("Sends", "A client", ""),
+            Column("Upload", "A client", "kB"),
+            Column("Time", "A client", "s"),
+            Column("Images", "Server", "s"),
+        ),
+        tuple(rows),
+        (
+            "One upload per client, mean over clients; a kB is a thousand bytes. Time: training of "
+            "a classifier, captions, features, or descriptions. Images: drawing all of them, for DENSE "
+            "its whole job. What is then trained on them costs every method the same. Wall-clock of "
+            "one core or device, which other jobs shared.",
+            *_notes(results, used),
+        ),
+    )
+
+
+# What clients of the rivals send that draw images.
+SENT = {"fgl": "captions", "feddisc": "centroids of features", "feddeo": "descriptions"}
+
+
+def _rivals(results: Results, experiment: str) -> set[str]:
+    return {"dense", *SENT} & {*accuracies(results, experiment)}
+
+
+def _drawing(results: Results, experiment: str, kind: str, name: str) -> pd.Series:
+    """Seconds of all images, by seed."""
+    quantities = ("images", "seconds_per_image")
+    count, each = (fact(results, experiment, kind, quantity, name) for quantity in quantities)
+    return count * each
+
+
+def _trained(results: Results, experiment: str) -> int:
+    """Classifiers in a job, FedProx's among them."""
+    frame = results.fedlmg
+    frame = frame[(frame["experiment"] == experiment) & (frame["quantity"] == "bytes")]
+    return len(frame.drop_duplicates(["row", "client"]))
+
+
 def cost_table(results: Results) -> Table:
     """L7: seconds, on clients and the server."""
     rows = []
     for experiment in served(results):
-        trained = results.fedlmg
-        trained = trained[(trained["experiment"] == experiment) & (trained["quantity"] == "bytes")]
-        models = len(trained.drop_duplicates(["row", "client"]))
+        models = _trained(results, experiment)
         images = fact(results, experiment, "guided", "images")
         each = fact(results, experiment, "guided", "seconds_per_image")
         alone = fact(results, experiment, "guided", "seconds_per_image", "prompts")
