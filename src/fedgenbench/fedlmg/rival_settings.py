@@ -41,7 +41,15 @@ class FedDISC(Strict):
 
     base: Base = Field(description="The unCLIP model.")
     centroids: int = Field(ge=1, description="Centroids per client and class, at most.")
-    noise_level: int = Field(ge=0, description="Noise on a centroid, as a time of its schedule.")
+    client_noise_level: int = Field(
+        ge=0,
+        le=999,
+        description="Noise that a client puts on each feature before it clusters them, as a time of "
+        "the model's schedule for features.",
+    )
+    noise_level: int = Field(
+        ge=0, le=999, description="Noise on a centroid when an image is drawn, as such a time."
+    )
 
 
 class Dense(Strict):

@@ -1,0 +1,69 @@
+"""Makes the miniature unCLIP of a foundation model, and says what its embeddings carry."""
+
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.data.dataset import load as load_data
+    from fedgenbench.foundation.pipeline import load, save
+    from fedgenbench.foundation.plan import part_files
+    from fedgenbench.foundation.pool import public_pool
+    from fedgenbench.foundation.unclip import (
+        assemble,
+        evidence,
+        train_conditioning,
+        train_encoder,
+    )
+    from fedgenbench.foundation.unclip_settings import UnCLIP
+    from fedgenbench.runtime.files import write_json
+
+    torch.set_num_threads(1)
+    settings = UnCLIP.model_validate(snakemake.params.settings)
+    digest = snakemake.wildcards.digest
+    pool = public_pool(load_data(Path(snakemake.input.data).parent), snakemake.params.holdout)
+    base = load(settings.source, torch.float32, device)
+    checkpoints = [
+        Path(f"{snakemake.params.checkpoint}-{part}.safetensors")
+        for part in ("encoder", "conditioning")
+    ]
+    towers, encoder_history = train_encoder(
+        settings,
+        pool,
+        base,
+        device,
+        checkpoint=checkpoints[0],
+        identity=f"{digest}-encoder",
+        tell=Progress("image encoder", settings.encoder.training.steps),
+    )
+    denoiser, history = train_conditioning(
+        settings,
+        pool,
+        base,
+        towers.vision,
+        device,
+        checkpoint=checkpoints[1],
+        identity=f"{digest}-conditioning",
+        tell=Progress("layers for embeddings", settings.conditioning.training.steps),
+    )
+    found = evidence(settings, pool, towers, denoiser)
+    write_json(snakemake.output.evidence, found | {"digest": digest})
+    save(assemble(base, towers.vision, denoiser), snakemake.output.model)
+    write_json(
+        snakemake.output.run,
+        watch.record(device)
+        | {"digest": digest, "settings": settings.model_dump()}
+        | {"history": history, "encoder_history": encoder_history}
+        | {"trained_on": pool.part(held_out=False).record()}
+        | {"foundation": part_files(settings.source)}
+        | {"files": part_files(snakemake.output.model)},
+    )
+    for checkpoint in checkpoints:
+        checkpoint.unlink(missing_ok=True)
+    print(f"miniature unCLIP: loss {history[-1]['validation']:.4f}", flush=True)
