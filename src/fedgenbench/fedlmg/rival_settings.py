@@ -24,7 +24,10 @@ class FGL(Strict):
         description="`names`: the data set's own names of its drawings; else a captioning model, a "
         "folder or hub id.",
     )
-    prompt: Template = Field(description="A caption's prompt, with {label} and {caption}.")
+    prompt: str = Field(
+        pattern=r"\{label\}.*\{caption\}",
+        description="A caption's prompt, with {label} and then {caption}.",
+    )
     negative: str = Field(description="The negative prompt.")
 
 
