@@ -11,32 +11,32 @@ from fedgenbench.diffusion.settings import Base, Sampler, Strict, Template
 from fedgenbench.models.registry import MODELS
 
 
-class Clients(Strict):
-    """Training of the clients' classifiers: SGD on cross-entropy, nothing else (sheet §4)."""
+class Training(Strict):
+    """SGD over images."""
 
-    models: list[Literal[tuple(MODELS)]] = Field(
-        min_length=1, description="Architectures: client i takes the i-th, counted round and round."
-    )
-    epochs: int = Field(ge=1, description="Passes over a client's training images.")
+    epochs: int = Field(ge=1, description="Passes over the images.")
     batch_size: int = Field(ge=1, description="Images in a step.")
     lr: float = Field(gt=0, description="Learning rate.")
     momentum: float = Field(ge=0, lt=1, description="Momentum.")
     weight_decay: float = Field(ge=0, description="L2 penalty on all trained tensors.")
+
+
+class Clients(Training):
+    """Training of the clients' classifiers on cross-entropy, nothing else (sheet §4)."""
+
+    models: list[Literal[tuple(MODELS)]] = Field(
+        min_length=1, description="Architectures: client i takes the i-th, counted round and round."
+    )
     prox: float = Field(ge=0, description="FedProx's μ for that baseline; its one round is ours.")
 
 
-class Server(Strict):
+class Server(Training):
     """Training of the server's model; the ceiling is trained alike on the clients' images."""
 
     model: Literal[tuple(MODELS)] = Field(description="Architecture.")
     trains: Literal["whole", "head"] = Field(
         description="All of it, or the linear head alone, as the released code (§8)."
     )
-    epochs: int = Field(ge=1, description="Passes over the synthetic images.")
-    batch_size: int = Field(ge=1, description="Images in a step.")
-    lr: float = Field(gt=0, description="Learning rate.")
-    momentum: float = Field(ge=0, lt=1, description="Momentum.")
-    weight_decay: float = Field(ge=0, description="L2 penalty on all trained tensors.")
 
 
 class Drawn(Strict):

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedgenbench.errors import UserError
-from fedgenbench.fedlmg.settings import Clients, Server
+from fedgenbench.fedlmg.settings import Training
 from fedgenbench.rng import stream, torch_seed
 
 # Loss of the model on a batch: images [B, C, H, W], labels [B] and rows [B] in the set.
 Loss = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
-EVALUATION_BATCH = 100
+EVALUATION_BATCH = 100  # as the federated engine: what a CPU core's cache holds
 
 
 def fine_tuning(model: nn.Module, x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def proximal(anchor: nn.Module, mu: float) -> Loss:
 
 
 def train(
-    settings: Clients | Server,
+    settings: Training,
     model: nn.Module,
     x: Tensor,
     y: Tensor,
