@@ -21,6 +21,7 @@ TREES = {
 # The places that draw from torch's default generator, forked and seeded by name.
 FORKED = [
     ("src/fedgenbench/models/__init__.py", "torch.random.default_generator.manual_seed"),
+    ("src/fedgenbench/fedlmg/dense.py", "torch.random.manual_seed"),
     ("src/fedgenbench/fedlmg/training.py", "torch.random.manual_seed"),
 ]
 NUMPY_RANDOM = {"Generator", "PCG64", "SeedSequence"}

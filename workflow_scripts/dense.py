@@ -1,0 +1,70 @@
+"""Trains the server's model as DENSE does: on a generator's images, from the clients' ensemble."""
+
+import shutil
+from pathlib import Path
+
+from fedgenbench.runtime.gpu import lease
+from fedgenbench.runtime.job import job
+from fedgenbench.runtime.progress import Progress
+from fedgenbench.runtime.provenance import Stopwatch
+
+with job(snakemake), lease(snakemake.config["device"]) as device:
+    watch = Stopwatch()
+    import torch
+
+    from fedgenbench.data.dataset import load
+    from fedgenbench.data.partition import Partition
+    from fedgenbench.diffusion.shards import Shards
+    from fedgenbench.fedlmg.clients import tensors
+    from fedgenbench.fedlmg.dense import dense
+    from fedgenbench.fedlmg.rival_settings import Dense
+    from fedgenbench.fedlmg.settings import Server
+    from fedgenbench.fedlmg.training import accuracy
+    from fedgenbench.fedlmg.uploads import load as load_uploads
+    from fedgenbench.fedlmg.uploads import untrained
+    from fedgenbench.runtime.files import write_json
+
+    torch.set_num_threads(1)
+    settings, names = snakemake.params.settings, snakemake.wildcards
+    dataset = load(Path(snakemake.input.data).parent)
+    partition = Partition.load(snakemake.input.partition)
+    partition.require(dataset)
+    own = Dense.model_validate(settings["own"])
+    server = Server.model_validate(settings["server"])
+    x, y = tensors(dataset.test_images, dataset.test_labels, settings, device)
+    shape, seed = tuple(x.shape[1:]), settings["seed"]
+    student = untrained(server.model, shape, dataset.n_classes, seed, settings["imagenet"])
+    found = load_uploads(snakemake.input.models, dataset.n_classes).items()
+    turns = Path(snakemake.params.turns)
+    label = f"DENSE of {names.experiment}, seed {names.seed}"
+    result = dense(
+        own,
+        server,
+        [upload for name, upload in found if name.startswith("client")],
+        student,
+        seed=seed,
+        shape=shape,
+        device=device,
+        shards=Shards(turns, names.digest),
+        tell=Progress(label, own.epochs),
+    )
+    tests = [torch.from_numpy(client.test).to(device) for client in partition.clients]
+    right = accuracy(student, x, y, tests)
+    write_json(
+        snakemake.output.report,
+        watch.record(device)
+        | {
+            "digest": names.digest,
+            "settings": settings,
+            "rows": {
+                "dense": {
+                    "accuracy": right,
+                    "losses": result.losses["distillation"],
+                    "images": result.generated,
+                }
+            },
+            "generator": result.losses,
+        },
+    )
+    shutil.rmtree(turns, ignore_errors=True)
+    print(f"{label}: {100 * sum(right) / len(right):.1f} %", flush=True)
