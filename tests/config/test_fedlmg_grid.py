@@ -1,0 +1,111 @@
+"""FedLMG's settings and its jobs in the grid: what is refused, and what moves when something changes."""
+
+import pytest
+
+from fedgenbench.grid import Grid
+
+ONE_SHOT = "emoji_domains-oneshot"
+FEDLMG = f"experiments/{ONE_SHOT}/fedlmg"
+
+
+def put(raw, address, value):
+    *way, last = address.split("/")
+    for key in way:
+        raw = raw[key]
+    raw[last] = value
+
+
+@pytest.mark.parametrize(
+    ("address", "value", "wanted"),
+    [
+        ("sizes", [50], f"{ONE_SHOT}.fedlmg.sizes: 50 is not below per_class"),
+        ("ablation_per_class", 4, "ablation_per_class: 4 is neither per_class nor one of sizes"),
+        ("ablations/main", {}, "ablations: 'main': lower-case letters, digits and _, and a new"),
+        ("ablations/more", {"steps": 1}, f"{ONE_SHOT}.fedlmg.ablations.more"),
+        ("baselines", False, f"{ONE_SHOT}.fedlmg.rivals: they stand beside the baselines"),
+        ("rivals/fgl/prompt", "a {label}", f"{ONE_SHOT}.fedlmg.rivals.fgl.prompt"),
+        ("clients/models", ["resnet19"], f"{ONE_SHOT}.fedlmg.clients.models.0 = 'resnet19'"),
+    ],
+)
+def test_what_fedlmg_cannot_play_is_refused_by_its_key(raw, refusal, address, value, wanted):
+    put(raw, f"{FEDLMG}/{address}", value)
+    assert wanted in refusal(raw)
+
+
+@pytest.fixture
+def grid(load_raw):
+    def build(content):
+        _, scales = load_raw(content)
+        return Grid(scales["embedded"], scales["paper"])
+
+    return build
+
+
+def jobs(grid):
+    """Digest of every job of FedLMG of the first seed, by experiment, kind and name."""
+    kinds = ("classifiers", "guided", "rival", "dense", "server")
+    found = {s.folder: s for s in grid.of_kind(*kinds) if s.seed == 0}
+    return {(s.experiment, s.kind, s.name): s.digest for s in found.values()}
+
+
+def moved(before, after):
+    return {key[1:] for key in before.keys() & after.keys() if before[key] != after[key]}
+
+
+def test_the_jobs_of_one_shot(raw, grid):
+    own = {key[1:] for key in jobs(grid(raw)) if key[0] == ONE_SHOT}
+    ablations = raw["experiments"][ONE_SHOT]["fedlmg"]["ablations"]
+    assert own == {
+        ("classifiers", ""),
+        *(("guided", name) for name in ("main", "prompts", *ablations)),
+        *(("rival", name) for name in ("fgl", "feddisc", "feddeo")),
+        ("dense", "main"),
+        *(("server", name) for name in ("main", *ablations)),
+    }
+
+
+def test_a_null_leaves_an_ablation_or_a_rival_out(raw, grid):
+    put(raw, f"{FEDLMG}/ablations/no_editing", None)
+    put(raw, f"{FEDLMG}/rivals/feddeo", None)
+    put(raw, f"{FEDLMG}/rivals/dense", None)
+    own = {key[1:] for key in jobs(grid(raw)) if key[0] == ONE_SHOT}
+    assert not {("guided", "no_editing"), ("server", "no_editing"), ("rival", "feddeo")} & own
+    assert ("dense", "main") not in own
+    assert ("rival", "fgl") in own
+
+
+@pytest.mark.parametrize(
+    ("address", "value", "stale"),
+    [
+        ("rivals/fgl/negative", "blurred", {("rival", "fgl"), ("server", "main")}),
+        ("rivals/dense/epochs", 1, {("dense", "main")}),
+        ("sizes", [2], {("server", "main")}),
+        ("ablations/no_editing/step", 0.5, {("guided", "no_editing"), ("server", "no_editing")}),
+    ],
+)
+def test_a_change_makes_only_what_it_decides_stale(raw, grid, address, value, stale):
+    before = jobs(grid(raw))
+    put(raw, f"{FEDLMG}/{address}", value)
+    assert moved(before, jobs(grid(raw))) == stale
+
+
+def test_the_servers_rate_leaves_images_as_they_are(raw, grid):
+    before = jobs(grid(raw))
+    put(raw, f"{FEDLMG}/server/lr", 0.5)
+    assert {kind for kind, _ in moved(before, jobs(grid(raw)))} == {"server", "dense"}
+
+
+def test_clients_stay_what_they_are_when_the_sampler_changes(raw, grid):
+    before = jobs(grid(raw))
+    put(raw, f"{FEDLMG}/sampler/steps", 5)
+    kinds = {kind for kind, _ in moved(before, jobs(grid(raw)))}
+    assert kinds == {"guided", "rival", "server"}
+
+
+def test_the_forecast_grows_with_images_and_rivals(raw, grid):
+    before = grid(raw).fedlmg_seconds(ONE_SHOT)
+    put(raw, f"{FEDLMG}/rivals", None)
+    without = grid(raw).fedlmg_seconds(ONE_SHOT)
+    put(raw, f"{FEDLMG}/per_class", 20)
+    assert without < before
+    assert grid(raw).fedlmg_seconds(ONE_SHOT) > without
