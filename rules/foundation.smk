@@ -1,7 +1,9 @@
 # The miniature Stable Diffusion of the embedded scale: autoencoder, U-Net with text encoder, evidence.
 # The recorded weights are in models/foundation; `snakemake foundation` trains them anew.
+# Beside it the miniature unCLIP, recorded in models/unclip; `snakemake unclip` trains that anew.
 from fedgenbench.foundation.plan import Plan
 from fedgenbench.foundation.settings import Foundation, UNetJob, VaeJob
+from fedgenbench.foundation.unclip_settings import UnCLIPPlan
 
 FOUNDATION_PLANS = {
     name: Plan(
@@ -17,6 +19,18 @@ FOUNDATION_VAE = {plan.vae: plan for plan in FOUNDATION_PLANS.values()}
 FOUNDATION_UNET = {plan.unet: plan for plan in FOUNDATION_PLANS.values()}
 FOUNDATION_EVIDENCE = {plan.evaluate: plan for plan in FOUNDATION_PLANS.values()}
 FOUNDATION_DATA = "data/prepared/emoji_domains-{}/data.safetensors"
+
+UNCLIP_PLANS = {
+    name: UnCLIPPlan(
+        grid.settings.unclip,
+        grid.settings.foundation.holdout,
+        grid.prepared["emoji_domains"].digest,
+        job_code("foundation_unclip"),
+    )
+    for name, grid in GRIDS.items()
+    if "emoji_domains" in grid.prepared and hasattr(grid.settings, "unclip")
+}
+UNCLIP = {plan.digest: plan for plan in UNCLIP_PLANS.values()}
 
 
 rule foundation:
@@ -111,3 +125,38 @@ rule foundation_evaluate:
         settings=lambda wildcards: FOUNDATION_EVIDENCE[wildcards.digest].job(Foundation),
     script:
         "../workflow_scripts/foundation_evaluate.py"
+
+
+rule unclip:
+    input:
+        [
+            f"results/foundation/unclip-{plan.digest}/evidence.json"
+            for scale, plan in UNCLIP_PLANS.items()
+            if scale == SCALE
+        ],
+
+
+rule foundation_unclip:
+    input:
+        data=ancient(lambda wildcards: FOUNDATION_DATA.format(UNCLIP[wildcards.digest].data)),
+    output:
+        model=directory("results/foundation/unclip-{digest}/model"),
+        run="results/foundation/unclip-{digest}/run.json",
+        evidence="results/foundation/unclip-{digest}/evidence.json",
+    log:
+        "results/logs/foundation/unclip-{digest}.log",
+    benchmark:
+        "results/benchmarks/foundation/unclip-{digest}.tsv"
+    retries: 1
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=JOB_GPUS,
+    params:
+        code=lambda wildcards: UNCLIP[wildcards.digest].code,
+        settings=lambda wildcards: UNCLIP[wildcards.digest].settings.model_dump(),
+        holdout=lambda wildcards: UNCLIP[wildcards.digest].holdout,
+        checkpoint="results/checkpoints/foundation/unclip-{digest}",
+    script:
+        "../workflow_scripts/foundation_unclip.py"

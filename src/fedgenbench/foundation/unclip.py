@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedgenbench.foundation import networks
-from fedgenbench.foundation.captions import captions, token_ids
+from fedgenbench.foundation.captions import PROMPTS, captions, token_ids
 from fedgenbench.foundation.images import moved, to_tensor
 from fedgenbench.foundation.pool import Pool
 from fedgenbench.foundation.training import train
@@ -225,9 +225,10 @@ def train_conditioning(
     """The U-Net of ``base`` with trained layers for embeddings by ``vision``, and the history.
 
     Nothing else is trained. The loss is the foundation's, with noise of a uniform level on each
-    embedding. A row that is dropped has no caption either: that is the unconditional branch of the
-    pipeline. Validation is the plain squared error on unseen names under their class's prompt, with
-    their own embeddings.
+    embedding, under the class's prompts alone: given its name, the frozen U-Net knows a training
+    image by heart, and the embedding has little to tell. A row that is dropped has no prompt either:
+    that is the unconditional branch of the pipeline. Validation is the plain squared error on unseen
+    names under their class's prompt, with their own embeddings.
     """
     from diffusers.pipelines.stable_diffusion import StableUnCLIPImageNormalizer
 
@@ -244,8 +245,8 @@ def train_conditioning(
     versions = [images, *(moved(images, shifts) for _ in range(chosen.variants - 1))]
     latents = torch.stack([scaled_latents(base, version) for version in versions])
     embeddings = torch.stack([embedded(vision, version) for version in versions])
-    texts = captioned(seen)
-    ids = torch.stack([token_ids(base.tokenizer, row) for row in texts]).to(device)
+    prompts = [captions(pool.classes[y], "")[: len(PROMPTS)] for y in seen.labels]
+    ids = torch.stack([token_ids(base.tokenizer, row) for row in prompts]).to(device)
     empty = token_ids(base.tokenizer, [""]).to(device)
 
     normalizer = StableUnCLIPImageNormalizer(settings.encoder.projection).to(device)
