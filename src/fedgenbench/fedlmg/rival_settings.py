@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from fedgenbench.diffusion.settings import Base, Sampler, Strict, Template
-
-
-class Contest(Strict):
-    """What all rows that draw images share, so that they have one budget."""
-
-    base: Base = Field(description="The diffusion model.")
-    prompt: Template = Field(description="A class's prompt; it names no domain.")
-    sampler: Sampler = Field(description="Steps, text guidance, and images at a time.")
-    per_class: int = Field(ge=1, description="Images per client and class.")
+from fedgenbench.diffusion.settings import Base, Strict
 
 
 class FGL(Strict):
