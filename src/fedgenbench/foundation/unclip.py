@@ -51,6 +51,11 @@ def image_encoder(settings: Encoder, seed: int) -> Any:
     return network
 
 
+def time_projections(unet: Any) -> list[nn.Module]:
+    """The layers that bring the embedding of time, and what is added to it, to each block."""
+    return [module for name, module in unet.named_modules() if name.endswith("time_emb_proj")]
+
+
 def conditional(unet: Any, width: int, seed: int) -> Any:
     """``unet`` with layers that add an embedding [B, 2 * width] to its embedding of the time.
 
@@ -224,7 +229,8 @@ def train_conditioning(
 ) -> tuple[Denoiser, list[dict[str, Any]]]:
     """The U-Net of ``base`` with trained layers for embeddings by ``vision``, and the history.
 
-    Nothing else is trained. The loss is the foundation's, with noise of a uniform level on each
+    Besides these the projections learn through which the blocks see time and embedding; the rest
+    stays as it is. The loss is the foundation's, with noise of a uniform level on each
     embedding, under the class's prompts alone: given its name, the frozen U-Net knows a training
     image by heart, and the embedding has little to tell. A row that is dropped has no prompt either:
     that is the unconditional branch of the pipeline. Validation is the plain squared error on unseen
@@ -237,8 +243,9 @@ def train_conditioning(
         torch_seed(seed, "unclip", "conditioning", name) for name in ("weights", "variants")
     )
     unet = conditional(base.unet, settings.encoder.projection, weights).to(device)
+    learning = nn.ModuleList([unet.class_embedding, *time_projections(unet)])
     unet.requires_grad_(False)
-    unet.class_embedding.requires_grad_(True)
+    learning.requires_grad_(True)
 
     seen = pool.part(held_out=False)
     images, shifts = to_tensor(seen.images), torch.Generator().manual_seed(variants)
@@ -277,7 +284,7 @@ def train_conditioning(
         return validation_errors(settings, denoiser, unseen, own, None).mean().item()
 
     history = train(
-        unet.class_embedding,
+        learning,
         loss,
         validation,
         chosen.training,

@@ -23,7 +23,7 @@ class Encoder(Strict):
 
 
 class Conditioning(Strict):
-    """The U-Net's new layers, which take the embedding; the rest of it stays frozen."""
+    """The U-Net's new layers, which take the embedding; nearly all of the rest stays frozen."""
 
     dropout: float = Field(
         ge=0,
