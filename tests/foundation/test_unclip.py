@@ -1,18 +1,24 @@
 """The miniature unCLIP: what it starts from, what it learns from, what is trained, what is said of it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from miniature import dataset, untrained
 from miniature_unclip import WIDTH, denoiser, pipeline, settings
+from safetensors.torch import load_file
 
 from fedgenbench.foundation import unclip
+from fedgenbench.foundation.plan import part_files
 from fedgenbench.foundation.pool import public_pool
-from fedgenbench.foundation.unclip_settings import UnCLIPPlan
+from fedgenbench.foundation.unclip_settings import UnCLIP, UnCLIPPlan
+from fedgenbench.runtime.files import read_json
 
 POOL = public_pool(dataset(), holdout=4)
+MODEL = Path(__file__).parents[2] / "models/unclip"
+FOUNDATION = Path(__file__).parents[2] / "models/foundation"
 
 
 class Killed(Exception):
@@ -146,15 +152,24 @@ def test_a_dropped_row_is_the_pipelines_unconditional_branch():
     assert seen[0][1].all()
 
 
-def test_only_the_new_layers_learn(tmp_path):
+def changed(before, after):
+    """Names of the tensors of a U-Net that are not as they were, by the layer."""
+    moved = (name for name, tensor in before.items() if not torch.equal(tensor, after[name]))
+    return {name.split(".")[-2] for name in moved}
+
+
+def test_only_the_new_layers_and_the_projections_of_time_learn(tmp_path):
     base = untrained()
     before = {name: tensor.clone() for name, tensor in base.unet.state_dict().items()}
     text = {name: tensor.clone() for name, tensor in base.text_encoder.state_dict().items()}
     _, found, _ = trained(tmp_path, base=base)
-    after = found.unet.state_dict()
-    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
-    assert all(torch.equal(t, base.text_encoder.state_dict()[name]) for name, t in text.items())
+    assert changed(before, found.unet.state_dict()) == {"time_emb_proj"}
+    assert changed(before, base.unet.state_dict()) == set()
+    assert changed(text, base.text_encoder.state_dict()) == set()
     assert found.unet.class_embedding.linear_2.weight.abs().max() > 0
+    # Every block has one, else a part of the U-Net would not see the embedding.
+    blocks = [m for m in found.unet.modules() if type(m).__name__ == "ResnetBlock2D"]
+    assert len(unclip.time_projections(found.unet)) == len(blocks) > 0
 
 
 def test_the_normalizer_has_the_mean_and_deviation_of_the_training_images(tmp_path):
@@ -248,3 +263,72 @@ def test_what_moves_the_digest(tmp_path):
     weights.write_bytes(b"2")
     changed.append(made())
     assert len({known, *changed}) == 6
+
+
+# --- The recorded model ---
+
+
+def test_the_recorded_model_saw_what_the_foundation_saw_and_nothing_else():
+    # Of that, tests/foundation/test_artifact.py says that it is no test name and no client's style.
+    known = read_json(FOUNDATION / "provenance.json")["trained_on"]
+    assert read_json(MODEL / "provenance.json")["trained_on"] == known
+
+
+def test_the_recorded_files_are_those_of_its_record_and_of_the_foundation():
+    found, known = part_files(MODEL), part_files(FOUNDATION)
+    record = read_json(MODEL / "provenance.json")
+    assert found == record["files"]
+    assert known == record["foundation"]
+    weights = [name for name in known if name.endswith(".safetensors") and "unet" not in name]
+    assert len(weights) == 2
+    assert all(found[name] == known[name] for name in weights)
+    name = "unet/diffusion_pytorch_model.safetensors"
+    ours, theirs = load_file(MODEL / name), load_file(FOUNDATION / name)
+    assert changed(theirs, ours) == {"time_emb_proj"}
+    assert {key.split(".")[0] for key in ours.keys() - theirs.keys()} == {"class_embedding"}
+
+
+def test_the_recorded_settings_are_those_of_its_history():
+    record = read_json(MODEL / "provenance.json")
+    chosen = UnCLIP.model_validate(record["settings"])
+    assert record["encoder_history"][-1]["step"] == chosen.encoder.training.steps
+    assert record["history"][-1]["step"] == chosen.conditioning.training.steps
+    assert record["digest"] == read_json(MODEL / "evidence.json")["digest"]
+
+
+def test_what_is_new_in_the_recorded_model_is_small():
+    new = [MODEL / "image_encoder", MODEL / "image_normalizer", MODEL / "unet"]
+    assert sum(path.stat().st_size for part in new for path in part.rglob("*")) < 10e6
+
+
+def test_the_recorded_embeddings_carry_class_and_style():
+    evidence = read_json(MODEL / "evidence.json")
+    encoder = evidence["encoder"]
+    for kind in ("class", "caption", "view"):
+        assert encoder[f"{kind}_accuracy"] > 3 * encoder[f"{kind}_chance"], kind
+    for level in ("0", "200"):
+        for kind in ("other_style_same_name", "other_style_other_name"):
+            found = evidence["levels"][level][kind]
+            assert found["difference"] < -2 * found["standard_error"], (level, kind)
+
+
+def test_the_recorded_model_draws_in_the_colours_that_it_is_shown():
+    from fedgenbench.diffusion.memory import Batch
+    from fedgenbench.fedlmg.feddisc import features, load_unclip
+
+    model = load_unclip(MODEL, torch.float32, "cpu")
+    y, x = np.mgrid[:32, :32]
+    disc = (y - 15.5) ** 2 + (x - 15.5) ** 2 < 144
+    shown = np.full((2, 32, 32, 3), 255, np.uint8)
+    shown[0, disc], shown[1, disc] = (230, 40, 40), (40, 90, 220)
+    images = model(
+        prompt=["a photo of a face"] * 8,
+        image_embeds=features(model, shown, Batch(2, "test")).repeat_interleave(4, 0),
+        noise_level=0,
+        num_inference_steps=6,
+        guidance_scale=3.0,
+        generator=[torch.Generator().manual_seed(row % 4) for row in range(8)],
+        output_type="np",
+    ).images
+    redness = (images[..., 0] - images[..., 2]).mean((1, 2)).reshape(2, 4)
+    assert (redness[0] > redness[1]).all(), redness
