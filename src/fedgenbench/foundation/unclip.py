@@ -102,8 +102,8 @@ class Towers(nn.Module):
         """The contrast of a view with its caption, plus that of two views [B, 3, H, W] of an image.
 
         ``texts`` [B, D] are outputs of the text encoder; ``rows`` and ``captions`` [B] number images
-        and captions, so that what is equal is not held apart. The second contrast keeps what no
-        caption tells, the style above all (SLIP: Mu et al., 2021, §3).
+        and captions, so that what is equal is not held apart. The second contrast asks for
+        what no caption tells, such as the style (SLIP: Mu et al., 2021, §3).
         """
         first, second = (self.vision(view).image_embeds for view in views)
         scale = self.scale.exp()
