@@ -28,7 +28,7 @@ UNCLIP_PLANS = {
         job_code("foundation_unclip"),
     )
     for name, grid in GRIDS.items()
-    if "emoji_domains" in grid.prepared and hasattr(grid.settings, "unclip")
+    if "emoji_domains" in grid.prepared
 }
 UNCLIP = {plan.digest: plan for plan in UNCLIP_PLANS.values()}
 

@@ -28,6 +28,7 @@ from fedgenbench.errors import UserError
 from fedgenbench.federated.method import METHODS, method_class
 from fedgenbench.fedlmg.experiment import FedLMG
 from fedgenbench.foundation.settings import Foundation
+from fedgenbench.foundation.unclip_settings import UnCLIP
 from fedgenbench.models.registry import FEDERATED
 from fedgenbench.weightspace.study_settings import NewcomerSettings, OneShotSettings
 
@@ -167,6 +168,7 @@ class Settings(Strict):
     datasets: dict[str, Dataset] = Field(description="By name of the source in data/sources.yaml.")
     methods: dict[str, dict[str, Any]] = Field(description="Settings of each method.")
     foundation: Foundation = Field(description="The miniature Stable Diffusion.")
+    unclip: UnCLIP = Field(description="The miniature unCLIP beside it, for FedDISC.")
     variants: dict[str, Variant] = Field(default={}, description="For `ablations`.")
     experiments: dict[str, Experiment] = Field(
         min_length=1,

@@ -486,7 +486,7 @@ class Grid:
 
     def product_digest(self, product: str) -> str:
         """Digest of a product of the whole grid, one of ``PRODUCTS``."""
-        shown = self.settings.model_dump(exclude={"forecast", "device", "foundation"})
+        shown = self.settings.model_dump(exclude={"forecast", "device", "foundation", "unclip"})
         # The notes too: this module is in no digest, and what it says of a run stands in every table.
         notes = [self.experiment_notes(), self.method_notes()]
         listings = self.listing(), self.study_listing(), self.synthesis_listing()
