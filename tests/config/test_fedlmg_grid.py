@@ -68,6 +68,7 @@ def test_a_null_leaves_an_ablation_or_a_rival_out(raw, grid):
     put(raw, f"{FEDLMG}/ablations/no_editing", None)
     put(raw, f"{FEDLMG}/rivals/feddeo", None)
     put(raw, f"{FEDLMG}/rivals/dense", None)
+    raw["scales"] = {}  # which change what is left out
     own = {key[1:] for key in jobs(grid(raw)) if key[0] == ONE_SHOT}
     assert not {("guided", "no_editing"), ("server", "no_editing"), ("rival", "feddeo")} & own
     assert ("dense", "main") not in own
@@ -105,6 +106,7 @@ def test_clients_stay_what_they_are_when_the_sampler_changes(raw, grid):
 def test_the_forecast_grows_with_images_and_rivals(raw, grid):
     before = grid(raw).fedlmg_seconds(ONE_SHOT)
     put(raw, f"{FEDLMG}/rivals", None)
+    raw["scales"] = {}  # which change what is left out
     without = grid(raw).fedlmg_seconds(ONE_SHOT)
     put(raw, f"{FEDLMG}/per_class", 20)
     assert without < before
