@@ -17,6 +17,7 @@ from fedgenbench.fedlmg.training import (
     accuracy,
     averaged,
     distilled,
+    features,
     fine_tuning,
     of_specific_teacher,
     probabilities,
@@ -24,6 +25,7 @@ from fedgenbench.fedlmg.training import (
     train,
 )
 from fedgenbench.models import build
+from fedgenbench.models.registry import MODELS
 
 CLASSES = 4
 
@@ -134,6 +136,17 @@ def test_training_lowers_the_loss_and_repeats_itself():
     assert not own.training
 
 
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_the_head_sees_the_features_that_a_model_gives(name):
+    """By which training of the head alone computes them once."""
+    own = build(name, (3, 32, 32), CLASSES, 0).eval()
+    x = images(3)[0]
+    with torch.no_grad():
+        logits, seen = own(x)
+        assert torch.equal(features(own, x), seen)
+        assert torch.equal(own.head(seen), logits)
+
+
 def test_the_head_alone_leaves_everything_else():
     x, y = images()
     own = model()
@@ -141,6 +154,19 @@ def test_the_head_alone_leaves_everything_else():
     fit(own, x, y, head_alone=True)
     for name, tensor in own.state_dict().items():
         assert torch.equal(tensor, before[name]) != name.startswith("head.")
+
+
+def test_a_step_of_the_head_alone_equals_numpy():
+    x, y = images()
+    own = model().eval()
+    with torch.no_grad():
+        seen = own(x)[1].double().numpy()
+    weight, bias = (p.detach().double().numpy() for p in own.head.parameters())
+    error = softmax(seen @ weight.T + bias) - np.eye(CLASSES)[y.numpy()]
+    fit(own, x, y, head_alone=True, epochs=1, batch_size=len(x), lr=0.1)
+    expected = weight - 0.1 * error.T @ seen / len(x), bias - 0.1 * error.mean(0)
+    for parameter, wanted in zip(own.head.parameters(), expected, strict=True):
+        np.testing.assert_allclose(parameter.detach(), wanted, atol=1e-6)
 
 
 def test_dropout_draws_by_name_and_leaves_no_trace():

@@ -18,11 +18,11 @@ from fedgenbench.fedlmg.generation import first_of_each
 from fedgenbench.fedlmg.likeness import likeness
 from fedgenbench.fedlmg.settings import Server
 from fedgenbench.fedlmg.training import (
-    EVALUATION_BATCH,
     Loss,
     accuracy,
     averaged,
     distilled,
+    features,
     fine_tuning,
     of_specific_teacher,
     probabilities,
@@ -125,14 +125,13 @@ def serve(
         x, y = x[held.to(device)], y[held.to(device)]
         ceiling = fitted("ceiling", x, y, fine_tuning)
         fitted("ceiling_head", x, y, fine_tuning, head=True)
-        with torch.no_grad():
-            near = likeness(
-                dataset,
-                partition,
-                guided,
-                prompts,
-                lambda images: _features(ceiling, images, settings, device),
-            )
+        near = likeness(
+            dataset,
+            partition,
+            guided,
+            prompts,
+            lambda images: _features(ceiling, images, settings, device),
+        )
     if prompts is not None and settings["averages"]:
         note("fedavg", averaged(clients, fresh()), [], 0)
         others = [upload.frozen(device).model for _, upload in _of(uploads, "prox")]
@@ -144,7 +143,7 @@ def _features(
     model: nn.Module, images: np.ndarray, settings: dict[str, Any], device: Any
 ) -> Tensor:
     x, _ = tensors(images, np.zeros(len(images), np.int64), settings, device)
-    return torch.cat([model(part)[1] for part in x.split(EVALUATION_BATCH)]).cpu()
+    return features(model, x).cpu()
 
 
 def _of(uploads: dict[str, Upload], kind: str) -> list[tuple[str, Upload]]:

@@ -14,12 +14,14 @@ from fedgenbench.errors import UserError
 from fedgenbench.fedlmg.settings import Training
 from fedgenbench.rng import stream, torch_seed
 
-# Loss of the model on a batch: images [B, C, H, W], labels [B] and rows [B] in the set.
-Loss = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
+# What gives logits [B, classes] and features [B, F] of a batch: a model, or a part of it.
+Network = Callable[[Tensor], tuple[Tensor, Tensor]]
+# Its loss on what it takes, with labels [B] and rows [B] in the set.
+Loss = Callable[[Network, Tensor, Tensor, Tensor], Tensor]
 EVALUATION_BATCH = 100  # as the federated engine: what a CPU core's cache holds
 
 
-def fine_tuning(model: nn.Module, x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+def fine_tuning(model: Network, x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
     """Cross-entropy with the labels (FT, step 10)."""
     return F.cross_entropy(model(x)[0], y)
 
@@ -32,7 +34,7 @@ def distilled(teachers: Tensor, labelled: bool = True) -> Loss:
     cross-entropy with labels is left out (FedDF).
     """
 
-    def loss(model: nn.Module, x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+    def loss(model: Network, x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
         logits = model(x)[0]
         divergence = F.cross_entropy(logits, teachers[rows])
         return divergence + F.cross_entropy(logits, y) if labelled else divergence
@@ -66,7 +68,8 @@ def train(
 
     ``address`` names the stream of the batches' order; the last batch may be short. With
     ``head_alone`` everything but the layer ``head`` stays, batch-norm statistics included: the
-    released code lets these drift, which is no choice that the paper names.
+    released code lets these drift, which is no choice that the paper names. Its features stay, too,
+    and are computed once.
 
     Raises:
         UserError: the loss is not finite; ``who`` is named.
@@ -81,6 +84,10 @@ def train(
     )
     model.train(not head_alone).requires_grad_(not head_alone)
     model.head.requires_grad_(True)
+    network: Network = model
+    if head_alone:
+        x = features(model, x)
+        network = lambda seen: (model.head(seen), seen)  # noqa: E731
     history = []
     for epoch in range(settings.epochs):
         # Dropout, which some architectures have, draws from torch's default generator.
@@ -92,7 +99,7 @@ def train(
                 if len(rows) == 1 < len(x):
                     continue  # batch norm needs two values
                 optimiser.zero_grad()
-                value = loss(model, x[rows], y[rows], rows)
+                value = loss(network, x[rows], y[rows], rows)
                 value.backward()
                 optimiser.step()
                 total += value.item() * len(rows)
@@ -101,6 +108,12 @@ def train(
             raise UserError(f"{who}: the loss is not finite in epoch {epoch + 1}; lower its rate")
     model.eval().requires_grad_(True)
     return history
+
+
+@torch.no_grad()
+def features(model: nn.Module, x: Tensor) -> Tensor:
+    """What the layer ``head`` sees [n, F] of images [n, C, H, W], of a model in eval mode."""
+    return torch.cat([model(part)[1] for part in x.split(EVALUATION_BATCH)])
 
 
 @torch.no_grad()
