@@ -191,8 +191,8 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
         sentences.append(f"Without results here ({reason}): {listed(absent)}.")
     sentences.append(
         "Prompts alone is the same noise and sampler without guidance. FGL, FedDISC and FedDEO draw as "
-        "many images with the same sampler; DENSE's generator makes fewer, and its server takes "
-        "fewer steps (docs/guidance.md). Every row starts from the same "
+        "many images with the same sampler; DENSE has a generator and a training of its own "
+        "(docs/guidance.md). Every row starts from the same "
         "weights, and each score is that of the last epoch. The ceiling is trained on all "
         "clients' images, as the server's model is and with its head alone: papers/fedlmg.md §8 "
         "tells by these two how the paper trained its own."
