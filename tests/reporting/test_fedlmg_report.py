@@ -123,7 +123,9 @@ def test_ablations_are_named_by_what_they_change(grid):
     entry = dict(grid.experiments[EMOJI])
     entry["fedlmg"] = entry["fedlmg"] | {"ablations": {"lambda_1": {"batch_norm": 1.0}}}
     other = synthetic_warmfed.results(experiments=grid.experiments | {EMOJI: entry})
-    assert changed(other, EMOJI, "lambda_1") == "batch_norm = 1.0"
+    assert changed(other, EMOJI, "lambda_1") == "λ = 1"
+    entry["fedlmg"] |= {"ablations": {"other": {"editing_loss": "batch_norm", "step": 0.5}}}
+    assert changed(other, EMOJI, "other") == "editing_loss = batch_norm, step = 0.5"
 
 
 def test_architectures_hold_their_clients(grid):
@@ -354,8 +356,8 @@ def test_figures_of_feature_skew_alone(drawn):
 
 def test_the_grid_shows_the_first_image_of_each_class_by_guidance(drawn):
     panels = drawn[f"fedlmg_guided_{EMOJI}"].drawing.axes
-    assert [axes.get_title(loc="left") for axes in panels] == ["blob", "fluent"]
-    for client, axes in enumerate(panels):
+    assert [axes.get_title(loc="left") for axes in panels] == ["blob", "noto"]
+    for client, axes in zip((0, 2), panels, strict=True):
         sheet = axes.images[0].get_array()
         assert sheet.shape == (48, 32, 3)
         for row in range(6):
@@ -373,9 +375,9 @@ def test_the_grid_shows_the_first_image_of_each_class_by_guidance(drawn):
 
 def test_edited_noise_shows_its_promises_and_what_comes_of_it(drawn):
     panels = drawn[f"fedlmg_editing_{EMOJI}"].drawing.axes
-    assert [axes.get_title(loc="left") for axes in panels] == ["blob", "fluent"]
+    assert [axes.get_title(loc="left") for axes in panels] == ["blob", "noto"]
     sheet = panels[1].images[0].get_array()
-    assert sheet[4::8, 12].tolist() == [[60, 60, blue] for blue in (160, 170, 120, 150)]
+    assert sheet[4::8, 12].tolist() == [[120, 60, blue] for blue in (160, 170, 120, 150)]
     names = [text.get_text() for text in panels[1].get_yticklabels()]
     assert names[:2] == ["promise of the noise", "promise after 2 step(s)"]
 

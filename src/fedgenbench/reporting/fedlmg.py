@@ -39,6 +39,7 @@ ABLATIONS = {
     "no_cross_entropy": "without cross-entropy",
     "no_editing": "without editing of the noise",
 }
+SYMBOLS = {"editing_steps": "M", "batch_norm": "λ"}
 # Budgets that a scale may cut, and the sheet's own (§4).
 SHEET = {
     "editing_steps": ("editing steps", 10),
@@ -140,7 +141,10 @@ def skipped_share(results: Results, experiment: str) -> float:
 def changed(results: Results, experiment: str, name: str) -> str:
     """An ablation in words."""
     changes = setup(results, experiment)["ablations"][name].items()
-    return ABLATIONS.get(name) or ", ".join(f"{key} = {value}" for key, value in changes)
+    return ABLATIONS.get(name) or ", ".join(
+        f"{SYMBOLS.get(key, key)} = {f'{value:g}' if isinstance(value, float) else value}"
+        for key, value in changes
+    )
 
 
 def architectures(results: Results, experiment: str) -> dict[str, list[int]]:
@@ -214,7 +218,8 @@ def _what_it_shows(results: Results, experiment: str) -> str:
         compared.append((f"SD − {LABELS[other]}", table, "fedlmg_sd", table, other))
     compared.append(("the guiding teacher (SD − FT)", table, "fedlmg_sd", table, "fedlmg_ft"))
     for name in setup(results, experiment)["ablations"]:
-        what = f"SD − SD {changed(results, experiment, name)}"
+        words = changed(results, experiment, name)
+        what = f"SD − SD {words if name in ABLATIONS else f'with {words}'}"
         full = beside_ablations(results, experiment)
         compared.append((what, full, "fedlmg_sd", accuracies(results, experiment, name)))
     sentences = [
