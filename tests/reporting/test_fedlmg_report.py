@@ -252,8 +252,8 @@ def test_what_methods_ask_of_a_client_and_of_the_server(made):
         *("prompts", "fedavg", "dense", "fgl", "feddisc", "feddeo", "fedlmg_sd")
     ]
     # 24 images at 0.1, 0.2 and 0.5 s; classifiers of 400, 500 and 600 kB; 60 s over six of them.
-    assert cells(table, "prompts") == ["nothing", "n/a", "n/a", "2.4 ± 0.0"]
-    assert cells(table, "fedavg") == ["its classifier", "500.0 ± 0.0", "10.0 ± 0.0", "n/a"]
+    assert cells(table, "prompts") == ["nothing", "0", "0", "2.4 ± 0.0"]
+    assert cells(table, "fedavg") == ["its classifier", "500.0 ± 0.0", "10.0 ± 0.0", "0"]
     assert cells(table, "dense")[3] == "60.0 ± 0.0"
     assert cells(table, "fgl") == ["captions", "0.2 ± 0.0", "2.0 ± 0.0", "4.8 ± 0.0"]
     assert cells(table, "feddeo")[:2] == ["descriptions", "6.0 ± 0.0"]

@@ -373,14 +373,14 @@ def asked_table(results: Results) -> Table:
     for experiment in used:
         title = results.experiments[experiment]["title"]
         classifier = (
-            of_clients(results, experiment, "bytes").mean(axis=1),
+            of_clients(results, experiment, "bytes").mean(axis=1) / 1e3,
             fact(results, experiment, "classifiers", "wall_seconds", "")
             / _trained(results, experiment),
         )
-        nothing = (pd.Series(dtype=float), pd.Series(dtype=float))
+        nothing = None, None
         asked = {
             "prompts": ("nothing", *nothing, _drawing(results, experiment, "guided", "prompts")),
-            "fedavg": ("its classifier", *classifier, pd.Series(dtype=float)),
+            "fedavg": ("its classifier", *classifier, None),
             "dense": (
                 "its classifier",
                 *classifier,
@@ -388,18 +388,16 @@ def asked_table(results: Results) -> Table:
             ),
         }
         for name, words in SENT.items():
-            costs = (
-                of_rival(results, experiment, quantity, name)
-                for quantity in ("upload_bytes", "client_seconds")
-            )
-            asked[name] = (words, *costs, _drawing(results, experiment, "rival", name))
+            size = of_rival(results, experiment, "upload_bytes", name) / 1e3
+            seconds = of_rival(results, experiment, "client_seconds", name)
+            asked[name] = (words, size, seconds, _drawing(results, experiment, "rival", name))
         drawing = _drawing(results, experiment, "guided", "main")
         asked["fedlmg_sd"] = ("its classifier", *classifier, drawing)
         present = {"prompts", "fedavg", "fedlmg_sd", *_rivals(results, experiment)}
-        for row, (words, size, client, server) in asked.items():
+        for row, (words, *costs) in asked.items():
             if row in present:
                 label = "FedLMG" if row == "fedlmg_sd" else LABELS[row]
-                numbers = (_number(results, n) for n in (size / 1e3, client, server))
+                numbers = (Cell("0") if n is None else _number(results, n) for n in costs)
                 rows.append(Row(row, label, (Cell(words), *numbers), title))
     return Table(
         "fedlmg_asked",
