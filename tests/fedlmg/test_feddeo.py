@@ -11,29 +11,20 @@ import torch.nn.functional as F
 from diffusers import DDPMScheduler
 
 from fedgenbench.data.dataset import Dataset
-from fedgenbench.data.partition import Client, Partition
 from fedgenbench.diffusion.adapters import embedded
 from fedgenbench.diffusion.memory import Batch
 from fedgenbench.errors import UserError
 from fedgenbench.fedlmg import feddeo
 from fedgenbench.fedlmg.generation import generate
 from fedgenbench.fedlmg.rival_settings import FedDEO
-from fedgenbench.fedlmg.settings import Drawn
 from fedgenbench.rng import stream
 
 sys.path.append(str(Path(__file__).parents[1] / "foundation"))
 from miniature import untrained
+from toy_clients import UNGUIDED, Killed, holding, quiet, small_images
 
 CLASSES = ["face", "plant", "ice_cream"]
 PROMPTS = ["a face", "a plant", "a ice cream"]
-
-
-class Killed(Exception):
-    pass
-
-
-def quiet(done, note):
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -48,25 +39,7 @@ def given(pipeline, monkeypatch):
 
 
 def contest(guidance=3.0, per_class=2):
-    return Drawn.model_validate(
-        {
-            "base": {"source": "untrained", "precision": "fp32", "resolution": 32},
-            "prompt": "a {label}",
-            "sampler": {"steps": 2, "guidance": guidance, "batch": 4},
-            "guidance": {
-                "editing_steps": 0,
-                "editing_loss": "both",
-                "guide": False,
-                "cross_entropy": 1.0,
-                "batch_norm": 0.1,
-                "step": 1.0,
-                "scheduler": "pipeline",
-                "checkpointing": False,
-                "skipped_share": 0.0,
-            },
-            "per_class": per_class,
-        }
-    )
+    return small_images(scale=guidance, per_class=per_class, **UNGUIDED)
 
 
 def own(epochs=1, lr=10.0, guidance=3.0):
@@ -84,9 +57,7 @@ def dataset(changed=()):
 
 def partition():
     """Client 0 holds two images of two classes each, client 1 one to three of all three."""
-    rows = [0, 1, 3, 4], [2, 5, 8, 6, 7, 10]
-    clients = [Client(np.array(each), np.array([0])) for each in rows]
-    return Partition("toy", "", {}, 0, "", tuple(clients), {})
+    return holding([0, 1, 3, 4], [2, 5, 8, 6, 7, 10])
 
 
 def images(folder, settings=None, chosen=None, data=None, tell=quiet, identity="one", held=None):
@@ -317,6 +288,5 @@ def test_a_description_that_diverges_names_the_client(given, tmp_path):
 
 
 def test_a_client_without_images_is_named(given, tmp_path):
-    empty = Client(np.zeros(0, np.int64), np.array([0]))
     with pytest.raises(UserError, match="client 0 has no training image"):
-        images(tmp_path, held=Partition("toy", "", {}, 0, "", (empty,), {}))
+        images(tmp_path, held=holding([]))

@@ -12,14 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedgenbench.data.dataset import Dataset
-from fedgenbench.data.partition import Client, Partition
 from fedgenbench.diffusion.adapters import embedded
 from fedgenbench.diffusion.memory import Batch
 from fedgenbench.errors import UserError
 from fedgenbench.fedlmg import feddisc
 from fedgenbench.fedlmg.feddisc import Order, clustered, draw, features, load_unclip, upload
 from fedgenbench.fedlmg.rival_settings import FedDISC
-from fedgenbench.fedlmg.settings import Drawn
 from fedgenbench.foundation.images import to_tensor
 from fedgenbench.foundation.pipeline import save
 from fedgenbench.rng import stream, torch_seed
@@ -28,16 +26,7 @@ sys.path.append(str(Path(__file__).parents[1] / "foundation"))
 from miniature import untrained
 from miniature_unclip import WIDTH
 from miniature_unclip import pipeline as untrained_unclip
-
-SAMPLER = {"steps": 2, "guidance": 3.0, "batch": 4}
-
-
-class Killed(Exception):
-    pass
-
-
-def quiet(done, note):
-    pass
+from toy_clients import UNGUIDED, Killed, holding, quiet, small_images
 
 
 @pytest.fixture(scope="module")
@@ -61,32 +50,11 @@ def dataset(channels=3):
 
 
 def partition(*held):
-    rows = held or ([0, 1, 3, 4, 6, 9], [2, 5, 8])
-    clients = [Client(np.array(each, np.int64), np.array([0])) for each in rows]
-    return Partition("toy", "", {}, 0, "", tuple(clients), {})
+    return holding(*(held or ([0, 1, 3, 4, 6, 9], [2, 5, 8])))
 
 
 def contest(batch=4, per_class=3):
-    nothing = {
-        "editing_steps": 0,
-        "editing_loss": "both",
-        "guide": False,
-        "cross_entropy": 1.0,
-        "batch_norm": 0.1,
-        "step": 1.0,
-        "scheduler": "pipeline",
-        "checkpointing": False,
-        "skipped_share": 0.0,
-    }
-    return Drawn.model_validate(
-        {
-            "base": {"source": "models/foundation", "precision": "fp32", "resolution": 32},
-            "prompt": "a photo of a {label}",
-            "sampler": SAMPLER | {"batch": batch},
-            "guidance": nothing,
-            "per_class": per_class,
-        }
-    )
+    return small_images("a photo of a {label}", batch=batch, per_class=per_class, **UNGUIDED)
 
 
 def settings(source="nowhere", **changes):
@@ -199,10 +167,9 @@ def orders(pipeline, seeds, scale=1.0):
 
 
 def rendered(pipeline, chosen, **changes):
-    from fedgenbench.diffusion.settings import Sampler
 
     prompts = embedded(pipeline, ["face", "plant", "sign"])
-    sampler = Sampler.model_validate(SAMPLER)
+    sampler = contest().sampler
     return draw(settings(**changes), pipeline, chosen, prompts, sampler, 32)
 
 

@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fedgenbench.data.dataset import Dataset
-from fedgenbench.data.partition import Client, Partition
 from fedgenbench.diffusion import guidance
 from fedgenbench.diffusion.adapters import embedded
 from fedgenbench.diffusion.images import load_images
@@ -21,23 +20,15 @@ from fedgenbench.fedlmg.clients import train_clients
 from fedgenbench.fedlmg.generation import generate
 from fedgenbench.fedlmg.likeness import likeness
 from fedgenbench.fedlmg.server import planned, serve
-from fedgenbench.fedlmg.settings import Drawn
 from fedgenbench.fedlmg.uploads import load, save, untrained
 from fedgenbench.rng import stream
 
 sys.path.append(str(Path(__file__).parents[1] / "foundation"))
 from miniature import untrained as untrained_pipeline
+from toy_clients import Killed, holding, quiet, small_images
 
 TRAINING = {"epochs": 1, "batch_size": 4, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0}
 HALF = [0.5, 0.5, 0.5]
-
-
-class Killed(Exception):
-    pass
-
-
-def quiet(done, note):
-    pass
 
 
 def dataset(channels=3):
@@ -55,9 +46,7 @@ def dataset(channels=3):
 
 
 def partition(*held):
-    rows = held or ([0, 1, 3, 4], [2, 5, 8, 0, 1, 6])
-    clients = [Client(np.array(each, np.int64), np.array([0, 1, 2])) for each in rows]
-    return Partition("toy", "", {}, 0, "", tuple(clients), {})
+    return holding(*(held or ([0, 1, 3, 4], [2, 5, 8, 0, 1, 6])), test=(0, 1, 2))
 
 
 def settings(models=("bn_cnn",), averages=True, **other):
@@ -71,29 +60,6 @@ def settings(models=("bn_cnn",), averages=True, **other):
         "server": {**TRAINING, "model": "bn_cnn", "trains": "whole"},
         "sizes": [1],
     } | other
-
-
-def drawn_settings(batch=4, **changes):
-    chosen = {
-        "editing_steps": 1,
-        "editing_loss": "both",
-        "guide": True,
-        "cross_entropy": 1.0,
-        "batch_norm": 0.1,
-        "step": 1.0,
-        "scheduler": "pipeline",
-        "checkpointing": False,
-        "skipped_share": 0.0,
-    }
-    return Drawn.model_validate(
-        {
-            "base": {"source": "models/foundation", "precision": "fp32", "resolution": 32},
-            "prompt": "a {label}",
-            "sampler": {"steps": 2, "guidance": 3.0, "batch": batch},
-            "guidance": chosen | changes,
-            "per_class": 2,
-        }
-    )
 
 
 def trained(folder, tell=quiet, chosen=None, held=None):
@@ -123,7 +89,7 @@ def uploads(tmp_path_factory):
 
 def guided(pipeline, path, folder, tell=quiet, seed=0, identity="one", **changes):
     found = [each.frozen("cpu") for n, each in load(path, 3).items() if n.startswith("client")]
-    chosen = drawn_settings(**changes)
+    chosen = small_images(**changes)
     prompts = embedded(pipeline, ["a face", "a plant", "a sign"])
     return generate(
         chosen, pipeline, found, prompts, seed=seed, folder=folder, identity=identity, tell=tell

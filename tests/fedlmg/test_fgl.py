@@ -17,15 +17,14 @@ from transformers import (
 )
 
 from fedgenbench.data.dataset import Dataset
-from fedgenbench.data.partition import Client, Partition
 from fedgenbench.errors import UserError
 from fedgenbench.fedlmg import fgl
 from fedgenbench.fedlmg.rival_settings import FGL
-from fedgenbench.fedlmg.settings import Drawn
 from fedgenbench.rng import stream
 
 sys.path.append(str(Path(__file__).parents[1] / "foundation"))
 from miniature import untrained
+from toy_clients import UNGUIDED, Killed, holding, quiet, small_images
 
 CLASSES = ["face", "plant", "ice_cream"]
 NAMES = [
@@ -34,14 +33,6 @@ NAMES = [
 ]
 CLIENTS = ([0, 1, 3, 4, 6, 9], [2, 5, 8, 7, 10])
 WORDS = ["a", "red", "green", "drawing", "of", "thing", "two", "dark", "light", "old"]
-
-
-class Killed(Exception):
-    pass
-
-
-def quiet(done, note):
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -56,25 +47,7 @@ def given(pipeline, monkeypatch):
 
 
 def contest(per_class=3):
-    return Drawn.model_validate(
-        {
-            "base": {"source": "untrained", "precision": "fp32", "resolution": 32},
-            "prompt": "a {label}",
-            "sampler": {"steps": 2, "guidance": 3.0, "batch": 6},
-            "guidance": {
-                "editing_steps": 0,
-                "editing_loss": "both",
-                "guide": False,
-                "cross_entropy": 1.0,
-                "batch_norm": 0.1,
-                "step": 1.0,
-                "scheduler": "pipeline",
-                "checkpointing": False,
-                "skipped_share": 0.0,
-            },
-            "per_class": per_class,
-        }
-    )
+    return small_images(batch=6, per_class=per_class, **UNGUIDED)
 
 
 def own(captioner="names", negative="low quality"):
@@ -93,8 +66,7 @@ def dataset(named=True, channels=3):
 
 def partition():
     """Client 0 has four faces and two plants, client 1 two plants and three of the third class."""
-    clients = [Client(np.array(rows), np.array([0])) for rows in CLIENTS]
-    return Partition("toy", "", {}, 0, "", tuple(clients), {})
+    return holding(*CLIENTS)
 
 
 def images(folder, settings=None, chosen=None, data=None, tell=quiet, seed=0, identity="one"):
