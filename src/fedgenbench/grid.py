@@ -342,22 +342,7 @@ class Grid:
                 folder=f"{folder}/guided_{row}",
                 after=(classifiers,),
             )
-        plain = parts | {"guidance": chosen.guidance_of("prompts").model_dump()}
-        rivals = []
-        for rival, own in chosen.drawing_rivals.items():
-            # FedDISC has a diffusion model of its own.
-            model = own.base.source if isinstance(own, FedDISC) else chosen.base.source
-            rivals.append(
-                self._study(
-                    [self._fingerprint(model)],
-                    kind="rival",
-                    name=rival,
-                    **place,
-                    settings=shown | {"drawn": plain, "own": own.model_dump()},
-                    code=self._code("rival", f"fedgenbench.fedlmg.{rival}"),
-                    folder=f"{folder}/rival_{rival}",
-                )
-            )
+        rivals = self._rivals(name, shown, place, folder)
         trained = shown | {"server": chosen.server.model_dump()}
         if chosen.rivals and chosen.rivals.dense:
             self._study(
@@ -385,6 +370,30 @@ class Grid:
                 folder=f"{folder}/server_{row}",
                 after=(classifiers, drawn[row], *beside),
             )
+
+    def _rivals(
+        self, name: str, shown: dict[str, Any], place: dict[str, Any], folder: str
+    ) -> list[Study]:
+        """The images of FedLMG's rivals, drawn as those of prompts alone are."""
+        chosen = self.settings.experiments[name].fedlmg
+        plain = chosen.model_dump(include=set(Drawn.model_fields))
+        plain["guidance"] = chosen.guidance_of("prompts").model_dump()
+        studies = []
+        for rival, own in chosen.drawing_rivals.items():
+            # FedDISC has a diffusion model of its own.
+            model = own.base.source if isinstance(own, FedDISC) else chosen.base.source
+            studies.append(
+                self._study(
+                    [self._fingerprint(model)],
+                    kind="rival",
+                    name=rival,
+                    **place,
+                    settings=shown | {"drawn": plain, "own": own.model_dump()},
+                    code=self._code("rival", f"fedgenbench.fedlmg.{rival}"),
+                    folder=f"{folder}/rival_{rival}",
+                )
+            )
+        return studies
 
     def _synthesis(self, name: str, seed: int, kind: type[BaseModel]) -> dict[str, Any]:
         """The seed, the base model's fingerprint, and the part of an experiment's synthesis that
