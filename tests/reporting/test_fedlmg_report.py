@@ -262,6 +262,13 @@ def test_what_methods_ask_of_a_client_and_of_the_server(made):
     ]
 
 
+def test_methods_that_were_not_played_ask_nothing(grid):
+    frame = grid.fedlmg
+    without = replace(grid, fedlmg=frame[~frame["row"].isin(["fedavg", "dense"])])
+    table = {table.id: table for table in fedlmg_tables(without, PUBLISHED)}["fedlmg_asked"]
+    assert [row.id for row in table.rows] == ["prompts", "fgl", "feddisc", "feddeo", "fedlmg_sd"]
+
+
 def test_what_ran_and_its_digests(made):
     table = made["fedlmg_experiments"]
     shown = dict(zip([c.label for c in table.columns], cells(table, EMOJI), strict=True))

@@ -23,7 +23,7 @@ FEDLMG = (
     *("experiment", "seed", "kind", "name", "row"),
     *("client", "step", "quantity", "value"),
 )
-# Guidances and rivals of which images are shown, from the same noise.
+# Guidances and rivals of which images are shown, but for FedDISC's from the same noise.
 GUIDED = ("prompts", "fgl", "feddisc", "feddeo", "no_editing", "main")
 METRICS = ("personal", "start", "trained", "global")
 

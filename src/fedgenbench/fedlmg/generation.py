@@ -90,7 +90,7 @@ def generate(
 
 
 def noise_seed(seed: int, client: int, label: int, number: int) -> int:
-    """Of an image's noise: the same for guided images and for every row that is compared with them."""
+    """Of an image's noise: the same under every guidance, and for rivals on the same model."""
     return torch_seed(seed, "fedlmg", client, label, number)
 
 

@@ -195,8 +195,8 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
         sentences.append(f"Without results here ({reason}): {listed(absent)}.")
     sentences.append(
         "Prompts alone is the same noise and sampler without guidance. FGL, FedDISC and FedDEO draw as "
-        "many images with the same sampler; DENSE has a generator and a training of its own "
-        "(docs/guidance.md). Every row starts from the same "
+        "many images in as many steps, the first and the last from that noise too; DENSE has a generator "
+        "and a training of its own (docs/guidance.md). Every row starts from the same "
         "weights, and each score is that of the last epoch. The ceiling is trained on all "
         "clients' images, as the server's model is and with its head alone: papers/fedlmg.md §8 "
         "tells by these two how the paper trained its own."
@@ -217,11 +217,12 @@ def _what_it_shows(results: Results, experiment: str) -> str:
             continue  # the first stands above, the second is FedAvg's twin in one round
         compared.append((f"SD − {LABELS[other]}", table, "fedlmg_sd", table, other))
     compared.append(("the guiding teacher (SD − FT)", table, "fedlmg_sd", table, "fedlmg_ft"))
-    for name in setup(results, experiment)["ablations"]:
-        words = changed(results, experiment, name)
-        what = f"SD − SD {words if name in ABLATIONS else f'with {words}'}"
+    if ablations := setup(results, experiment)["ablations"]:
         full = beside_ablations(results, experiment)
-        compared.append((what, full, "fedlmg_sd", accuracies(results, experiment, name)))
+        for name in ablations:
+            words = changed(results, experiment, name)
+            what = f"SD − SD {words if name in ABLATIONS else f'with {words}'}"
+            compared.append((what, full, "fedlmg_sd", accuracies(results, experiment, name)))
     sentences = [
         sentence
         for what, a, row, b, *other in compared

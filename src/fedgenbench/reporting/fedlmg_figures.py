@@ -66,9 +66,9 @@ def guided_images(results: Results, experiment: str) -> Figure:
     return Figure(
         f"fedlmg_guided_{experiment}",
         f"{results.experiments[experiment]['title']}, seed {pictures[0].seed}: images of the server "
-        "from the same noise, by guidance or method. Each panel is for the client that it names; the "
-        "prompt names the class alone, so prompts alone differ between panels in the noise only. The "
-        "first image of each client and class, unselected.",
+        "from the same noise, by guidance or method; FedDISC has a model and noise of its own. Each "
+        "panel is for the client that it names; the prompt names the class alone, so prompts alone "
+        "differ between panels in the noise only. The first image of each client and class, unselected.",
         _panels(results, experiment, strips),
     )
 

@@ -377,9 +377,9 @@ def asked_table(results: Results) -> Table:
             fact(results, experiment, "classifiers", "wall_seconds", "")
             / _trained(results, experiment),
         )
-        nothing = None, None
+        prompts = _drawing(results, experiment, "guided", "prompts")
         asked = {
-            "prompts": ("nothing", *nothing, _drawing(results, experiment, "guided", "prompts")),
+            "prompts": ("nothing", None, None, prompts),
             "fedavg": ("its classifier", *classifier, None),
             "dense": (
                 "its classifier",
@@ -393,9 +393,9 @@ def asked_table(results: Results) -> Table:
             asked[name] = (words, size, seconds, _drawing(results, experiment, "rival", name))
         drawing = _drawing(results, experiment, "guided", "main")
         asked["fedlmg_sd"] = ("its classifier", *classifier, drawing)
-        present = {"prompts", "fedavg", "fedlmg_sd", *_rivals(results, experiment)}
+        played = accuracies(results, experiment).columns
         for row, (words, *costs) in asked.items():
-            if row in present:
+            if row in played:
                 label = "FedLMG" if row == "fedlmg_sd" else LABELS[row]
                 numbers = (Cell("0") if n is None else _number(results, n) for n in costs)
                 rows.append(Row(row, label, (Cell(words), *numbers), title))
@@ -412,8 +412,8 @@ def asked_table(results: Results) -> Table:
         (
             "One upload per client, mean over clients; a kB is a thousand bytes. Time: training of "
             "a classifier, captions, features, or descriptions. Images: drawing all of them, for DENSE "
-            "its whole job. What is then trained on them costs every method the same. Wall-clock of "
-            "one core or device, which other jobs shared.",
+            "its whole job. Training on the images, the same for all others, is left out. Wall-clock "
+            "of one core or device, which other jobs shared.",
             *_notes(results, used),
         ),
     )
