@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import yaml
@@ -259,7 +259,13 @@ def _unknown(name: str, known: Any) -> str:
 
 
 class NoTwins(yaml.SafeLoader):
-    """Refuses a key that stands twice in a mapping, of which YAML would silently take the last."""
+    """Refuses a key that stands twice in a mapping, of which YAML would silently take the last.
+
+    Reads YAML 1.2, as DVC does: only true and false are booleans, 1e-05 is a number; 010, 1:30 and
+    2026-01-01 are text.
+    """
+
+    yaml_implicit_resolvers: ClassVar = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [self.construct_object(key, deep) for key, _ in node.value]
@@ -268,6 +274,23 @@ class NoTwins(yaml.SafeLoader):
                 mark = node.value[number][0].start_mark
                 raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", mark)
         return super().construct_mapping(node, deep)
+
+
+for _tag, _form, _first in (  # the core schema
+    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", "[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    ("merge", "<<", "<"),
+):
+    NoTwins.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_form})$"), list(_first)
+    )
 
 
 def merge(base: dict, overlay: dict) -> dict:

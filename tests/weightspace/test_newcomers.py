@@ -249,7 +249,7 @@ def test_an_arm_that_diverges_is_a_finding(study):
     [
         (SETTINGS, {"share": 0.95}, "0.95 of 5 clients leaves none"),
         (SETTINGS, {"steps": [11]}, "11 is more than the 10 inversion_steps"),
-        (changed(generation="own"), {}, "`generation` must be on"),
+        (changed(generation="own"), {}, "`generation` must be diffusion"),
         (changed(warmup=3), {}, "`rounds` more than `warmup`"),
     ],
 )

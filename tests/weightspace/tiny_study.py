@@ -21,7 +21,7 @@ METHOD = {
     "start": 300,
     "warmup": 1,
     "others": "averaged",
-    "generation": "on",
+    "generation": "diffusion",
 }
 SETTINGS = {
     "method": "pfedgpa",

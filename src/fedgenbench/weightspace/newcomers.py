@@ -67,10 +67,10 @@ def newcomers(
         )
     residents = replace(data, train=data.train[:-count], test=data.test[:-count])
     pfedgpa = settings["method_settings"]
-    if pfedgpa["generation"] != "on" or pfedgpa["warmup"] >= settings["rounds"]:
+    if pfedgpa["generation"] != "diffusion" or pfedgpa["warmup"] >= settings["rounds"]:
         raise UserError(
-            "newcomers need a server that has generated: `generation` must be on, and `rounds` more "
-            "than `warmup`"
+            "newcomers need a server that has generated: `generation` must be diffusion, and `rounds` "
+            "more than `warmup`"
         )
     if max(chosen.steps) > pfedgpa["inversion_steps"]:
         raise UserError(

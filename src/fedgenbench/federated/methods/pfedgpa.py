@@ -38,13 +38,13 @@ class PFedGPA(Method):
         others: Literal["averaged", "local"] = Field(
             description="What happens to the layers that are not generated."
         )
-        generation: Literal["on", "own", "mean"] = Field(
-            description="What a client receives after the warm-up: generated weights; or, to see "
-            "what generation is worth, its own upload or FedAvg's mean in their place."
+        generation: Literal["diffusion", "own", "mean"] = Field(
+            description="Where a client's weights come from after the warm-up: the diffusion model; or, "
+            "to see what generation is worth, its own upload or FedAvg's mean in their place."
         )
 
         def fault(self, clients: int, rounds: int) -> str | None:
-            if self.generation != "on":
+            if self.generation != "diffusion":
                 return None
             if self.warmup >= rounds:
                 return f"warmup {self.warmup} leaves no round of {rounds} for generation"
@@ -104,7 +104,7 @@ class PFedGPA(Method):
             mean = {name: server["model"][name].expand_as(t) for name, t in generated.items()}
             return server | {"generated": mean}
         made = vectors
-        if self.settings.generation == "on":
+        if self.settings.generation == "diffusion":
             made, news = self._generate(server, buffer, vectors.float(), clients)
             server |= news
         return server | {"generated": _placed(generated, self.layout.restore(made), clients)}
