@@ -3,30 +3,37 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
-CORES ?= all
+# Empty: what this machine and a container's quota allow (profiles/default).
+CORES ?=
 GPUS ?= 4
 
 # Without written bytecode every job would recompile torch's thousands of modules.
 export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup reproduce test test-all restore lock lint clean-setup
+.PHONY: help setup reproduce test test-all restore unlock lock lint clean-setup
 
 help:
 	@echo "make reproduce   set up, then run the main job at the scale that params.yaml names"
 	@echo "make test        set up, then run the tests"
 	@echo "make test-all    the same with the slow tests"
 	@echo "make restore     bring recorded results back from DVC's store without recomputing"
+	@echo "make unlock      free the folder of a killed run's lock, if nothing is alive"
+	@echo "make clean-setup remove what set-up made (.boot, .venv); the next command makes it anew"
 	@echo "make lint        ruff, snakefmt and snakemake --lint"
 	@echo "make lock        resolve requirements/requirements.in into requirements/lock.txt"
 
-setup: .venv/.ready
+setup:
+	@PYTHON="$(PYTHON)" bash tools/setup.sh
 
-.venv/.ready: requirements/lock.txt requirements/requirements.in tools/setup.sh pyproject.toml
-	PYTHON="$(PYTHON)" bash tools/setup.sh
+clean-setup:
+	rm -rf .boot .venv
+
+unlock: setup
+	@python -m fedgenbench.runtime.start --unlock
 
 reproduce: setup
-	snakemake --cores $(CORES) --resources gpu=$(GPUS) --quiet rules reason host
+	python -m fedgenbench.runtime.start $(if $(CORES),--cores $(CORES)) --resources gpu=$(GPUS) --quiet rules reason host
 	@echo; echo "The report:"; ls results/*/report/report.html results/*/report/report.pdf
 
 test: setup

@@ -1,10 +1,12 @@
 # Configuration, determinism, and the tables that wildcards are looked up in.
 import os
+import shlex
 import sys
 
 from fedgenbench import config as configuration
 from fedgenbench.errors import UserError
 from fedgenbench.grid import Grid, job_code, source_digest
+from fedgenbench.runtime.start import remarks, started
 
 # The same bits on every CPU with AVX2: set before any job's Python starts (docs/determinism.md).
 os.environ.update(
@@ -16,6 +18,10 @@ os.environ.update(
 )
 # Without written bytecode every job recompiles what it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Snakemake puts the path of Python into a shell's command as it is.
+if shlex.quote(sys.executable) != sys.executable:
+    os.environ.update(PATH=os.path.dirname(sys.executable) + os.pathsep + os.getenv("PATH", ""))
+    sys.executable = os.path.basename(sys.executable)
 
 try:
     SCALE, ALL_SETTINGS = configuration.load("params.yaml", overrides=config)
@@ -181,3 +187,12 @@ def products(scale):
 
 if workflow.is_main_process:
     print(f"\nFedGenBench, scale {SCALE}:\n{GRIDS[SCALE].forecast()}\n", file=sys.stderr)
+    for remark in remarks(config["device"], workflow.resource_settings.cores):
+        print(f"Note: {remark}\n", file=sys.stderr)
+
+
+onstart:
+    try:
+        started(config["device"], workflow.local_exec)
+    except UserError as error:
+        sys.exit(f"\n{error}\n")

@@ -11,6 +11,7 @@ rule fetch:
     benchmark:
         "results/benchmarks/fetch/{dataset}.tsv"
     retries: 2
+    localrule: True
     conda:
         "../environment.yml"
     threads: 1

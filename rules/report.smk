@@ -30,6 +30,7 @@ rule collect:
         "results/logs/collect/{scale}-{digest}.log",
     benchmark:
         "results/benchmarks/collect/{scale}-{digest}.tsv"
+    localrule: True
     conda:
         "../environment.yml"
     threads: 1
@@ -61,6 +62,7 @@ rule tables:
         "results/logs/tables/{scale}-{digest}.log",
     benchmark:
         "results/benchmarks/tables/{scale}-{digest}.tsv"
+    localrule: True
     conda:
         "../environment.yml"
     threads: 1
@@ -81,6 +83,7 @@ rule figures:
         "results/logs/figures/{scale}-{digest}.log",
     benchmark:
         "results/benchmarks/figures/{scale}-{digest}.tsv"
+    localrule: True
     conda:
         "../environment.yml"
     threads: 1
@@ -104,6 +107,7 @@ rule report:
         "results/logs/report/{scale}-{digest}.log",
     benchmark:
         "results/benchmarks/report/{scale}-{digest}.tsv"
+    localrule: True
     conda:
         "../environment.yml"
     threads: 1

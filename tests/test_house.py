@@ -76,6 +76,8 @@ def unsafe_reads(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = {name.name for name in node.names} | {getattr(node, "module", None)}
+            if ast.unparse(node) == "from joblib import cpu_count":
+                continue  # the one thing of it that opens no file
             if found := names & {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}:
                 yield node.lineno, found.pop()
         if not isinstance(node, ast.Call):

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,28 @@ def test_dvc_phases_keep_their_outputs_and_name_real_things():
         assert not missing, (name, missing)
 
 
+def profile(name):
+    return yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text())
+
+
 def test_default_profile_limits_gpus():
-    profile = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
-    assert "gpu=4" in profile["resources"]
-    assert "code" not in profile["rerun-triggers"]
+    settings = profile("default")
+    assert "gpu=4" in settings["resources"]
+    assert "code" not in settings["rerun-triggers"]
+
+
+def test_default_profile_takes_the_cores_that_a_quota_leaves(monkeypatch):
+    from snakemake.profiles import ProfileConfigFileParser
+
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # as a quota of one
+    with open(ROOT / "profiles/default/config.yaml") as file:
+        assert ProfileConfigFileParser().parse(file)["cores"] == "1"
+
+
+@pytest.mark.parametrize("name", ["slurm", "kubernetes"])
+def test_cluster_profiles_leave_gpus_to_the_rules(name):
+    settings = profile(name)
+    assert "set-resources" not in settings
+    assert "slurm_extra" not in settings["default-resources"]
+    assert "gpu" not in settings["default-resources"]
+    assert (settings["default-resources"].get("gpu_manufacturer") == "nvidia") == (name != "slurm")
