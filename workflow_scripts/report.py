@@ -14,6 +14,7 @@ with job(snakemake):
     from fedgenbench.reporting.foundation import evidence_table, foundation_text, samples_caption
     from fedgenbench.reporting.pfedgpa import pfedgpa_section_text
     from fedgenbench.reporting.pfedgpa_tables import pfedgpa_tables
+    from fedgenbench.reporting.published import published_bullets, published_tables
     from fedgenbench.reporting.report import (
         Report,
         Section,
@@ -41,15 +42,13 @@ with job(snakemake):
     others = curves + sorted(set(drawn).difference(curves, *of.values()))
     evidence = Evidence(results, results.main_newcomers)
 
-    def said(paper: str) -> dict:
-        """The bullets and the claims of a paper's section."""
+    def said(paper: str, tables: list) -> dict:
+        """What a paper's section takes from the paper's folder."""
         papers = Path("papers") / paper
-        figures = published(papers / "published.yaml").figures
+        stated = published(papers / "published.yaml")
         return {
-            "bullets": [
-                "Published: no cell of the paper's tables is at hand, so none stands beside ours.",
-                *(f"{f.text} ({f.status}; {f.source})" for f in figures),
-            ],
+            "bullets": published_bullets(stated),
+            "tables": [*tables, *published_tables(results, stated, paper)],
             "claims": judge(load_claims(papers / "claims.yaml"), evidence),
         }
 
@@ -63,9 +62,8 @@ with job(snakemake):
     pfedgpa = Section(
         title="pFedGPA: a diffusion model over client weights",
         text=pfedgpa_section_text(results),
-        tables=pfedgpa_tables(results),
         figures=[read_picture(folder / name) for name in of["pfedgpa"]],
-        **said("pfedgpa"),
+        **said("pfedgpa", pfedgpa_tables(results)),
     )
     sheets = [
         read_raster(p.path, f"warmfed_{p.name}_{p.experiment}", picture_caption(results, p))
@@ -75,9 +73,8 @@ with job(snakemake):
     warmfed = Section(
         title="WarmFed: a warm start from clients' adapters, and self-distillation",
         text=warmfed_section_text(results),
-        tables=warmfed_tables(results),
         figures=[*(read_picture(folder / name) for name in of["warmfed"]), *sheets],
-        **said("warmfed"),
+        **said("warmfed", warmfed_tables(results)),
     )
     stated = fedlmg_published(snakemake.input.published)
     fedlmg = Section(

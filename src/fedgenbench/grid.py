@@ -24,6 +24,7 @@ from fedgenbench.foundation.plan import fingerprint
 from fedgenbench.models.registry import MODELS
 from fedgenbench.runtime.digest import code_digest, digest
 from fedgenbench.runtime.files import sha256_file
+from fedgenbench.wording import counted
 
 # What every product of the whole grid is made from, beside the runs.
 PRODUCTS = {
@@ -583,8 +584,9 @@ class Grid:
                     "clients": clients,
                     "partition": _in_words(scheme),
                     "rounds": experiment.rounds,
-                    "local": f"{local.epochs} epoch(s), batch {local.batch_size}, SGD lr {local.lr:g}, "
-                    f"momentum {local.momentum:g}, weight decay {local.weight_decay:g}",
+                    "local": f"{counted(local.epochs, 'epoch')}, batch {local.batch_size}, "
+                    f"SGD lr {local.lr:g}, momentum {local.momentum:g}, "
+                    f"weight decay {local.weight_decay:g}",
                     "model": experiment.model,
                     "note": experiment.note,
                 },

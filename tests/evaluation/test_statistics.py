@@ -14,7 +14,7 @@ from fedgenbench.evaluation.statistics import (
     significantly_best,
 )
 
-accuracies = st.lists(st.floats(0, 1), min_size=2, max_size=12)
+accuracies = st.lists(st.floats(0, 1), min_size=3, max_size=12)
 
 
 def test_interval_by_hand():
@@ -48,8 +48,9 @@ def test_interval_moves_with_its_values(values, shift, factor):
     )
 
 
-def test_one_seed_has_no_interval():
+def test_fewer_than_three_seeds_have_no_interval():
     assert mean_interval([0.7]) == Interval(0.7, None, None, 1)
+    assert mean_interval([0.25, 0.75]) == Interval(0.5, None, None, 2)
     assert mean_interval([0.7]).half is None
     assert mean_interval([0.7]).scaled(100).low is None
 
@@ -64,6 +65,7 @@ def test_pairs_are_matched_by_seed_not_by_place():
     a = pd.Series({0: 0.8, 1: 0.7, 2: 0.9})
     b = pd.Series({2: 0.7, 0: 0.7, 5: 0.0})
     assert paired_difference(a, b) == mean_interval([0.8 - 0.7, 0.9 - 0.7])
+    assert paired_difference(a, b).mean == pytest.approx(0.15)
     with pytest.raises(ValueError):
         paired_difference(a, pd.Series({7: 0.5}))
 
@@ -95,6 +97,7 @@ def test_nothing_is_bold_without_a_comparison():
     assert significantly_best(pd.DataFrame()) == set()
     assert significantly_best(pd.DataFrame({"a": [0.9, 0.9]})) == set()
     assert significantly_best(pd.DataFrame({"a": [0.9], "b": [0.1]})) == set()
+    assert significantly_best(pd.DataFrame({"a": [0.9, 0.9], "b": [0.1, 0.1]})) == set()
     no_common_seed = pd.DataFrame({"a": [0.9, 0.9, np.nan], "b": [np.nan, 0.1, 0.1]})
     assert significantly_best(no_common_seed) == set()
 

@@ -140,7 +140,10 @@ def test_a_lead_is_judged_at_the_moment_it_names(verdict):
 def test_the_metric_decides_which_models_are_compared(verdict):
     claim = verdict(LEAD | {"metric": "personal", "at": "last"}, raced())
     assert claim.verdict == "not testable here"
-    assert claim.evidence == "Missing: runs of WARMFED. Scale: embedded."
+    assert claim.evidence == (
+        "Missing: a personal accuracy of WARMFED on Emoji, 2 clients (it was run and has none). "
+        "Scale: embedded."
+    )
 
 
 def test_data_sets_of_warmfed_without_runs_are_named(verdict):
@@ -190,7 +193,7 @@ def test_one_round_is_enough_to_fail(verdict, second, expected):
     claim = verdict(EVERY, by_rounds({1: [9, 9, 9], 2: second}))
     assert claim.verdict == expected
     assert "after round 2" in claim.evidence
-    assert "1 of 2 intervals lie above" in claim.evidence
+    assert "1 of 2 intervals lies above" in claim.evidence
 
 
 # Steadiness ------------------------------------------------------------------------------------
@@ -314,3 +317,18 @@ def test_below_its_scale_a_size_is_not_judged(verdict):
     assert verdict(SIZE, grid).evidence == "Missing: adapters. Scale: embedded."
     claim = verdict(SIZE, grid, scale="paper")
     assert claim.evidence == "Decidable from paper scale on. Scale: embedded."
+
+
+def test_a_baseline_that_ran_without_a_global_model_is_not_called_unrun(verdict):
+    curves = {
+        ("emoji", m, "global"): [{1: v, 4: v}] * 3 for m, v in (("warmfed", 70), ("fedavg", 60))
+    }
+    scores = {key: [70 if key[1] == "warmfed" else 60] * 3 for key in curves}
+    grid = results(scores | {("emoji", "fedbn", "personal"): [50] * 3}, curves)
+    test = LEAD | {"at": "last", "baselines": ["fedavg", "fedbn", "ditto"]}
+    claim = verdict(test, grid)
+    assert claim.verdict == "undecided"
+    assert claim.evidence.endswith(
+        "Missing: runs of ditto on Emoji, 2 clients; a global accuracy of FEDBN on Emoji, 2 clients (it "
+        "was run and has none). Scale: embedded."
+    )

@@ -89,7 +89,7 @@ def test_settings_data_sets_and_rows_that_were_not_run_are_named(judged, grid):
 def test_two_seeds_decide_nothing(judged, tmp_path):
     claim = judged(SERVED, synthetic_fedlmg.results(tmp_path / "reports", seeds=2))
     assert claim.verdict == "undecided"
-    assert "2 of 2 comparisons have fewer than 3 seeds" in claim.evidence
+    assert "2 of 2 comparisons have fewer than 3 common seeds" in claim.evidence
 
 
 @pytest.mark.parametrize(

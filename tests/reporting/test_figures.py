@@ -1,5 +1,7 @@
 import json
 import re
+import warnings
+from dataclasses import replace
 from itertools import pairwise
 
 import matplotlib
@@ -39,6 +41,22 @@ def test_every_method_is_named(grid, name):
     metric = "global" if name == "communication" else "personal"
     methods = grid.by_seed("emoji_domains", metric).columns
     assert {grid.label(method) for method in methods} <= set(texts(figure))
+
+
+def test_names_that_the_font_lacks_stand_as_code_points(tmp_path):
+    methods = ("local", "centralised", "fedavg")
+    grid = synthetic_runs.results(3, 2, ("fashion_mnist-10",), methods)
+    experiment = grid.experiments["fashion_mnist-10"] | {"title": "犬 Ω Привет $x$ \\alpha"}
+    named = dict(grid.methods) | {"fedavg": grid.methods["fedavg"] | {"label": "猫=α"}}
+    grid = replace(grid, experiments={"fashion_mnist-10": experiment}, methods=named)
+    for build in (figures.final_accuracies, figures.communication):
+        figure = build(grid, "personal")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # matplotlib warns of a missing glyph
+            paths = figures.emit(figure, tmp_path)
+        assert {"[U+732B]=α", "[U+72AC] Ω Привет $x$ \\alpha"} <= set(texts(figure))
+        caption = json.loads(paths[3].read_text())["caption"]
+        assert "The font of figures lacks 犬 (U+72AC), 猫 (U+732B): code points stand" in caption
 
 
 def test_labels_keep_apart(grid):

@@ -62,13 +62,13 @@ def test_the_scoreboard_stands_first_and_every_part_is_there(report_folder):
     ]
     assert titles[4:] == ["Controls", "What was cut for the scale", "Data", "Provenance"]
     summary = Page(text.split("<nav")[0]).text
-    assert "198 runs of 22 methods on 3 experiment(s) at embedded scale" in summary
-    assert "Of 4 claim(s) of the papers: 1 supported, 1 contradicted, 1 undecided" in summary
+    assert "198 runs of 22 methods on 3 experiments at embedded scale" in summary
+    assert "Of 4 claims of the papers: 1 supported, 1 contradicted, 1 undecided" in summary
 
 
 def test_pdf_says_the_same(report_folder):
     text = pdf_text(report_folder / "report.pdf")
-    assert "198 runs of 22 methods on 3 experiment(s) at embedded scale" in text
+    assert "198 runs of 22 methods on 3 experiments at embedded scale" in text
     assert "Scoreboard of claims" in text
     for row in ("WarmFed", "Random guess", "CC-BY-4.0", "200 × 5"):
         assert row in text
@@ -98,6 +98,16 @@ def test_nasty_text_comes_out_as_it_went_in(tmp_path):
     assert Page((tmp_path / "report.html").read_text()).text.count(NASTY) >= 12
     squeezed = re.sub(r"\s", "", pdf_text(tmp_path / "report.pdf"))
     assert re.sub(r"\s", "", NASTY) in squeezed
+
+
+def test_the_pdf_says_what_its_fonts_lack(tmp_path):
+    grid = synthetic_runs.results(1, 1, ("fashion_mnist-10",), ("local", "centralised", "fedavg"))
+    build_report(Report("Ω 犬, Привет", grid, [Section("猫", "猫 and 犬.")], [], []), tmp_path)
+    assert "Ω 犬, Привет" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    text = " ".join(pdf_text(tmp_path / "report.pdf").split())
+    assert "Ω [U+72AC], Привет" in text
+    assert "[U+732B] and [U+72AC]." in text
+    assert "The fonts of this file lack 2 characters of names here" in text
 
 
 def test_an_unknown_verdict_is_refused():

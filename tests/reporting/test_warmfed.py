@@ -334,7 +334,7 @@ def test_the_text_says_what_the_runs_show(grid):
     collapsed = warmfed_section_text(synthetic_warmfed.results(collapsed=True))
     assert "DSD's mask collapsed in 3 of 72 client-rounds" in collapsed
     alone = warmfed_section_text(synthetic_warmfed.results(seeds=1))
-    assert "DSD instead of no teacher: +3.2 points, one seed, no interval." in alone
+    assert "DSD instead of no teacher: +3.2 points, 1 seed, no useful interval." in alone
 
 
 def test_captions_name_the_rows_of_the_pictures(grid, tmp_path):

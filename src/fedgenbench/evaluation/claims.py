@@ -25,6 +25,7 @@ from fedgenbench.errors import UserError
 from fedgenbench.evaluation.published import Names, PublishedFigure
 from fedgenbench.federated.method import METHODS
 from fedgenbench.weightspace.study_settings import ARMS
+from fedgenbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from fedgenbench.evaluation.statistics import Interval
     from fedgenbench.reporting.report import Claim
     from fedgenbench.reporting.results import Results
-
-# Fewer common seeds than these decide nothing: with two, a t-interval is 12.7 standard errors wide.
-SEEDS = 3
 
 _NEWCOMERS = ("experiment", "seed", "arm", "round", "client", "value")
 
@@ -60,12 +58,13 @@ class Evidence:
             return
         again = "run the collect rule again"
         if missing := [column for column in _NEWCOMERS if column not in frame]:
-            raise UserError(f"the newcomers lack the column(s) {', '.join(missing)}: {again}")
+            columns = f"{counted(len(missing), 'column')}, {', '.join(missing)}"
+            raise UserError(f"the newcomers lack {columns}: {again}")
         for column, known in (("experiment", self.results.experiments), ("arm", ARMS)):
             if unknown := sorted(set(frame[column]) - set(known)):
                 raise UserError(
-                    f"the newcomers hold the {column}(s) {', '.join(unknown)}, which are not "
-                    f"known: {again}"
+                    f"the newcomers hold {counted(len(unknown), f'unknown {column}')}, "
+                    f"{', '.join(unknown)}: {again}"
                 )
         if frame.duplicated(["experiment", "seed", "arm", "round", "client"]).any():
             raise UserError(f"the newcomers hold a row twice: {again}")
@@ -152,7 +151,7 @@ class Rivals(Strict):
         """
         wanted = [dataset] if dataset else []
         wanted += [] if clients is None else [f"with {clients} clients"]
-        tables = {}
+        tables, missing = {}, []
         for name, entry in results.experiments.items():
             if dataset not in (None, entry["dataset"]) or clients not in (None, entry["clients"]):
                 continue
@@ -160,12 +159,35 @@ class Rivals(Strict):
             if self.method in table:
                 tables[name] = table
                 if absent := [b for b in self.baselines if b not in table]:
-                    labels = ", ".join(_label(results, method) for method in absent)
-                    found.missing.append(f"runs of {labels} on {entry['title']}")
-        if not tables:
+                    missing += self._absent(results, absent, name)
+            elif self._ran(results, self.method, name):
+                missing += self._absent(results, [self.method], name)
+        if not tables and not missing:
             where = " ".join(["", "on", *wanted]) if wanted else ""
-            found.missing.append(f"runs of {_label(results, self.method)}{where}")
+            missing.append(f"runs of {_label(results, self.method)}{where}")
+        found.missing += missing
         return tables
+
+    @property
+    def scored(self) -> str:
+        """Which accuracy is compared, a key of ``METRICS``."""
+        return "personal"
+
+    def _absent(self, results: Results, methods: Sequence[str], name: str) -> Iterable[str]:
+        """What is missing of methods without a score: the runs, or the score itself."""
+        title = results.experiments[name]["title"]
+        for ran in (False, True):
+            own = [m for m in methods if self._ran(results, m, name) == ran]
+            if own:
+                what = f"a {self.scored} accuracy" if ran else "runs"
+                why = " (it was run and has none)" if ran else ""
+                labels = ", ".join(_label(results, method) for method in own)
+                yield f"{what} of {labels} on {title}{why}"
+
+    @staticmethod
+    def _ran(results: Results, method: str, name: str) -> bool:
+        runs = results.runs
+        return bool(((runs["experiment"] == name) & (runs["method"] == method)).any())
 
     def differences(
         self, results: Results, name: str, table: pd.DataFrame, what: str = ""
@@ -202,6 +224,10 @@ class Lead(Rivals):
     def asked(self) -> float:
         return self.margin
 
+    @property
+    def scored(self) -> str:
+        return self.metric
+
     def compare(self, evidence: Evidence) -> Found:
         from fedgenbench.reporting.warmfed import one_shot
 
@@ -228,6 +254,10 @@ class EveryRound(Rivals):
     asked: ClassVar[float] = 0.0
     kind: Literal["every_round"]
     metric: Literal["personal", "global"]
+
+    @property
+    def scored(self) -> str:
+        return self.metric
 
     def compare(self, evidence: Evidence) -> Found:
         results, found = evidence.main, Found()
@@ -290,6 +320,10 @@ class LeftOut(Rivals):
     unit: ClassVar[str] = "points"
     asked: ClassVar[float] = 0.0
     kind: Literal["left_out"]
+
+    @property
+    def scored(self) -> str:
+        return "global"
 
     def compare(self, evidence: Evidence) -> Found:
         results, found = evidence.results, Found()
@@ -545,8 +579,8 @@ class Rounds(Rivals):
                 arrived = int((own <= results.experiments[name]["rounds"]).sum())
                 found.notes.append(
                     f"{_label(results, self.method)} reached the final accuracy of {reference} in "
-                    f"{arrived} of {len(own)} seeds ({title}; intervals widened by the {step} "
-                    "round(s) between evaluations)."
+                    f"{arrived} of {len(own)} seeds ({title}; intervals widened by the "
+                    f"{counted(step, 'round')} between evaluations)."
                 )
         return found
 
@@ -807,7 +841,7 @@ def _checked(model: type[Strict], raw: Any, where: str) -> Any:
             faults.append(f"  {'.'.join(map(str, place)) or 'entry'}: {item['msg']}")
         lines = "\n".join(faults)
         raise UserError(
-            f"{where} has {len(faults)} fault(s):\n{lines}\nSee docs/claims.md."
+            f"{where} has {counted(len(faults), 'fault')}:\n{lines}\nSee docs/claims.md."
         ) from None
 
 
@@ -839,6 +873,8 @@ def _verdict(test: Test, evidence: Evidence) -> tuple[str, list[str]]:
     All have to, so each is tested at the full level for "supported". One that lies below is enough
     for "contradicted", so there the level is Bonferroni's over all of them.
     """
+    from fedgenbench.evaluation.statistics import SEEDS
+
     found, results = test.compare(evidence), evidence.main
     missing = [f"Missing: {'; '.join(dict.fromkeys(found.missing))}."] if found.missing else []
     if not found.comparisons:
@@ -846,7 +882,8 @@ def _verdict(test: Test, evidence: Evidence) -> tuple[str, list[str]]:
     total = len(found.comparisons)
     able = [comparison for comparison in found.comparisons if len(comparison.seeds) >= SEEDS]
     if len(able) < total:
-        missing.append(f"{total - len(able)} of {total} comparisons have fewer than {SEEDS} seeds.")
+        few = f"{total - len(able)} of {total} comparisons have" if total > 1 else "It has"
+        missing.append(f"{few} fewer than {SEEDS} common seeds.")
     if not able:
         return "undecided", missing
     strict = 1 - (1 - results.confidence) / len(able)
@@ -868,12 +905,19 @@ def _verdict(test: Test, evidence: Evidence) -> tuple[str, list[str]]:
     return verdict, [
         f"Decisive: {decisive.what} = {_number(plain.mean)} ± {_number(plain.half)} {test.unit} "
         f"({level}).",
-        f"{above} of {total} intervals lie above the {_number(test.asked)} {test.unit} asked "
+        f"{_share(above, total)} above the {_number(test.asked)} {test.unit} asked "
         f"(on {'; '.join(titles)}).",
         *(["The part that was run holds."] if above == total and verdict == "undecided" else []),
         *found.notes,
         *missing,
     ]
+
+
+def _share(above: int, total: int) -> str:
+    """How many of the intervals lie above, in words."""
+    if total == 1:
+        return "The interval lies" if above else "The interval does not lie"
+    return f"{above} of {total} intervals {'lies' if above == 1 else 'lie'}"
 
 
 def _number(value: float) -> str:

@@ -1,8 +1,9 @@
 """Means, intervals and the rule for bold print, over seeds.
 
-Intervals are Student's t-intervals: seeds are few and the spread is estimated from them. Two methods
-are compared on the seeds that both ran, because a seed fixes data split and initial weights, and
-the difference within a seed varies much less than the scores do.
+Intervals are Student's t-intervals: seeds are few and the spread is estimated from them. A mean of
+fewer than ``SEEDS`` seeds stands alone: of two, a 95 % interval is 12.7 standard errors wide to either
+side, which says nothing. Two methods are compared on the seeds that both ran, because a seed fixes
+data split and initial weights, and the difference within a seed varies much less than the scores do.
 """
 
 import math
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+SEEDS = 3
+
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over ``n`` seeds; ``low`` and ``high`` are None where one seed allows no interval."""
+    """A mean over ``n`` seeds; ``low`` and ``high`` are None where there are fewer than ``SEEDS``."""
 
     mean: float
     low: float | None
@@ -33,7 +36,7 @@ class Interval:
 
 
 def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
-    """Mean and two-sided t-interval of independent values, one per seed.
+    """Mean and two-sided t-interval of independent values, one per seed; from ``SEEDS`` values on.
 
     Raises ValueError when there is no value or one is not finite.
     """
@@ -41,8 +44,8 @@ def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval
     if array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"a mean needs finite values, got {array.tolist()}")
     mean = float(array.mean())
-    if array.size == 1:
-        return Interval(mean, None, None, 1)
+    if array.size < SEEDS:
+        return Interval(mean, None, None, array.size)
     # The quantile from scipy.special: importing scipy.stats costs two seconds in every job.
     from scipy.special import stdtrit
 
@@ -64,7 +67,7 @@ def significantly_best(frame: pd.DataFrame, confidence: float = 0.95) -> set[str
 
     ``frame`` has one row per seed and one column per contender (no controls), NaN for a missing
     run; higher is better. The result holds one method, or none when some paired interval against
-    another contender reaches zero or does not exist (fewer than two common seeds).
+    another contender reaches zero or does not exist (fewer than ``SEEDS`` common seeds).
 
     All comparisons must succeed together, so no correction for their number is due.
     """
@@ -74,7 +77,7 @@ def significantly_best(frame: pd.DataFrame, confidence: float = 0.95) -> set[str
     best = frame.mean().idxmax()
     for rival in frame.columns.drop(best):
         common = frame[[best, rival]].dropna()
-        if len(common) < 2:
+        if len(common) < SEEDS:
             return set()
         if paired_difference(common[best], common[rival], confidence).low <= 0:
             return set()

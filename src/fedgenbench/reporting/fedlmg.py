@@ -11,8 +11,10 @@ import pandas as pd
 
 from fedgenbench.evaluation.collect import GUIDED
 from fedgenbench.reporting.fedlmg_published import FedLMGPublished
+from fedgenbench.reporting.published import NOTHING_PUBLISHED
 from fedgenbench.reporting.results import Drawn, Results, distinct
-from fedgenbench.reporting.words import absences, difference, listed, signed, verdict
+from fedgenbench.reporting.words import absences, difference, listed, worth
+from fedgenbench.wording import counted
 
 # The server's rows by block, in the order of the published table.
 CONTROLS = {"ceiling_head": "Ceiling, head alone", "ceiling": "Ceiling"}
@@ -188,7 +190,7 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
         "statistics, the client's images. One model is trained on the images of all clients: on their "
         "labels (fine-tuning, FT), on the mean of all classifiers too (multi-teacher, MD), or on "
         "the classifier that guided the image (specific teacher, SD). It was run on "
-        f"{listed(titles)}, with {seeds} seed{'s' if seeds > 1 else ''} at "
+        f"{listed(titles)}, with {counted(seeds, 'seed')} at "
         f"{' and '.join(distinct(results.runs, 'scale'))} scale."
     ]
     for reason, absent in absences(results, warmfed=False, role="oneshot").items():
@@ -236,23 +238,19 @@ def _worth(
 ) -> str:
     """A sentence about ``row`` of a − ``other`` of b; empty where one of them is not there."""
     found = difference(results, a[row], b[other]) if row in a and other in b else None
-    if found is None:
-        return ""
-    shown = {
-        "higher": "a significant gain",
-        "lower": "a significant loss",
-        "open": "no significant difference",
-        "unknown": "one seed, no interval",
-    }[verdict(found)]
-    return f"{what[0].upper()}{what[1:]}: {signed(found)} points, {shown}."
+    return worth(what, found)
 
 
 def fedlmg_bullets(results: Results, published: FedLMGPublished) -> list[str]:
     """What is published, what this scale cuts, and what is not there."""
+    printed: dict[str, list[str]] = {}
+    for table in published.tables:
+        printed.setdefault(table.setting, []).append(table.dataset)
+    tables = [f"{setting} ({', '.join(datasets)})" for setting, datasets in printed.items()]
+    unknown = list(dict.fromkeys(name for cell in published.cells for name in cell.settings))
     bullets = [
-        "Published: version 1's table of feature skew, "
-        f"{', '.join(table.dataset for table in published.tables)}. No cell of the tables on label "
-        "skew, different architectures, ablations or cost is at hand, nor of the ICML version's.",
+        f"Published tables that stand here: {listed(tables)}." if tables else NOTHING_PUBLISHED,
+        *([f"No cell is at hand of: {listed(unknown)}."] if unknown else []),
         *(f"{f.text} ({f.status}; {f.source})" for f in published.figures),
     ]
     cuts: dict[str, list[str]] = {}

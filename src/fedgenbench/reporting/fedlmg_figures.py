@@ -30,6 +30,7 @@ from fedgenbench.reporting.figures import (
     line,
 )
 from fedgenbench.reporting.results import Results
+from fedgenbench.wording import counted
 
 GUIDANCE = {"prompts": "prompts alone", "main": "guided"} | ABLATIONS
 GUIDANCE |= {name: OTHERS[name] for name in ("fgl", "feddisc", "feddeo")}
@@ -81,7 +82,7 @@ def edited_noise(results: Results, experiment: str) -> Figure:
     steps = setup(results, experiment)["guidance"]["editing_steps"]
     strips = [
         ("promise of the noise", main[0][:, 1], *main[1:]),
-        (f"promise after {steps} step(s)", main[0][:, 2], *main[1:]),
+        (f"promise after {counted(steps, 'step')}", main[0][:, 2], *main[1:]),
         ("image, noise as it is", plain[0][:, 0], *plain[1:]),
         ("image, noise edited", main[0][:, 0], *main[1:]),
     ]

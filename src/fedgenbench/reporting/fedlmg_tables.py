@@ -37,7 +37,8 @@ from fedgenbench.reporting.tables import (
     points,
     scale_notes,
 )
-from fedgenbench.reporting.words import difference
+from fedgenbench.reporting.words import difference, spread_note
+from fedgenbench.wording import counted
 
 BLOCKS = {"Controls": CONTROLS, "Without guided images": OTHERS, "FedLMG": WAYS}
 CAPTIONS = {
@@ -497,7 +498,7 @@ def digest_table(results: Results) -> Table:
                 job.replace(" ", "-"),
                 job,
                 tuple(
-                    Cell(" ".join(d[:7] for d in digests[e][job])) if job in digests[e] else Cell()
+                    Cell(" ".join(digests[e][job])) if job in digests[e] else Cell()
                     for e in experiments
                 ),
             )
@@ -553,20 +554,14 @@ def _notes(results: Results, experiments: Iterable[str], bold: bool = False) -> 
     """How the numbers came about; FedLMG has no runs, whose notes other tables have."""
     experiments = list(experiments)
     frame = results.fedlmg[results.fedlmg["experiment"].isin(experiments)]
-    seeds = frame["seed"].nunique()
     setups = [setup(results, experiment) for experiment in experiments]
     hardware = sorted({name for each in setups for name in each["hardware"]})
-    spread = f"Mean ± half width of the {results.level} t-interval over {seeds} seeds."
-    if bold:
-        spread += (
-            " Bold: better than every other row that is no control, by paired "
-            f"{results.level} intervals."
-        )
     notes = [
-        spread if seeds > 1 else "One seed: no interval, nothing in bold.",
+        spread_note(results, [frame["seed"].nunique()], bold),
         f"Scale: {', '.join(distinct(results.runs, 'scale'))}. Hardware: {', '.join(hardware)}.",
         *scale_notes(results.runs),
     ]
     if dirty := sum(each["dirty"] for each in setups):
-        notes.append(f"Warning: {dirty} job(s) ran in a working tree with uncommitted changes.")
+        jobs = counted(dirty, "job")
+        notes.append(f"Warning: {jobs} made in a working tree with uncommitted changes.")
     return tuple(notes)

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from fedgenbench.errors import UserError
+from fedgenbench.reporting.glyphs import FONT, code_point, make_drawable
 from fedgenbench.reporting.results import FAMILIES, METRICS, Results
 from fedgenbench.runtime.files import atomic_path, write_json
 
@@ -38,7 +39,7 @@ INK, GREY, FAINT = "#222222", "#767676", "#dcdcdc"
 Label = tuple[float, str, str]
 
 STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": FONT,
     "font.size": 7,
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "text.color": INK,
@@ -81,12 +82,16 @@ class Figure:
 def emit(figure: Figure, folder: Path) -> list[Path]:
     """Writes ``<id>.svg``, ``.png`` (200 dpi), ``.pdf`` and ``.json`` (caption, width in inches)."""
     paths = [Path(folder) / f"{figure.id}.{suffix}" for suffix in ("svg", "png", "pdf", "json")]
+    caption = figure.caption
+    if lost := make_drawable(figure.drawing):
+        named = ", ".join(f"{character} ({code_point(character)})" for character in lost)
+        caption += f" The font of figures lacks {named}: code points stand in their place."
     dates = {"svg": {"Date": None}, "png": {}, "pdf": {"CreationDate": None}}
     for path, (suffix, metadata) in zip(paths, dates.items(), strict=False):
         with atomic_path(path) as temporary:
             figure.drawing.savefig(temporary, format=suffix, metadata=metadata)
     width = figure.drawing.get_figwidth()
-    write_json(paths[-1], {"id": figure.id, "caption": figure.caption, "width": width})
+    write_json(paths[-1], {"id": figure.id, "caption": caption, "width": width})
     return paths
 
 
@@ -342,10 +347,7 @@ def level(axes: Axes, y: float, words: str, dashes: tuple) -> Label:
 
 
 def finish(axes: Axes, labels: list[Label]) -> None:
-    """Labels the lines, on an axis that cuts intervals off which are much wider than all means lie apart.
-
-    With two seeds an interval is 12.7 standard errors wide to either side.
-    """
+    """Labels the lines; the axis cuts intervals off that are much wider than all means lie apart."""
     means = np.concatenate([np.asarray(each.get_ydata(), dtype=float) for each in axes.lines])
     room = np.ptp(means) / 2
     low, high = axes.get_ylim()

@@ -18,6 +18,7 @@ from fedgenbench.reporting.words import (
     signed,
     verdict,
 )
+from fedgenbench.wording import counted
 
 PFEDGPA = "pfedgpa"
 # The runs whose server sends, from the end of the warm-up on, something simpler in place of what it
@@ -115,12 +116,13 @@ def against(results: Results, experiment: str, other: str) -> str:
     found = difference(results, scores[PFEDGPA], scores[other]) if other in scores else None
     if found is None:
         return f"A run with {what} to compare with is missing."
-    points = f"{signed(found)} points over {found.n} seed{'s' if found.n > 1 else ''}"
+    few = "One seed" if found.n == 1 else "Two seeds"
+    points = f"{signed(found)} points over {counted(found.n, 'seed')}"
     return {
         "higher": f"pFedGPA is significantly above {what} ({points}).",
         "lower": f"pFedGPA is significantly below {what} ({points}).",
         "open": f"pFedGPA is not significantly different from {what} ({points}).",
-        "unknown": f"One seed cannot tell pFedGPA from {what} ({points}).",
+        "unknown": f"{few} cannot tell pFedGPA from {what} ({points}).",
     }[verdict(found)]
 
 
@@ -140,8 +142,8 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
     titles = [results.experiments[experiment]["title"] for experiment in experiments]
     sentences = [
         f"pFedGPA replaces averaging by generation: the server learns the density of uploaded weights "
-        f"and passes each upload through it. It was run on {listed(titles)}, with {seeds} "
-        f"seed{'s' if seeds > 1 else ''} at {' and '.join(distinct(runs, 'scale'))} scale."
+        f"and passes each upload through it. It was run on {listed(titles)}, with "
+        f"{counted(seeds, 'seed')} at {' and '.join(distinct(runs, 'scale'))} scale."
     ]
     for reason, absent in absences(results, warmfed=False).items():
         sentences.append(f"Without runs here ({reason}): {listed(absent)}.")

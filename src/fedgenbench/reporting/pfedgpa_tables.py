@@ -32,7 +32,7 @@ from fedgenbench.reporting.tables import (
     scale_notes,
     table_notes,
 )
-from fedgenbench.reporting.words import absences, difference
+from fedgenbench.reporting.words import absences, difference, spread_note
 from fedgenbench.weightspace.study_settings import ARMS
 
 LOSSES = ("loss", "seen_loss", "held_out_loss")
@@ -563,6 +563,4 @@ def _run_notes(results: Results) -> list[str]:
 
 def _study_notes(results: Results, frame: pd.DataFrame) -> list[str]:
     """Notes on a study that stands beside the runs: they are of another scale of no paper either."""
-    seeds = frame["seed"].nunique()
-    spread = f"Mean ± half width of the {results.level} t-interval over {seeds} seeds."
-    return [spread if seeds > 1 else "One seed: no interval.", *scale_notes(results.runs)]
+    return [spread_note(results, [frame["seed"].nunique()]), *scale_notes(results.runs)]

@@ -9,41 +9,55 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from pylatexenc.latexencode import (
+    RULE_CALLABLE,
+    UnicodeToLatexConversionRule,
+    UnicodeToLatexEncoder,
+)
 
-_LATEX_CHARACTERS = {
-    **{character: "\\" + character for character in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "\n": " ",
-    # Else the start of a row would be read as an argument of the line end before it.
-    "[": "{[}",
-    "*": "{*}",
-    # What labels and notes use and pdflatex does not know by itself.
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "→": r"$\rightarrow$",
-    "−": r"$-$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "≈": r"$\approx$",
-    "α": r"$\alpha$",
-    "β": r"$\beta$",
-    "ε": r"$\varepsilon$",
-    "η": r"$\eta$",
-    "θ": r"$\theta$",
-    "λ": r"$\lambda$",
-    "μ": r"$\mu$",
-    "τ": r"$\tau$",
-    "ω": r"$\omega$",
-}
+# Beyond these and ASCII, pdfLaTeX needs fonts that a paper rarely loads.
+_LATEX_LETTERS = {*map(chr, (*range(0xA1, 0x180), *range(0x391, 0x3CA)))} - {*"ŉο"}
+_LATEX_SYMBOLS = {*"–—‘’“”„†‡•…‰€←↑→↓↔⇒−∂∇∈∏∑√∞∩∪∼≈≠≡≤≥⊂⊃"}
+# What is special in a table alone: else the start of a row would be read as an argument of the line
+# end before it.
+_IN_TABLES = {"[": "{[}", "*": "{*}", "`": "{`}", "\n": " ", "\N{NO-BREAK SPACE}": "~"}
+_GLYPH = r"\otherglyph"
+
+
+def _latex_rule(text: str, place: int) -> tuple[int, str] | None:
+    """What pylatexenc's own table shall not decide: (characters taken, replacement)."""
+    character = text[place]
+    if character in _IN_TABLES:
+        return 1, _IN_TABLES[character]
+    if character.isascii() or character in _LATEX_LETTERS or character in _LATEX_SYMBOLS:
+        return None
+    return 1, f"{_GLYPH}{{{character}}}{{U+{ord(character):04X}}}"
+
+
+_LATEX_ENCODER = UnicodeToLatexEncoder(
+    conversion_rules=[
+        UnicodeToLatexConversionRule(
+            RULE_CALLABLE, _latex_rule, replacement_latex_protection="none"
+        ),
+        "defaults",
+    ]
+)
 
 
 def escape_latex(text: str) -> str:
-    return "".join(_LATEX_CHARACTERS.get(character, character) for character in text)
+    return _LATEX_ENCODER.unicode_to_latex(text)
+
+
+def latex_document_part(text: str) -> str:
+    """``text`` with what it needs before it: code points under pdfLaTeX for what it cannot show."""
+    characters = re.findall(re.escape(_GLYPH) + r"\{(.)\}", text)
+    if not characters:
+        return text
+    return (
+        f"% {' '.join(dict.fromkeys(characters))}: pdfLaTeX shows their code points. XeLaTeX and "
+        "LuaLaTeX show them, with a font that has them.\n"
+        f"\\providecommand{_GLYPH}[2]{{\\ifdefined\\Umathcode#1\\else{{[}}#2{{]}}\\fi}}\n{text}"
+    )
 
 
 def escape_markdown(text: str) -> str:

@@ -18,15 +18,18 @@ from fedgenbench.evaluation.statistics import Interval
 from fedgenbench.reporting.rendering import HTML
 from fedgenbench.reporting.results import FAMILIES, METRICS, Results, distinct
 from fedgenbench.reporting.tables import (
+    ALONE,
     MISSING,
     Cell,
     Column,
     Row,
     Table,
+    alone_is_best,
     band_warnings,
     percent,
 )
 from fedgenbench.runtime.files import atomic_path, read_json, write_text
+from fedgenbench.wording import counted
 
 # Verdict -> tone of its cell; the order is that of the tally.
 VERDICTS = {
@@ -125,7 +128,10 @@ def read_raster(path: Path, id: str, caption: str) -> Picture:
 
 def build_report(report: Report, folder: Path) -> list[Path]:
     """Writes ``report.html`` and ``report.pdf`` and returns their paths."""
+    import matplotlib
     import typst
+
+    from fedgenbench.reporting.glyphs import lacking, with_code_points
 
     folder = Path(folder)
     summary = _summary(report)
@@ -149,12 +155,20 @@ def build_report(report: Report, folder: Path) -> list[Path]:
         "summary": _plain(summary),
         "sections": [_plain(section) for section in sections],
     }
+    text = json.dumps(content, ensure_ascii=False)
+    if lost := lacking(text):
+        content["summary"]["paragraphs"].append(
+            f"The fonts of this file lack {counted(len(lost), 'character')} of names here, which "
+            "stand as their code points; report.html shows them."
+        )
+        text = json.dumps(content, ensure_ascii=False)
     template = resources.files("fedgenbench.reporting") / "templates" / "report.typ"
     pdf = typst.compile(
         template.read_bytes(),
         format="pdf",
-        sys_inputs={"content": json.dumps(content)},
+        sys_inputs={"content": with_code_points(text)},
         ignore_system_fonts=True,
+        font_paths=[str(Path(matplotlib.get_data_path(), "fonts", "ttf"))],
         timestamp=0,
     )
     with atomic_path(folder / "report.pdf") as temporary:
@@ -172,23 +186,25 @@ def _summary(report: Report) -> Section:
     scales = distinct(runs, "scale")
     methods = runs["method"].nunique()
     sentences = [
-        f"{len(runs)} runs of {methods} methods on {runs['experiment'].nunique()} experiment(s) "
-        f"at {' and '.join(scales)} scale: {runs['wall_seconds'].sum() / 3600:.1f} hours on "
+        f"{counted(len(runs), 'run')} of {counted(methods, 'method')} on "
+        f"{counted(runs['experiment'].nunique(), 'experiment')} at {' and '.join(scales)} scale: "
+        f"{runs['wall_seconds'].sum() / 3600:.1f} hours on "
         f"{' and '.join(distinct(runs, 'hardware'))}."
     ]
     sentences += [f"Numbers at {s} scale are not the papers'." for s in scales if s != "paper"]
     verdicts = Counter(claim.verdict for section in report.sections for claim in section.claims)
     if verdicts:
         tally = ", ".join(f"{verdicts[v]} {v}" for v in VERDICTS if verdicts[v])
-        sentences.append(f"Of {verdicts.total()} claim(s) of the papers: {tally}.")
+        sentences.append(f"Of {counted(verdicts.total(), 'claim')} of the papers: {tally}.")
     if warnings := len(band_warnings(results.main)):
         sentences.append(f"Warnings about the band of the controls: {warnings}.")
-    bullets = [line for e in results.main.experiments if (line := _headline(results.main, e))]
+    bullets = [line for e in results.main.experiments if (line := _headline(results, e))]
     return Section("Summary", " ".join(sentences), bullets)
 
 
 def _headline(results: Results, experiment: str) -> str:
-    """The highest method of an experiment, between its controls, in a sentence; empty if no run."""
+    """The highest method of an experiment, its variants and its controls; empty if no run."""
+    whole, results = results, results.main
     for metric in ("personal", "global"):
         table = results.by_seed(experiment, metric)
         controls = table.columns.intersection(results.family("control"))
@@ -203,11 +219,28 @@ def _headline(results: Results, experiment: str) -> str:
     )
     band = [f"{results.label(c)} {_unbroken(results.interval(table[c]))}" for c in controls]
     band.append(f"random guess {_unbroken(results.guess(experiment))}")
+    alone = alone_is_best(results, experiment, metric)
     return (
         f"{results.experiments[experiment]['title']}: the highest {METRICS[metric].lower()} accuracy "
-        f"is {results.label(best)}'s {_unbroken(results.interval(table[best]))}, {lead}. "
-        f"Controls: {', '.join(band)}."
+        f"of a method is {results.label(best)}'s {_unbroken(results.interval(table[best]))}, {lead}."
+        f"{_higher_variants(whole, experiment, metric, means[best])}"
+        f" Controls: {', '.join(band)}."
+        f"{f' No method reaches {results.label(ALONE)}.' if alone else ''}"
     )
+
+
+def _higher_variants(results: Results, experiment: str, metric: str, best: float) -> str:
+    """A sentence about the variants above the best method's mean; empty without one."""
+    table = results.by_seed(experiment, metric)
+    means = table[table.columns.intersection(results.family("variant"))].mean()
+    higher = means[means > best]
+    if higher.empty:
+        return ""
+    first = higher.idxmax()
+    score = _unbroken(results.interval(table[first]))
+    if len(higher) == 1:
+        return f" A variant is higher: {results.full_label(first)} with {score}."
+    return f" {len(higher)} variants are higher, {results.full_label(first)} most with {score}."
 
 
 def _unbroken(interval: Interval) -> str:
@@ -362,7 +395,7 @@ def _provenance(results: Results) -> Section:
     for revision, own in runs.groupby(runs["git_revision"].fillna("unknown")):
         dirty = int(own["git_dirty"].eq(True).sum())
         remark = f", {dirty} of them with uncommitted changes" if dirty else ""
-        bullets.append(f"Revision {revision}: {len(own)} run(s){remark}.")
+        bullets.append(f"Revision {revision}: {counted(len(own), 'run')}{remark}.")
     bullets.append(f"PyTorch {', '.join(distinct(runs, 'torch'))}.")
     bullets.append(f"First run started {runs['started'].min()}, last {runs['started'].max()}.")
     roles = {e: entry["role"] for e, entry in results.experiments.items()}
@@ -380,7 +413,7 @@ def _digests(results: Results, experiments: Sequence[str], id: str, caption: str
     runs = results.runs[results.runs["experiment"].isin(experiments)]
     results = results.select(experiments, set(runs["method"]))
     digests = runs.sort_values("seed").groupby(["method", "experiment"])["digest"]
-    digests = digests.agg(lambda own: " ".join(own.str[:7])).to_dict()
+    digests = digests.agg(" ".join).to_dict()
     return Table(
         id,
         caption,

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -10,6 +9,7 @@ import pandas as pd
 from fedgenbench.errors import UserError
 from fedgenbench.evaluation.collect import FEDLMG, NEWCOMERS, SERVER, SYNTHESIS, WEIGHTS
 from fedgenbench.evaluation.statistics import Interval, mean_interval, significantly_best
+from fedgenbench.wording import counted
 
 FAMILIES = {
     "control": "Controls",
@@ -76,11 +76,10 @@ class Results:
         where they belong to WarmFed, and then role, and ``leave_one_out``: whether they would be run
         without each domain. FedLMG's have the role "oneshot".
     pictures: files of the first seed that are shown as they are or drawn from.
-    allow_mixed: take runs of another digest too; every table then says so.
     whole: what this is a part of; ``select`` sets it.
 
     Raises UserError for a missing column, an unknown experiment, method or family, a run that is
-    there twice and, without ``allow_mixed``, a stale one.
+    there twice and one of another digest than the expected.
     """
 
     scores: pd.DataFrame
@@ -98,7 +97,6 @@ class Results:
     fedlmg: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=FEDLMG))
     absent: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pictures: Sequence[Drawn] = ()
-    allow_mixed: bool = False
     whole: "Results | None" = None
 
     def __post_init__(self) -> None:
@@ -115,7 +113,8 @@ class Results:
         for name, (frame, columns) in frames.items():
             if missing := [column for column in columns if column not in frame]:
                 raise UserError(
-                    f"the collected {name} lack the column(s) {', '.join(missing)}: "
+                    f"the collected {name} lack {counted(len(missing), 'column')}, "
+                    f"{', '.join(missing)}: "
                     "run the collect rule again"
                 )
             for column, known in (("experiment", self.experiments), ("method", self.methods)):
@@ -123,8 +122,8 @@ class Results:
                     continue
                 if unknown := sorted(set(frame[column]) - set(known)):
                     raise UserError(
-                        f"the collected {name} hold the {column}(s) {', '.join(unknown)}, which "
-                        "the settings do not name: run the collect rule again"
+                        f"the collected {name} hold {counted(len(unknown), column)} that the "
+                        f"settings do not name, {', '.join(unknown)}: run the collect rule again"
                     )
         if self.scores.duplicated(["experiment", "method", "seed", "metric", "client"]).any():
             raise UserError("the collected scores hold a run twice: run the collect rule again")
@@ -134,15 +133,14 @@ class Results:
                     f"method {method} has the family {entry['family']!r}: "
                     f"use one of {', '.join(FAMILIES)}"
                 )
-        if self.stale and not self.allow_mixed:
+        if stale := self._stale():
             raise UserError(
-                f"{len(self.stale)} run(s) were made by other code or settings than today's: "
-                f"{'; '.join(self.stale[:5])}{'; …' if len(self.stale) > 5 else ''}. Run the "
-                "workflow again to renew them, or set allow_mixed to show them with a footnote."
+                f"{counted(len(stale), 'run')} of other code or settings than today's: "
+                f"{'; '.join(stale[:5])}{'; …' if len(stale) > 5 else ''}. Run the "
+                "workflow again to renew them."
             )
 
-    @cached_property
-    def stale(self) -> list[str]:
+    def _stale(self) -> list[str]:
         """The runs whose digest is not the expected one, in words."""
         found = []
         for run in self.runs.itertuples():
@@ -150,7 +148,7 @@ class Results:
             if run.digest != expected:
                 found.append(
                     f"{run.experiment}, {run.method}, seed {run.seed} "
-                    f"(digest {run.digest[:12]}, expected {expected[:12] if expected else 'none'})"
+                    f"(digest {run.digest}, expected {expected or 'none'})"
                 )
         return found
 

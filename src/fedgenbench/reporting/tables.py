@@ -5,6 +5,7 @@ Accuracies are in per cent, communication in MB (10^6 bytes) per client and roun
 
 import csv
 import io
+import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,12 +14,14 @@ from pathlib import Path
 import pandas as pd
 
 from fedgenbench.evaluation.statistics import Interval
-from fedgenbench.reporting.rendering import HTML, LATEX, MARKDOWN
+from fedgenbench.reporting.rendering import HTML, LATEX, MARKDOWN, latex_document_part
 from fedgenbench.reporting.results import FAMILIES, METRICS, Results, distinct
-from fedgenbench.reporting.words import signed
+from fedgenbench.reporting.words import signed, spread_note
 from fedgenbench.runtime.files import write_text
+from fedgenbench.wording import counted
 
 MISSING = "n/a"
+ALONE = "local"  # the control in which each client trains by itself
 _CSV_COLUMNS = (
     *("block", "row", "label", "header", "column", "unit"),
     *("mean", "low", "high", "n", "bold", "text"),
@@ -107,7 +110,7 @@ class Table:
 def emit(table: Table, folder: Path) -> list[Path]:
     """Writes ``<id>.tex``, ``.md``, ``.html`` (a fragment) and ``.csv`` and returns their paths."""
     texts = {
-        "tex": LATEX.get_template("table.tex").render(table=table),
+        "tex": latex_document_part(LATEX.get_template("table.tex").render(table=table)),
         "md": MARKDOWN.get_template("table.md").render(table=table),
         "html": HTML.get_template("table.html").render(table=table),
         "csv": _csv(table),
@@ -119,7 +122,10 @@ def emit(table: Table, folder: Path) -> list[Path]:
 
 
 def _csv(table: Table) -> str:
-    """One line per cell; numbers in full precision, empty where there is none."""
+    """One line per cell; numbers in full precision, empty where there is none.
+
+    An apostrophe stands before a text that a spreadsheet would take for a formula.
+    """
     out = io.StringIO()
     lines = csv.writer(out, lineterminator="\n")
     lines.writerow(_CSV_COLUMNS)
@@ -129,11 +135,17 @@ def _csv(table: Table) -> str:
             numbers = ("", "", "", "") if i is None else (i.mean, i.low, i.high, i.n)
             lines.writerow(
                 (
-                    *(row.group, row.id, row.label, column.group, column.label, column.unit),
-                    *(*numbers, int(cell.bold), cell.text),
+                    *map(_no_formula, (row.group, row.id, row.label)),
+                    *map(_no_formula, (column.group, column.label, column.unit or "")),
+                    *(*numbers, int(cell.bold), _no_formula(cell.text)),
                 )
             )
     return out.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    number = re.fullmatch(r"[+-]?[\d.,]+( ± [\d.,]+)?", text)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not number else text
 
 
 def percent(interval: Interval, bold: bool = False) -> Cell:
@@ -181,8 +193,11 @@ def method_table(
             contents.append(accuracies(results, experiment, metric))
         columns.append(Column("Comm.", entry["title"], "MB"))
         contents.append(_communication(results, experiment))
-    note = "Comm.: MB up and down, mean per client and round."
-    return by_method(results, id, caption, columns, contents, (note,))
+    notes = ["Comm.: MB up and down, mean per client and round."]
+    notes += [
+        note for e in results.experiments for m in metrics if (note := alone_is_best(results, e, m))
+    ]
+    return by_method(results, id, caption, columns, contents, notes)
 
 
 def domain_table(
@@ -201,8 +216,9 @@ def domain_table(
         columns.append(Column("Mean", METRICS[metric], "%"))
         contents.append(accuracies(results, experiment, metric))
     results = results.select(experiments=[experiment])
-    note = "Accuracies in %. Mean: plain mean over clients."
-    return by_method(results, id, caption, columns, contents, (note,))
+    notes = ["Accuracies in %. Mean: plain mean over clients."]
+    notes += [note for m in metrics if (note := alone_is_best(results, experiment, m))]
+    return by_method(results, id, caption, columns, contents, notes)
 
 
 def by_method(
@@ -263,17 +279,8 @@ def table_notes(results: Results, bold: bool = True) -> list[str]:
         return ["No run of this table has been made yet."]
     seeds = runs.groupby(["experiment", "method"])["seed"].nunique()
     hardware = distinct(runs, "hardware")
-    if seeds.max() == 1:
-        spread = "One seed: no interval, nothing in bold."
-    else:
-        spread = f"Mean ± half width of the {results.level} t-interval over seeds."
-        if bold:
-            spread += (
-                " Bold: better than every other method that is no control, by paired "
-                f"{results.level} intervals."
-            )
     notes = [
-        spread,
+        spread_note(results, seeds, bold),
         f"Scale: {', '.join(distinct(runs, 'scale'))}. Seeds: {_span(seeds)}. "
         f"Rounds: {_span(runs['rounds'])}. Engine: {', '.join(distinct(runs, 'engine'))}. "
         f"Hardware: {', '.join(hardware)}.",
@@ -282,12 +289,8 @@ def table_notes(results: Results, bold: bool = True) -> list[str]:
     if len(hardware) > 1:
         notes.append(f"Warning: mixes runs from {len(hardware)} kinds of hardware.")
     if dirty := int(runs["git_dirty"].eq(True).sum()):
-        notes.append(f"Warning: {dirty} run(s) come from a working tree with uncommitted changes.")
-    if results.stale:
-        notes.append(
-            f"Warning: mixes in {len(results.stale)} run(s) of other code or settings: "
-            f"{'; '.join(results.stale)}."
-        )
+        made = f"{counted(dirty, 'run')} made in"
+        notes.append(f"Warning: {made} a working tree with uncommitted changes.")
     return notes
 
 
@@ -304,8 +307,24 @@ def _span(values: pd.Series) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
+def alone_is_best(results: Results, experiment: str, metric: str) -> str:
+    """A warning where no method reaches clients that train alone; else, or without those, nothing."""
+    means = results.by_seed(experiment, metric).mean()
+    methods = means[~means.index.isin(results.family("control"))]
+    if ALONE not in means or methods.empty or methods.max() >= means[ALONE]:
+        return ""
+    alone, best = (
+        f"{results.label(m)} ({percent(results.interval(results.by_seed(experiment, metric)[m])).text} %)"
+        for m in (ALONE, methods.idxmax())
+    )
+    return (
+        f"Warning: {results.experiments[experiment]['title']}, {METRICS[metric].lower()} accuracy: "
+        f"no method reaches {alone}, which is each client by itself. The nearest is {best}."
+    )
+
+
 def band_warnings(results: Results) -> list[str]:
-    """Methods whose mean leaves the band of the controls, in words.
+    """Methods whose mean leaves the band of the controls, in words, and where training alone wins.
 
     The band goes from the lowest of random guess and measured controls to the highest measured one.
     """
@@ -327,4 +346,6 @@ def band_warnings(results: Results) -> list[str]:
                     warnings.append(f"{text} below {lowest} ({100 * band[lowest]:.1f} %).")
                 elif highest and mean > band[highest]:
                     warnings.append(f"{text} above {highest} ({100 * band[highest]:.1f} %).")
+            if alone := alone_is_best(results, experiment, metric):
+                warnings.append(alone.removeprefix("Warning: "))
     return warnings

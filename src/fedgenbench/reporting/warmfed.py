@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from fedgenbench.reporting.results import Drawn, Results, distinct
-from fedgenbench.reporting.words import absences, difference, listed, signed, verdict
+from fedgenbench.reporting.words import absences, difference, listed, verdict, worth
+from fedgenbench.wording import counted
 
 WARMFED = "warmfed"
 # Where the model starts and whether the rounds fine-tune on synthetic images: sheet §1.2, T3.
@@ -149,6 +150,36 @@ def collapses(results: Results, experiment: str) -> tuple[int, int]:
     return int(frame["value"].sum()), len(frame)
 
 
+def adapters_learnt(results: Results, experiment: str) -> str:
+    """Whether the adapters' loss fell, in a sentence; empty without adapters.
+
+    The first and the last tenth of a tuning are compared within seeds. Each draws its own noise, so
+    that a small fall or rise means nothing.
+    """
+    frame = results.synthesis
+    frame = frame[(frame["experiment"] == experiment) & (frame["kind"] == "adapter")]
+    losses = frame[frame["name"].isin(["first_loss", "last_loss"]) & (frame["client"] >= 0)]
+    losses = losses.pivot(index=["client", "seed"], columns="name", values="value")
+    if losses.empty:
+        return ""
+    names = client_names(results, experiment)
+    fell = {
+        client: verdict(difference(results, own["first_loss"], own["last_loss"]))
+        for client, own in losses.groupby("client")
+    }
+    if "unknown" in fell.values():
+        return "Too few seeds to tell whether the adapters' loss fell."
+    learnt = [names[client] for client, shown in fell.items() if shown == "higher"]
+    if len(learnt) == len(fell):
+        return "The loss fell significantly for every adapter."
+    if not learnt:
+        return "The loss fell significantly for no adapter: by it, none has learnt anything."
+    return (
+        f"The loss fell significantly for {len(learnt)} of {counted(len(fell), 'adapter')} "
+        f"({', '.join(learnt)}): by it, the others have learnt nothing."
+    )
+
+
 def client_names(results: Results, experiment: str) -> list[str]:
     """The clients' domains, numbered where two share one."""
     frame = results.scores
@@ -183,7 +214,7 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
         "In WarmFed clients send adapters of a diffusion model. The server draws images with them, "
         "trains the first global model on these (the warm start) and goes on training on a part of "
         "them in every round; each client keeps a personal model that is taught by its own past "
-        f"(DSD). It was run on {listed(titles)}, with {seeds} seed{'s' if seeds > 1 else ''} at "
+        f"(DSD). It was run on {listed(titles)}, with {counted(seeds, 'seed')} at "
         f"{' and '.join(distinct(runs, 'scale'))} scale."
     ]
     for reason, absent in absences(results, warmfed=True).items():
@@ -212,6 +243,8 @@ def _what_it_shows(results: Results, experiment: str) -> str:
         )
         if (sentence := _worth(results, what, scores, a, b))
     ]
+    if learnt := adapters_learnt(results, experiment):
+        sentences.append(f"Adapters: {learnt[0].lower()}{learnt[1:]}")
     collapsed, chosen = collapses(results, experiment)
     if collapsed:
         sentences.append(
@@ -226,15 +259,7 @@ def _what_it_shows(results: Results, experiment: str) -> str:
 def _worth(results: Results, what: str, scores: pd.DataFrame, a: str, b: str) -> str:
     """A sentence about ``a − b``; empty where one of them was not run."""
     found = difference(results, scores[a], scores[b]) if {a, b} <= set(scores) else None
-    if found is None:
-        return ""
-    shown = {
-        "higher": "a significant gain",
-        "lower": "a significant loss",
-        "open": "no significant difference",
-        "unknown": "one seed, no interval",
-    }[verdict(found)]
-    return f"{what[0].upper()}{what[1:]}: {signed(found)} points, {shown}."
+    return worth(what, found)
 
 
 def picture_caption(results: Results, picture: Drawn) -> str:

@@ -26,6 +26,7 @@ from fedgenbench.reporting.warmfed import (
     TEACHERS,
     TREND_ROUNDS,
     WARMFED,
+    adapters_learnt,
     before_round_1,
     belonging,
     by_round,
@@ -36,7 +37,7 @@ from fedgenbench.reporting.warmfed import (
     traffic,
     warm_rows,
 )
-from fedgenbench.reporting.words import absences, difference
+from fedgenbench.reporting.words import absences, difference, spread_note
 
 # A global method whose clients keep something of their own: T2 of the sheet has it too.
 KEEPS_SOMETHING = "fedbn"
@@ -191,7 +192,7 @@ def _standing(
             ]
             rows.append(Row(method, results.label(method), (*cells, *nothing), block))
     notes = (
-        "Accuracies in %. Mean: plain mean over clients. Published: no cell of the paper is known.",
+        "Accuracies in %. Mean: plain mean over clients.",
         *(ONE_SHOT, WARM),
         *_absence_notes(results),
         *table_notes(_shown(results, experiments, order)),
@@ -441,6 +442,11 @@ def adapter_table(results: Results) -> Table:
         (
             "Sizes in MB (a million bytes) as they are sent. Loss: mean of the first and of the "
             "last tenth of the steps. Times on this hardware, which other jobs shared.",
+            *(
+                f"{results.experiments[e]['title']}: {learnt[0].lower()}{learnt[1:]}"
+                for e in played(results)
+                if (learnt := adapters_learnt(results, e))
+            ),
             *_synthesis_notes(results),
         ),
         "Client",
@@ -614,5 +620,4 @@ def _shown(results: Results, experiments: Iterable[str], methods: Iterable[str])
 def _synthesis_notes(results: Results) -> tuple[str, ...]:
     """Notes on what stands beside the runs."""
     seeds = results.synthesis["seed"].nunique()
-    spread = f"Mean ± half width of the {results.level} t-interval over {seeds} seeds."
-    return (spread if seeds > 1 else "One seed: no interval.", *scale_notes(results.runs))
+    return (spread_note(results, [seeds]), *scale_notes(results.runs))

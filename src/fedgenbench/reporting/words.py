@@ -1,11 +1,12 @@
 """Differences and lists in words: what tables and texts of all papers share."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from fedgenbench.evaluation.statistics import Interval, mean_interval
+from fedgenbench.evaluation.statistics import SEEDS, Interval, mean_interval
 from fedgenbench.reporting.results import Results
+from fedgenbench.wording import counted
 
 
 def difference(results: Results, a: pd.Series, b: pd.Series) -> Interval | None:
@@ -22,12 +23,46 @@ def signed(interval: Interval) -> str:
 
 
 def verdict(interval: Interval) -> str:
-    """What a paired difference shows: "higher", "lower", "open" or, with one seed, "unknown"."""
+    """What a paired difference shows: "higher", "lower", "open"; "unknown" below ``SEEDS`` seeds."""
     if interval.half is None:
         return "unknown"
     if interval.low > 0:
         return "higher"
     return "lower" if interval.high < 0 else "open"
+
+
+def worth(what: str, found: Interval | None) -> str:
+    """A sentence about a paired difference of accuracies; empty without one."""
+    if found is None:
+        return ""
+    shown = {
+        "higher": "a significant gain",
+        "lower": "a significant loss",
+        "open": "no significant difference",
+        "unknown": f"{counted(found.n, 'seed')}, no useful interval",
+    }[verdict(found)]
+    return f"{what[0].upper()}{what[1:]}: {signed(found)} points, {shown}."
+
+
+def spread_note(results: Results, seeds: Collection[int], bold: bool = False) -> str:
+    """What stands behind a table's numbers, which come from these numbers of seeds.
+
+    ``bold``: whether the table marks the best row.
+    """
+    most = max(seeds)
+    if most < SEEDS:
+        few = "One seed gives no" if most == 1 else "Two seeds give no useful"
+        return f"{few} interval: means alone{', nothing in bold' if bold else ''}."
+    over = counted(most, "seed") if min(seeds) == most else "seeds"
+    note = f"Mean ± half width of the {results.level} t-interval over {over}."
+    if min(seeds) < SEEDS:
+        note += f" A mean of fewer than {SEEDS} seeds stands alone."
+    if bold:
+        note += (
+            " Bold: better than every other row that is no control, by paired "
+            f"{results.level} intervals."
+        )
+    return note
 
 
 def absences(results: Results, warmfed: bool, role: str | None = None) -> dict[str, list[str]]:
