@@ -11,7 +11,7 @@ GPUS ?= 4
 export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup reproduce test test-all restore unlock lock lint clean-setup
+.PHONY: help setup reproduce test test-all restore unlock docs lock lint clean-setup
 
 help:
 	@echo "make reproduce   set up, then run the main job at the scale that params.yaml names"
@@ -21,6 +21,7 @@ help:
 	@echo "make unlock      free the folder of a killed run's lock, if nothing is alive"
 	@echo "make clean-setup remove what set-up made (.boot, .venv); the next command makes it anew"
 	@echo "make lint        ruff, snakefmt and snakemake --lint"
+	@echo "make docs        bring docs/settings.md and the numbers quoted in README.md and docs up to date"
 	@echo "make lock        resolve requirements/requirements.in into requirements/lock.txt"
 
 setup:
@@ -50,6 +51,10 @@ lint: setup
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	bash tools/lint_workflow.sh
+
+docs: setup
+	python -m fedgenbench.config
+	python -m fedgenbench.reporting.quotes
 
 lock:
 	bash tools/lock.sh
