@@ -1,6 +1,8 @@
 """The files at the top of the repository agree with each other."""
 
+import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,79 @@ def test_cluster_profiles_leave_gpus_to_the_rules(name):
     assert "slurm_extra" not in settings["default-resources"]
     assert "gpu" not in settings["default-resources"]
     assert (settings["default-resources"].get("gpu_manufacturer") == "nvidia") == (name != "slurm")
+
+
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "papers/*.md", "benchmarks/*.md")
+    for path in ROOT.glob(pattern)
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for link in re.findall(
+        r"\]\((?!https?:|mailto:|#)([\w./-]+)[)#]", page.read_text(encoding="utf-8")
+    ):
+        assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_of_make_exist(page):
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    told = re.findall(r"`make ([\w-]+)`|^\$ make ([\w-]+)", page.read_text(encoding="utf-8"), re.M)
+    assert {first or second for first, second in told} <= targets
+
+
+def test_the_hosted_checks_run_what_stands_in_ci():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+    assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_hooks_before_a_commit_are_the_style_checks_of_make_lint():
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repo["repo"] == "local"  # tools of the lock, no versions of their own
+    entries = " ".join(hook["entry"] for hook in repo["hooks"])
+    lint = re.search(r"^lint: .*?\n\n", (ROOT / "Makefile").read_text(), re.M | re.S)[0]
+    for tool in ("ruff check", "ruff format", "snakefmt"):
+        assert tool in entries
+        assert tool in lint
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
+    assert f"({citation['version']})" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_issue_forms_are_forms():
+    forms = set((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
+    forms.remove(ROOT / ".github/ISSUE_TEMPLATE/config.yml")
+    for path in forms:
+        form = yaml.safe_load(path.read_text())
+        assert {"name", "description", "body"} <= set(form), path
+        ids = [field["id"] for field in form["body"]]
+        assert len(ids) == len(set(ids))
+        assert all(field["attributes"]["label"] for field in form["body"])
+
+
+def test_contributing_counts_the_files_that_name_a_paper():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    part = text.split("Beside its own files it is named in")[1].split("files that you edit")[0]
+    names = re.findall(r"`([\w./]+)`", part)
+    assert "fifteen" in part
+    assert len(names) == 15
+    for name in names:
+        places = (
+            ROOT / name,
+            ROOT / "src/fedgenbench" / name,
+            ROOT / f"workflow_scripts/{name}.py",
+        )
+        (path,) = [path for path in places if path.is_file()]
+        assert "fedlmg" in path.read_text(encoding="utf-8"), name
