@@ -21,8 +21,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fedgenbench.data.dataset import Dataset as Arrays
-from fedgenbench.data.fetch import source_of, source_table
 from fedgenbench.data.partition import Scheme, make_partition
+from fedgenbench.data.sources import HOW_TO_ADD, source_of, source_table
 from fedgenbench.diffusion.settings import Synthesis
 from fedgenbench.errors import UserError
 from fedgenbench.federated.method import METHODS, method_class
@@ -53,6 +53,11 @@ class Dataset(Strict):
         default="refuse",
         description="A damaged image in a folder that was placed ends the preparation, or is left "
         "out and named in the card.",
+    )
+    on_twins: Literal["refuse", "drop"] = Field(
+        default="refuse",
+        description="A training image with the pixels of a test image, in a folder that was placed, "
+        "ends the preparation, or is left out and named in the card.",
     )
 
 
@@ -220,7 +225,8 @@ class Settings(Strict):
                     f"{where}.score_on: valid needs a partition.valid_fraction above 0"
                 )
             if experiment.dataset not in self.datasets:
-                raise ValueError(f"{where}.dataset: {_unknown(experiment.dataset, self.datasets)}")
+                fault = _unknown(experiment.dataset, self.datasets)
+                raise ValueError(f"{where}.dataset: {fault}; `datasets` has to name it")
             if len(set(experiment.methods)) < len(experiment.methods):
                 raise ValueError(f"{where}.methods names one twice")
             for name in experiment.methods:
@@ -404,7 +410,7 @@ def _validate(raw: dict, path: str | Path, scale: str) -> Settings:
             )
     for name, dataset in settings.datasets.items():
         if name not in source_table():
-            faults.append(f"datasets: {_unknown(name, source_table())}")
+            faults.append(f"datasets: {_unknown(name, source_table())}; one of yours: {HOW_TO_ADD}")
         if len(dataset.mean) != len(dataset.std):
             faults.append(f"datasets.{name}: mean and std must name as many channels")
     if not faults:

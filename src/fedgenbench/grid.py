@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from fedgenbench.config import Experiment, Settings
-from fedgenbench.data.fetch import missing, source_of
 from fedgenbench.data.readers import reader_modules
+from fedgenbench.data.sources import missing, source_of
 from fedgenbench.diffusion.settings import Drawing, Looking, Prompting, Tuning
 from fedgenbench.federated.method import method_class, method_module
 from fedgenbench.fedlmg.rival_settings import FedDISC
@@ -175,7 +175,7 @@ class Grid:
 
     def _prepared(self, dataset: str) -> Prepared:
         chosen = self.settings.datasets[dataset]
-        options = chosen.model_dump(include={"limit_per_class", "on_bad_image"})
+        options = chosen.model_dump(include={"limit_per_class", "on_bad_image", "on_twins"})
         code = self._code("prepare", *reader_modules(dataset))
         made_of = [source_digest(dataset), options, code[0]]
         return Prepared(dataset, options, code, digest(made_of))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from stand_ins import entry, write_files
 
-from fedgenbench.data import fetch
+from fedgenbench.data import sources
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def set_table(monkeypatch):
     """Replaces the content of sources.yaml."""
 
     def replace(table):
-        monkeypatch.setattr(fetch, "source_table", lambda: table)
+        monkeypatch.setattr(sources, "source_table", lambda: table)
 
     return replace
 

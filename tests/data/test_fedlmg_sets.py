@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_folders import EDGE, place, rows, run
 
-from fedgenbench.data import fetch as fetching
-from fedgenbench.data.fetch import missing
+from fedgenbench.data import sources
 from fedgenbench.data.readers import listed, nico, openimage
 from fedgenbench.data.readers.listing import PARTS, Row
+from fedgenbench.data.sources import missing
 from fedgenbench.errors import UserError
 
-TABLE = fetching.source_table()
+TABLE = sources.source_table()
 SETS = ["domainnet_90", "domainnet_90_six", "openimage", "nico_common", "nico_unique"]
 FIVE = ["clipart", "infograph", "painting", "real", "sketch"]
 CONTEXTS = ["autumn", "dim", "grass", "outdoor", "rock", "water"]
@@ -27,12 +27,14 @@ FINE = TABLE["openimage"]["fine"]
 COARSE = TABLE["openimage"]["classes"]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def small(set_table):
     """The real entries with pictures of a few pixels. Returns the table, for further changes."""
     table = copy.deepcopy(TABLE)
     for name in SETS:
         table[name]["edge"] = EDGE
+    for spec in table.values():
+        spec["facts"].pop("whole", None)
     set_table(table)
     return table
 
@@ -330,11 +332,19 @@ def test_tables_of_another_kind_are_refused(tmp_path):
 
 def test_a_listed_image_that_is_missing_is_named(small, raw, tmp_path):
     small["openimage"]["cap"] = {"train": 1, "test": 1}
-    root = open_images(raw / "openimage", {part: one_of_each(1) for part in PARTS})
-    place(root, [f"{part}/data/{image}.jpg" for part in PARTS for image, _, _ in one_of_each(1)])
-    (root / "test" / "data" / "0007_0.jpg").unlink()
-    with pytest.raises(UserError, match=r"images are not in .*: test/data/0007_0\.jpg\. Put"):
+    lines = {"train": one_of_each(1), "test": [(f"t{i}", n, c) for i, n, c in one_of_each(1)]}
+    root = open_images(raw / "openimage", lines)
+    place(root, [f"{part}/data/{image}.jpg" for part in PARTS for image, _, _ in lines[part]])
+    (root / "test" / "data" / "t0007_0.jpg").unlink()
+    with pytest.raises(UserError, match=r"images are not in .*: test/data/t0007_0\.jpg\. Put"):
         run("openimage", raw, tmp_path / "out")
+
+
+def test_openimage_s_parts_share_no_image(small, tmp_path):
+    lines = {"train": [("a", "Bagel", 1), ("b", "Lemon", 1)], "test": [("b", "Apple", 1)]}
+    root = open_images(tmp_path, lines)
+    with pytest.raises(UserError, match=r"1 images are listed for .* testing: b\.jpg\. Put Open"):
+        openimage.listing("openimage", root)
 
 
 def test_the_documented_command_prints_the_wanted_images(tmp_path):

@@ -2,17 +2,24 @@ import gzip
 import io
 import json
 import re
+import socket
 import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
+import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from stand_ins import IDX, entry, pins, write_files, write_tgz
 
+from fedgenbench.data import download
 from fedgenbench.data import fetch as module
-from fedgenbench.data.fetch import fetch, source_table
+from fedgenbench.data.fetch import fetch
+from fedgenbench.data.sources import source_table
 from fedgenbench.errors import UserError
 from fedgenbench.runtime.files import read_json
 
@@ -223,6 +230,132 @@ def test_unknown_data_set(tmp_path):
         UserError, match=r"femnist.*fashion_mnist, mnist, cifar10, emoji_domains, emnist"
     ):
         fetch("femnist", tmp_path / "femnist")
+
+
+@pytest.fixture
+def other_disk():
+    """A folder on another file system than the temporary ones."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev:
+        pytest.skip("there is one file system only")
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        yield Path(folder)
+
+
+def test_a_raw_folder_may_be_a_link_to_another_disk(tmp_path, shelf, set_table, other_disk):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    write_tgz(shelf / "us-toy-1.0.0.tgz", PACKED)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "toy").symlink_to(other_disk)
+    fetch("toy", tmp_path / "raw" / "toy")
+    assert held(other_disk) == {"a.bin", "b/c.bin", "SOURCE.json"}
+    assert (tmp_path / "raw" / "toy").is_symlink()
+    # The link stays where no source answers, too.
+    (other_disk / "a.bin").write_bytes(b"altered")
+    (shelf / "us-toy-1.0.0.tgz").unlink()
+    with pytest.raises(UserError, match="no source gave the data set toy"):
+        fetch("toy", tmp_path / "raw" / "toy")
+    assert held(other_disk) == {"a.bin", "b/c.bin", "SOURCE.json"}
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path, shelf, set_table):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    (tmp_path / "toy").symlink_to(tmp_path / "not mounted")
+    with pytest.raises(UserError, match=rf"{tmp_path / 'toy'} is a link that leads nowhere"):
+        fetch("toy", tmp_path / "toy")
+
+
+def test_the_scratch_of_a_killed_fetch_goes_and_a_living_one_stays(tmp_path, shelf, set_table):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    write_tgz(shelf / "us-toy-1.0.0.tgz", PACKED)
+    target = tmp_path / "toy"
+    code = (
+        "import sys, time, pathlib; from fedgenbench.data.fetch import _scratch\n"
+        "with _scratch(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'half.tgz').write_bytes(b'half'); print(folder.name, flush=True)\n"
+        "    time.sleep(60)"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, target], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        living, killed = (process.stdout.readline().strip() for process in processes)
+        processes[1].kill()
+        processes[1].wait()
+        assert {path.name for path in target.iterdir()} == {living, killed}
+        fetch("toy", target)
+        assert held(target) == {"a.bin", "b/c.bin", "SOURCE.json", f"{living}/half.tgz"}
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """``proxy(port)`` names it in the environment, and nothing else."""
+
+    def name(port):
+        for scheme in ("http", "https", "all", "no"):
+            for variable in (f"{scheme}_proxy", f"{scheme}_proxy".upper()):
+                monkeypatch.delenv(variable, raising=False)
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        monkeypatch.setattr(download, "PROXY_ANSWERS", 0.3)
+        download.dead_proxy.cache_clear()
+
+    yield name
+    download.dead_proxy.cache_clear()
+
+
+def test_a_dead_proxy_is_named_at_once(tmp_path, shelf, set_table, proxy):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        proxy(port)
+        refused(
+            tmp_path / "raw" / "toy",
+            f"the proxy of https_proxy, 127.0.0.1:{port}, is dead (no answer)",
+        )
+    proxy(port)  # now nobody listens
+    refused(tmp_path / "raw" / "toy", "is dead ([Errno 111] Connection refused)")
+    assert not (tmp_path / "calls").exists()
+
+
+def test_a_proxy_that_answers_or_is_bypassed_stops_nothing(
+    tmp_path, shelf, set_table, proxy, monkeypatch
+):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    write_tgz(shelf / "us-toy-1.0.0.tgz", PACKED)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        proxy(server.getsockname()[1])
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        fetch("toy", tmp_path / "one")
+        thread.join()
+    proxy(9)
+    monkeypatch.setenv("no_proxy", "packages.example.org")
+    fetch("toy", tmp_path / "two")
+    assert held(tmp_path / "two") == {"a.bin", "b/c.bin", "SOURCE.json"}
+
+
+def test_a_client_that_hangs_is_ended(tmp_path, shelf, set_table, monkeypatch):
+    set_table({"toy": entry(CONTENTS, sources=[NPM])})
+    monkeypatch.setattr(download, "SILENCE", 1)
+    program = tmp_path / "programs" / "npm"
+    log = tmp_path / "late"
+    program.write_text(
+        f"#!{sys.executable}\nimport time\ntime.sleep(5)\nopen({str(log)!r}, 'w').write('alive')\n"
+    )
+    refused(tmp_path / "raw" / "toy", "npm received nothing for 1 seconds")
+    time.sleep(4)
+    assert not log.exists()
 
 
 def test_cifar10_png_gives_the_binary_batches(tmp_path):

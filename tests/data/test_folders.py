@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedgenbench.data import fetch as fetching
-from fedgenbench.data import folders
+from fedgenbench.data import folders, sources
 from fedgenbench.data.dataset import load
-from fedgenbench.data.fetch import fetch, missing, source_of
+from fedgenbench.data.fetch import fetch
 from fedgenbench.data.prepare import prepare
 from fedgenbench.data.readers import reader_modules
+from fedgenbench.data.sources import missing, source_of
 from fedgenbench.errors import UserError
 from fedgenbench.runtime.files import read_json
 
-TABLE = fetching.source_table()
+TABLE = sources.source_table()
 PLACED = [name for name, spec in TABLE.items() if "folder" in spec]
 OFFICE = TABLE["office_caltech10"]
 DOMAINNET = TABLE["domainnet"]
@@ -39,6 +39,7 @@ def small_edges(set_table):
     table = copy.deepcopy(TABLE)
     for name in PLACED:
         table[name]["edge"] = EDGE
+        table[name]["facts"].pop("whole", None)
     set_table(table)
     return table
 
@@ -463,7 +464,12 @@ def test_listed_images_that_are_missing_are_counted(domainnet, raw, tmp_path):
         run("domainnet", raw, tmp_path / "out", on_bad_image="skip")
     number = sorted(CLASSES).index("clock")
     assert f": clipart/clock/clipart_{number:03d}_000000.jpg, " in str(caught.value)
-    assert " and 5 more. Put them there; the layout is\n" in str(caught.value)
+    assert (
+        " and 5 more. Put them there:\n"
+        "  clipart lacks 5 of 50: clock 5 of 5\n"
+        "  real lacks 5 of 50: pizza 5 of 5\n"
+        "The layout is\n"
+    ) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -721,6 +727,124 @@ def test_the_real_counts_are_those_of_the_sheet():
 
 
 def test_equal_totals_are_spread_as_evenly_as_they_go():
-    assert fetching._evenly(11, 4) == [3, 3, 3, 2]
-    assert fetching._evenly(8, 4) == [2, 2, 2, 2]
+    assert sources._evenly(11, 4) == [3, 3, 3, 2]
+    assert sources._evenly(8, 4) == [2, 2, 2, 2]
     assert json.dumps(TABLE["emnist"]["facts"]["test"]) == json.dumps([1877] * 11 + [1876] * 51)
+
+
+# --- training and test apart, and nothing missing
+
+
+def test_a_training_image_with_the_pixels_of_a_test_image_is_refused_or_dropped(
+    office, raw, tmp_path
+):
+    before = run("office_caltech10", raw, tmp_path / "one")
+    train, test = before.card["train_files"][3], before.card["test_files"][8]
+    # The same pixels in another format, domain and class.
+    Image.open(io.BytesIO((office / test).read_bytes())).save(office / train, "PNG")
+    with pytest.raises(UserError) as caught:
+        run("office_caltech10", raw, tmp_path / "two")
+    assert str(caught.value) == (
+        "office_caltech10: 1 training images have the pixels of a test image: "
+        f"{train} = {test} (in {office}). Take one of each two away, or set "
+        "datasets.office_caltech10.on_twins to drop in params.yaml: the training ones are then left "
+        "out, and the card names them"
+    )
+    assert not (tmp_path / "two").exists()
+    after = run("office_caltech10", raw, tmp_path / "two", on_twins="drop")
+    assert rows(after, "test") == rows(before, "test")
+    assert rows(after, "train") == [row for row in rows(before, "train") if row[2] != train]
+    assert after.card["twins"] == {"count": 1, "left_out": {train: test}}
+    assert before.card["twins"] == {"count": 0, "left_out": {}}
+
+
+def test_twins_in_one_part_are_left_alone(office, raw, tmp_path):
+    one, other = run("office_caltech10", raw, tmp_path / "one").card["train_files"][3:5]
+    (office / one).write_bytes((office / other).read_bytes())
+    assert run("office_caltech10", raw, tmp_path / "two").card["twins"]["count"] == 0
+
+
+def test_the_card_counts_what_was_converted(office, raw, tmp_path):
+    names = sorted(office_names())
+    Image.new("I;16", (6, 6), 40_000).save(office / names[0], "PNG")
+    Image.new("L", (6, 6), 17).save(office / names[1], "JPEG")
+    Image.new("RGBA", (6, 6), (9, 9, 9, 99)).save(office / names[2], "WEBP")
+    assert run("office_caltech10", raw, tmp_path / "out").card["converted"] == {
+        "16-bit grey scaled to 8 bits": 1,
+        "grey as RGB": 2,
+        "transparency over white": 1,
+    }
+
+
+@pytest.mark.parametrize("suffix", ["heic", "svg", "webp"])
+def test_a_picture_of_another_format_is_read_or_refused_and_not_passed_over(
+    office, raw, tmp_path, suffix
+):
+    name = f"dslr/mug/zzz.{suffix}"
+    content = picture("dslr/mug/zzz.png", kind="WEBP") if suffix == "webp" else b"<svg/>"
+    (office / name).write_bytes(content)
+    if suffix == "webp":
+        card = run("office_caltech10", raw, tmp_path / "out").card
+        assert name in card["train_files"] + card["test_files"]
+    else:
+        with pytest.raises(UserError, match=rf"{name} \(none of the formats that are known: AVIF"):
+            run("office_caltech10", raw, tmp_path / "out")
+
+
+def test_half_an_unzip_of_a_set_whose_totals_are_known(raw, tmp_path, small_edges):
+    whole = OFFICE["facts"]["whole"]
+    assert sum(whole.values()) == 2533
+    small_edges["office_caltech10"]["facts"]["whole"] = dict.fromkeys(whole, 40)
+    root = raw / "office_caltech10" / "office_caltech_10"
+    place(root, office_names())
+    assert run("office_caltech10", raw, tmp_path / "one").card["counts"] == {
+        "train": 120,
+        "test": 40,
+    }
+    for name in ("mouse", "mug", "projector"):
+        for path in (root / "dslr" / name).iterdir():
+            path.unlink()
+    (root / "webcam" / "bike" / "frame_0002.jpg").unlink()
+    with pytest.raises(UserError) as caught:
+        run("office_caltech10", raw, tmp_path / "two")
+    assert str(caught.value) == (
+        f"office_caltech10: {root} holds another number of images than the whole set has:\n"
+        "  dslr: 28 of 40, none of mouse, mug, projector\n"
+        "  webcam: 39 of 40\n"
+        "Unpack the archive again. If yours differs on purpose, take `whole` out of the entry "
+        "office_caltech10 in src/fedgenbench/data/sources.yaml"
+    )
+
+
+def test_a_cut_list_or_table_is_named(camelyon, raw, tmp_path, small_edges):
+    lines = domainnet_lines()
+    small_edges["domainnet"]["facts"]["whole"] = dict.fromkeys(DOMAINS, 5 * len(CLASSES))
+    root = write_domainnet(raw / "domainnet", lines)
+    assert len(run("domainnet", raw, tmp_path / "one").train_labels) == 180
+    (root / "real_train.txt").write_text("\n".join(lines["real", "train"][:-7]))
+    with pytest.raises(UserError, match=rf"has:\n  real: {5 * len(CLASSES) - 7} of 100\nUnpack"):
+        run("domainnet", raw, tmp_path / "two")
+    hospitals = dict.fromkeys(TABLE["camelyon17"]["facts"]["domains"], 24)
+    small_edges["camelyon17"]["facts"]["whole"] = hospitals
+    assert run("camelyon17", raw, tmp_path / "three").card["counts"] == {"train": 50, "test": 20}
+    write_camelyon(camelyon, patches()[:-1])
+    with pytest.raises(UserError, match="has:\n  hospital 4: 23 of 24\n"):
+        run("camelyon17", raw, tmp_path / "four")
+
+
+def test_a_patch_that_stands_twice_in_the_table_is_named(camelyon, raw, tmp_path):
+    lines = patches()
+    write_camelyon(camelyon, [*lines, lines[5]])
+    name = patch_name(lines[5])
+    with pytest.raises(UserError, match=rf"metadata\.csv, line 122: {name} stands in line 7 too"):
+        run("camelyon17", raw, tmp_path / "out")
+
+
+def test_the_whole_sets_are_those_of_the_sheet():
+    whole = {name: TABLE[name]["facts"].get("whole") for name in PLACED}
+    assert sum(whole["domainnet"].values()) == 409_832 + 176_743
+    assert whole["domainnet"]["clipart"] == 33_525 + 14_604
+    assert sum(whole["camelyon17"].values()) == 455_954
+    for name in PLACED:
+        if whole[name]:
+            assert set(TABLE[name]["facts"]["domains"]) <= set(whole[name])

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from fedgenbench.data.dataset import Dataset
-from fedgenbench.data.fetch import source_table
 from fedgenbench.data.partition import (
     ClassBlocksSettings,
     DirichletSettings,
@@ -19,6 +18,7 @@ from fedgenbench.data.partition import (
     Scheme,
     make_partition,
 )
+from fedgenbench.data.sources import source_table
 from fedgenbench.errors import UserError
 
 

@@ -5,7 +5,6 @@ import pytest
 from stand_ins import entry, write_files
 
 from fedgenbench.data.dataset import load
-from fedgenbench.data.fetch import source_table
 from fedgenbench.data.prepare import (
     EMOJI_TRAIN_PER_CLASS,
     emoji_classes,
@@ -13,6 +12,7 @@ from fedgenbench.data.prepare import (
     name_hash,
     prepare,
 )
+from fedgenbench.data.sources import source_table
 from fedgenbench.errors import UserError
 
 # --- sets with an official split

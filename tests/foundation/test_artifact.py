@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fedgenbench.data.fetch import source_of
 from fedgenbench.data.prepare import emoji_classes, is_test_name
+from fedgenbench.data.sources import source_of
 from fedgenbench.foundation.captions import captions, make_tokenizer
 from fedgenbench.foundation.pipeline import load, sample
 from fedgenbench.foundation.plan import part_files

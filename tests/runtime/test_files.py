@@ -92,6 +92,39 @@ def test_a_full_disk_names_the_file_and_loses_nothing(tmp_path, writer):
     assert names(tmp_path) == ["result.bin"]
 
 
+def test_what_a_killed_writer_left_goes_and_a_living_one_keeps_its_file(tmp_path):
+    target = tmp_path / "result.bin"
+    code = (
+        "import sys, time; from fedgenbench.runtime.files import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as path:\n"
+        "    path.write_text('half'); print(path.name, flush=True); time.sleep(60)"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, target], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        living, killed = (writer.stdout.readline().strip() for writer in writers)
+        writers[1].kill()
+        writers[1].wait()
+        (tmp_path / ".result.bin.mine").write_text("a user's own")
+        assert names(tmp_path) == sorted([".result.bin.mine", living, killed])
+        write_text(target, "whole")
+        assert names(tmp_path) == sorted([".result.bin.mine", living, "result.bin"])
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()
+
+
+def test_a_folder_that_takes_no_file_is_named(tmp_path):
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    with pytest.raises(
+        UserError, match=r"could not write .*taken/result\.txt: .*mend the permissions"
+    ):
+        write_text(tmp_path / "taken" / "result.txt", "text")
+
+
 def test_a_folder_in_the_way_is_named(tmp_path):
     (tmp_path / "taken").mkdir()
     with pytest.raises(UserError, match=r"could not write .*taken"):

@@ -5,7 +5,6 @@ a file whose name this package chose.
 """
 
 import contextlib
-import functools
 import gzip
 import http.client
 import json
@@ -14,30 +13,27 @@ import math
 import os
 import shutil
 import struct
-import subprocess
 import tarfile
 import tempfile
-import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fedgenbench.data import download
+from fedgenbench.data.download import SourceFailedError
+from fedgenbench.data.sources import find_entry, missing, placed_root, source_of
 from fedgenbench.errors import UserError
-from fedgenbench.runtime.files import read_json, sha256_file, write_json
+from fedgenbench.runtime.files import lock, read_json, sha256_file, write_json
 
-_SOURCES = Path(__file__).with_name("sources.yaml")
+_SCRATCH = ".fetching-"
 _log = logging.getLogger(__name__)
-
-
-class _SourceFailedError(Exception):
-    """This source cannot give the files; the next one is tried."""
 
 
 # What a missing host, a cut-off download or a damaged archive raises.
 _FAILURES = (
-    _SourceFailedError,
+    SourceFailedError,
     OSError,
     EOFError,
     ValueError,
@@ -46,77 +42,6 @@ _FAILURES = (
     zipfile.BadZipFile,
     http.client.HTTPException,
 )
-
-
-@functools.cache
-def source_table() -> dict[str, Any]:
-    """The content of sources.yaml, one entry per data set."""
-    import yaml
-
-    table = yaml.safe_load(_SOURCES.read_text(encoding="utf-8"))
-    for spec in table.values():
-        facts = spec["facts"]
-        if classes := facts.get("even"):
-            spec["facts"] = facts | {
-                "even": True,
-                **{part: _evenly(facts[part], classes) for part in ("train", "test")},
-            }
-    return table
-
-
-def _evenly(total: int, classes: int) -> list[int]:
-    share, rest = divmod(total, classes)
-    return [share + 1] * rest + [share] * (classes - rest)
-
-
-def source_of(dataset: str) -> dict[str, Any]:
-    """The entry of one data set. ``UserError`` if there is none."""
-    table = source_table()
-    if dataset not in table:
-        raise UserError(f"no data set is called {dataset!r}: choose one of {', '.join(table)}")
-    return table[dataset]
-
-
-def missing(dataset: str, folder: Path = Path("data/raw")) -> str | None:
-    """One sentence on an optional data set that is not in ``folder``: what to do about it.
-
-    None if the data set is not optional, or if its files or an archive of them lie there. It looks
-    at names alone, so it is cheap; whether the files are right is found when they are used. For a
-    set of folders the layout follows the sentence.
-    """
-    spec, target = source_of(dataset), folder / dataset
-    if not spec.get("optional"):
-        return None
-    if "folder" in spec:
-        root = placed_root(dataset, folder)
-        absent = [name for name in spec["entries"] if find_entry(root, name) is None]
-        if not absent:
-            return None
-        return (
-            f"{spec['title']} is not in {folder / spec['folder']} (no {', '.join(absent)}): it is "
-            "never downloaded; put it there by hand in this layout (docs/data.md):\n"
-            f"{spec['layout']}"
-        )
-    placed = [source["archives"] for source in spec["sources"] if source["kind"] == "placed"]
-    ways = [spec["files"], *placed]
-    if any(all((target / name).is_file() for name in names) for names in ways):
-        return None
-    return (
-        f"{spec['title']} is not in {target}: `snakemake {target / 'SOURCE.json'}` fetches it, or "
-        f"put {', '.join(min(ways, key=len))} there by hand (docs/data.md)"
-    )
-
-
-def placed_root(dataset: str, folder: Path) -> Path:
-    """Where a placed set's domains lie: below ``folder``, with or without the archive's top."""
-    spec = source_of(dataset)
-    base = folder / spec["folder"]
-    return base / spec["top"] if (base / spec["top"]).is_dir() else base
-
-
-def find_entry(root: Path, name: str) -> Path | None:
-    """A folder or list of a placed set: in ``root`` or, as some keep lists, in ``root/splits``."""
-    return next((path for path in (root / name, root / "splits" / name) if path.exists()), None)
 
 
 def faulty_files(dataset: str, folder: Path) -> dict[str, str]:
@@ -179,17 +104,34 @@ def fetch(dataset: str, target: Path) -> None:
         if not (target / "SOURCE.json").exists():
             _write_source(dataset, target, {"kind": "found in place"})
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        failures = _from_sources(dataset, spec, target)
+    except FileExistsError:
+        raise UserError(
+            f"{target} is a link that leads nowhere, or a file: mount what it leads to, or take it away"
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{target} cannot take the files of {dataset} ({error}): mend that, or put them there by "
+            "hand (docs/data.md)"
+        ) from error
+    if failures is not None:
+        raise UserError(_advice(dataset, target, faults, failures))
+
+
+def _from_sources(
+    dataset: str, spec: dict[str, Any], target: Path
+) -> list[tuple[dict[str, Any], Exception]] | None:
+    """None once a source gave the files, else why each one failed."""
     failures = []
     for source in spec["sources"]:
         _log.info("%s: trying %s %s", dataset, source["kind"], ", ".join(source["archives"]))
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            scratch = Path(folder).resolve()
+        with _scratch(target) as scratch:
             files = scratch / "files"
             try:
                 archives = _unpack_source(source, target, scratch, files)
                 if wrong := faulty_files(dataset, files):
-                    raise _SourceFailedError(
+                    raise SourceFailedError(
                         "; ".join(f"{name} {reason}" for name, reason in wrong.items())
                     )
             except _FAILURES as error:
@@ -199,8 +141,40 @@ def fetch(dataset: str, target: Path) -> None:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(files / name, target / name)
             _write_source(dataset, target, {"kind": source["kind"], "archives": archives})
-            return
-    raise UserError(_advice(dataset, target, faults, failures))
+            return None
+    return failures
+
+
+@contextlib.contextmanager
+def _scratch(target: Path) -> Iterator[Path]:
+    """A folder inside ``target``, which may be a link to another file system; gone afterwards.
+
+    A killed fetch leaves its folder behind, without the lock that a living one holds: it goes too.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for left in target.glob(f"{_SCRATCH}*"):
+        with _opened(left) as handle:
+            if lock(handle):
+                shutil.rmtree(left, ignore_errors=True)
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=target) as folder,
+            _opened(Path(folder)) as handle,
+        ):
+            lock(handle)
+            yield Path(folder).resolve()
+    finally:
+        with contextlib.suppress(OSError):  # what is not empty, or a link, stays
+            target.rmdir()
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _write_source(dataset: str, target: Path, source: dict[str, Any]) -> None:
@@ -224,6 +198,8 @@ def _advice(
     for source, error in failures:
         lines.append(f"  {source['kind']} {', '.join(source['archives'])}")
         lines.append(f"    {str(error) or type(error).__name__}")
+    if (reason := download.dead_proxy()) and reason not in "\n".join(lines):
+        lines.append(f"  {reason}")
     lines.append(
         f"Mend one of these and run the same command again, or put these files into {target} by "
         "hand (docs/data.md says how):"
@@ -239,11 +215,14 @@ def _unpack_source(
 ) -> dict[str, str]:
     """Puts the members into ``files``. Returns the sha256 of each archive by its file name."""
     folder = target if source["kind"] == "placed" else scratch
+    bypass = os.environ.get("no_proxy", os.environ.get("NO_PROXY"))
+    if folder is scratch and not bypass and (reason := download.dead_proxy()):
+        raise SourceFailedError(reason)
     downloads = _KINDS[source["kind"]](list(source["archives"]), folder)
     digests = {path.name: sha256_file(path) for path in downloads.values()}
     for archive, pin in source.get("pins", {}).items():
         if digests[name := downloads[archive].name] != pin:
-            raise _SourceFailedError(f"{name} is truncated or altered: its sha256 is not {pin}")
+            raise SourceFailedError(f"{name} is truncated or altered: its sha256 is not {pin}")
     for archive, members in source["archives"].items():
         _unpack(downloads[archive], members, files)
     if "convert" in source:
@@ -262,7 +241,7 @@ def _unpack(archive: Path, members: dict[str, str | None], files: Path) -> None:
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as pack:
             if absent := set(members.values()) - set(pack.namelist()):
-                raise _SourceFailedError(f"{archive.name} holds no file {', '.join(absent)}")
+                raise SourceFailedError(f"{archive.name} holds no file {', '.join(absent)}")
             for name, member in members.items():
                 with pack.open(member) as content:
                     _copy(content, files / name, unzip=member.endswith(".gz"))
@@ -270,7 +249,7 @@ def _unpack(archive: Path, members: dict[str, str | None], files: Path) -> None:
     if archive.suffix == ".deb":
         package, archive = archive, archive.with_suffix(".tar")
         with open(archive, "wb") as output:
-            _run(["dpkg-deb", "--fsys-tarfile", str(package)], package.parent, output)
+            download.run(["dpkg-deb", "--fsys-tarfile", str(package)], package.parent, output)
     wanted = {member: name for name, member in members.items()}
     with tarfile.open(archive) as tar:
         for entry in tar:
@@ -280,7 +259,7 @@ def _unpack(archive: Path, members: dict[str, str | None], files: Path) -> None:
                 name = wanted.pop(member)
                 _copy(tar.extractfile(entry), files / name, unzip=member.endswith(".gz"))
     if wanted:
-        raise _SourceFailedError(f"{archive.name} holds no file {', '.join(wanted)}")
+        raise SourceFailedError(f"{archive.name} holds no file {', '.join(wanted)}")
 
 
 def _copy(content: Any, target: Path, unzip: bool = False) -> None:
@@ -288,86 +267,17 @@ def _copy(content: Any, target: Path, unzip: bool = False) -> None:
         shutil.copyfileobj(plain, output, 1 << 20)
 
 
-def _run(command: list[str], folder: Path, output: Any = subprocess.DEVNULL) -> None:
-    try:
-        subprocess.run(
-            command,
-            cwd=folder,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C"},
-            timeout=1800,
-        )
-    except FileNotFoundError:
-        raise _SourceFailedError(f"the program {command[0]} is not installed") from None
-    except subprocess.TimeoutExpired:
-        raise _SourceFailedError(f"{command[0]} gave no answer within 30 minutes") from None
-    except subprocess.CalledProcessError as error:
-        message = " ".join(error.stderr.decode(errors="replace").split())
-        raise _SourceFailedError(
-            f"{command[0]} ended with status {error.returncode}: {message[-400:]}"
-        ) from None
-
-
-def _debian(packages: list[str], scratch: Path) -> dict[str, Path]:
-    """Uses the machine's own package sources, with private lists: no root, nothing installed."""
-    for folder in ("state/lists/partial", "cache/archives/partial"):
-        (scratch / folder).mkdir(parents=True)
-    apt = ["apt-get", "-qq", "-o", f"Dir::State={scratch / 'state'}"]
-    apt += ["-o", f"Dir::Cache={scratch / 'cache'}"]
-    # Called by root, apt would download as a user who may not write here.
-    apt += ["-o", "APT::Sandbox::User=root"]
-    # One broken repository among many fails the update, yet the lists of the others are there.
-    with contextlib.suppress(_SourceFailedError):
-        _run([*apt, "update"], scratch)
-    _run([*apt, "download", *packages], scratch)
-    return {package: _the_file(scratch, f"{package}_*.deb") for package in packages}
-
-
-def _npm(packages: list[str], scratch: Path) -> dict[str, Path]:
-    command = ["npm", "pack", "--ignore-scripts", "--loglevel=error"]
-    _run([*command, f"--cache={scratch / 'cache'}", *packages], scratch)
-    # npm's rule: @scope/name@1.0.0 becomes scope-name-1.0.0.tgz.
-    return {
-        package: _the_file(
-            scratch,
-            "-".join(package.removeprefix("@").replace("/", "-").rsplit("@", 1)) + ".tgz",
-        )
-        for package in packages
-    }
-
-
-def _the_file(folder: Path, pattern: str) -> Path:
-    found = list(folder.glob(pattern))
-    if not found:
-        raise _SourceFailedError(f"the download ended without a file {pattern}")
-    return found[0]
-
-
-def _http(addresses: list[str], scratch: Path) -> dict[str, Path]:
-    downloads = {}
-    for address in addresses:
-        downloads[address] = scratch / address.rsplit("/", 1)[1]
-        # NIST's host is reported to refuse the name that Python gives itself (403).
-        request = urllib.request.Request(address, headers={"User-Agent": "fedgenbench"})
-        with urllib.request.urlopen(request, timeout=60) as response:
-            _copy(response, downloads[address])
-    return downloads
-
-
 def _placed(names: list[str], target: Path) -> dict[str, Path]:
     """Archives that somebody put where the files belong."""
     if absent := [name for name in names if not (target / name).is_file()]:
-        raise _SourceFailedError(f"{target} holds no {', '.join(absent)}")
+        raise SourceFailedError(f"{target} holds no {', '.join(absent)}")
     return {name: target / name for name in names}
 
 
 _KINDS: dict[str, Callable[[list[str], Path], dict[str, Path]]] = {
-    "debian": _debian,
-    "npm": _npm,
-    "http": _http,
+    "debian": download.debian,
+    "npm": download.npm,
+    "http": download.http,
     "placed": _placed,
 }
 

@@ -4,32 +4,42 @@ Layouts and protocols: papers/warmfed.md §5. Nothing but image files and plain 
 particular no pickle.
 """
 
-import io
+import hashlib
 import logging
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from fedgenbench.data.fetch import missing, placed_root, source_of
+from fedgenbench.data.pictures import BadImageError, square
 from fedgenbench.data.readers import reader_modules
-from fedgenbench.data.readers.listing import PARTS, Row, Rows, shown
+from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, shown
+from fedgenbench.data.sources import missing, placed_root, source_of
 from fedgenbench.errors import UserError
 from fedgenbench.rng import stream
 
 OnBadImage = Literal["refuse", "skip"]
+OnTwins = Literal["refuse", "drop"]
 
 # A prepared set is one file that jobs map into memory: all of DomainNet at 224 pixels has 88 GB.
 MOST_BYTES = 32 * 10**9
 _log = logging.getLogger(__name__)
 
 
-class _BadImageError(Exception):
-    """The file was read but holds no image; the reason is its text."""
+@dataclass
+class _Found:
+    """What reading the files brought to light, by name of the file."""
+
+    bad: dict[str, str] = field(default_factory=dict)
+    # Training image -> the test image that has the same pixels
+    twins: dict[str, str] = field(default_factory=dict)
+    tested: dict[bytes, str] = field(default_factory=dict)
+    changes: Counter[str] = field(default_factory=Counter)
 
 
 def read(
@@ -38,6 +48,7 @@ def read(
     scratch: Path,
     limit: int | None,
     on_bad_image: OnBadImage,
+    on_twins: OnTwins,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and card fields of a placed data set (see ``dataset.Dataset``).
 
@@ -45,32 +56,30 @@ def read(
     [N, edge, edge, 3], resized with bilinear interpolation, and ordered by domain, class and name.
     They stream through an unnamed file in the folder ``scratch``, so memory holds one at a time;
     ``limit`` keeps at most so many per class, domain and part. ``UserError`` names what is absent,
-    contradictory or too large; a file that is no image is refused, or skipped and named in the card.
+    contradictory or too large; a file that is no image is refused, or skipped and named in the card;
+    so is a training image whose pixels are those of a test image.
     """
     spec = source_of(dataset)
     if reason := missing(dataset, raw.parent):
         raise UserError(reason)
     root = placed_root(dataset, raw.parent)
     listing = import_module(*reader_modules(dataset)).listing(dataset, root)
+    _require_apart(dataset, root, listing.rows)
     rows = {part: _slice(dataset, part, listing.rows[part], limit) for part in PARTS}
-    _require_files(dataset, root, [row.name for part in PARTS for row in rows[part]])
+    _require_files(dataset, root, listing, rows)
     _require_room(dataset, sum(map(len, rows.values())), spec["edge"])
 
-    arrays, bad = {}, {}
-    for part in PARTS:
+    arrays, found = {}, _Found()
+    domains = spec["facts"].get("domains")
+    for part in reversed(PARTS):  # the test part first: its pixels are what training may not hold
         arrays[f"{part}_images"], rows[part] = _pixels(
-            dataset, root, rows[part], spec["edge"], scratch, bad
+            dataset, root, part, rows[part], scratch, found
         )
         arrays[f"{part}_labels"] = np.array([row.label for row in rows[part]], np.int64)
-        arrays[f"{part}_domains"] = np.array([row.domain for row in rows[part]], np.int64)
-    if bad and on_bad_image == "refuse":
-        reasons = [f"{root / name} ({reason})" for name, reason in bad.items()]
-        raise UserError(
-            f"{dataset}: {len(bad)} file(s) are no images: {shown(reasons)}. Replace them, or set "
-            "on_bad_image to skip: they are then left out, and the card names them"
-        )
-    domains = spec["facts"]["domains"]
-    _require_domains(dataset, domains, rows)
+        if domains:
+            arrays[f"{part}_domains"] = np.array([row.domain for row in rows[part]], np.int64)
+    _refuse(dataset, root, found, on_bad_image, on_twins)
+    _require_domains(dataset, domains or [dataset], rows)
     notes = [
         *listing.notes,
         f"RGB, resized to {spec['edge']}x{spec['edge']} whatever the sides were (bilinear).",
@@ -81,8 +90,10 @@ def read(
         "classes": listing.classes,
         "domains": domains,
         "lists": listing.lists,
-        "empty_classes": _empty(rows, domains, listing.classes),
-        "skipped": {"count": len(bad), "files": bad},
+        "empty_classes": _empty(rows, domains or [dataset], listing.classes),
+        "skipped": {"count": len(found.bad), "files": found.bad},
+        "twins": {"count": len(found.twins), "left_out": found.twins},
+        "converted": dict(sorted(found.changes.items())),
         "notes": notes,
     }
     for part in PARTS:
@@ -123,11 +134,47 @@ def _empty(rows: Rows, domains: list[str], classes: list[str]) -> list[list[str]
 # --- what is refused ------------------------------------------------------------------------------
 
 
-def _require_files(dataset: str, root: Path, names: list[str]) -> None:
-    if absent := [name for name in names if not (root / name).is_file()]:
+def _require_files(dataset: str, root: Path, listing: Listing, rows: Rows) -> None:
+    """``UserError`` counts what is absent by domain and class, and names the first."""
+    wanted, absent = Counter(), Counter()
+    names = []
+    for row in (row for part in PARTS for row in rows[part]):
+        group = row.domain, row.label
+        wanted[group] += 1
+        if not (root / row.name).is_file():
+            absent[group] += 1
+            names.append(row.name)
+    if not names:
+        return
+    spec = source_of(dataset)
+    lines = []
+    for d, domain in enumerate(spec["facts"].get("domains", [dataset])):
+        lacking = [
+            f"{name} {absent[d, k]} of {wanted[d, k]}"
+            for k, name in enumerate(listing.classes)
+            if absent[d, k]
+        ]
+        if lacking:
+            counts = [sum(n for (i, _), n in c.items() if i == d) for c in (absent, wanted)]
+            lines.append(f"  {domain} lacks {counts[0]} of {counts[1]}: {shown(lacking)}")
+    raise UserError(
+        "\n".join(
+            [
+                f"{dataset}: {len(names)} of the {sum(wanted.values())} listed images are not in "
+                f"{root}: {shown(names)}. Put them there:",
+                *lines,
+                f"The layout is\n{spec['layout']}",
+            ]
+        )
+    )
+
+
+def _require_apart(dataset: str, root: Path, rows: Rows) -> None:
+    both = {row.name for row in rows["train"]} & {row.name for row in rows["test"]}
+    if both:
         raise UserError(
-            f"{dataset}: {len(absent)} of the {len(names)} listed images are not in {root}: "
-            f"{shown(absent)}. Put them there; the layout is\n{source_of(dataset)['layout']}"
+            f"{dataset}: {len(both)} images are listed for training and for testing: "
+            f"{shown(sorted(both))}. Mend the lists in {root}"
         )
 
 
@@ -151,24 +198,42 @@ def _require_domains(dataset: str, domains: list[str], rows: Rows) -> None:
                 )
 
 
+def _refuse(
+    dataset: str, root: Path, found: _Found, on_bad_image: OnBadImage, on_twins: OnTwins
+) -> None:
+    if found.bad and on_bad_image == "refuse":
+        reasons = [f"{root / name} ({reason})" for name, reason in sorted(found.bad.items())]
+        raise UserError(
+            f"{dataset}: {len(found.bad)} file(s) are no images: {shown(reasons)}. Replace them, or "
+            f"set datasets.{dataset}.on_bad_image to skip in params.yaml: they are then left out, and "
+            "the card names them"
+        )
+    if found.twins and on_twins == "refuse":
+        pairs = [f"{one} = {other}" for one, other in sorted(found.twins.items())]
+        raise UserError(
+            f"{dataset}: {len(found.twins)} training images have the pixels of a test image: "
+            f"{shown(pairs)} (in {root}). Take one of each two away, or set "
+            f"datasets.{dataset}.on_twins to drop in params.yaml: the training ones are then left "
+            "out, and the card names them"
+        )
+
+
 # --- pixels ---------------------------------------------------------------------------------------
 
 
 def _pixels(
-    dataset: str, root: Path, rows: list[Row], edge: int, scratch: Path, bad: dict[str, str]
+    dataset: str, root: Path, part: str, rows: list[Row], scratch: Path, found: _Found
 ) -> tuple[np.ndarray, list[Row]]:
-    """The images of ``rows`` and the rows that have one; the others are added to ``bad``."""
-    kept = []
+    """The images of ``rows`` and the rows that have one; ``found`` takes up the rest."""
+    kept, edge = [], source_of(dataset)["edge"]
     try:
         scratch.mkdir(parents=True, exist_ok=True)
         # The file has no name, so a killed job leaves nothing behind.
         with tempfile.TemporaryFile(dir=scratch) as file:
             for number, row in enumerate(rows, 1):
-                try:
-                    file.write(_square(root / row.name, edge))
+                if (pixels := _looked_at(root, part, row.name, edge, found)) is not None:
+                    file.write(pixels)
                     kept.append(row)
-                except _BadImageError as error:
-                    bad[row.name] = str(error)
                 if number % 5000 == 0:
                     _log.info("%s: %d of %d images read", dataset, number, len(rows))
             file.flush()
@@ -183,25 +248,18 @@ def _pixels(
     return images, kept
 
 
-def _square(path: Path, edge: int) -> bytes:
-    """The image as RGB bytes [edge, edge, 3]."""
-    import zlib
-
-    from PIL import Image
-
+def _looked_at(root: Path, part: str, name: str, edge: int, found: _Found) -> bytes | None:
+    """The pixels of one file; None, and why in ``found``, where it cannot be used."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): mend that") from error
-    if not content:
-        raise _BadImageError("empty")
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return image.convert("RGB").resize((edge, edge), Image.Resampling.BILINEAR).tobytes()
-    except Image.UnidentifiedImageError:
-        raise _BadImageError("no image format that is known") from None
-    # What the decoders raise on damaged content.
-    except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
-        raise _BadImageError(f"damaged: {error}") from None
-    except Image.DecompressionBombError:
-        raise _BadImageError("too many pixels") from None
+        pixels, changes = square(root / name, edge)
+    except BadImageError as error:
+        found.bad[name] = str(error)
+        return None
+    digest = hashlib.sha256(pixels).digest()
+    if part == "test":
+        found.tested.setdefault(digest, name)
+    elif twin := found.tested.get(digest):
+        found.twins[name] = twin
+        return None
+    found.changes.update(changes)
+    return pixels

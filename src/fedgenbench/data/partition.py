@@ -25,7 +25,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fedgenbench.data.dataset import Dataset
-from fedgenbench.data.fetch import source_of
+from fedgenbench.data.sources import source_of
 from fedgenbench.errors import UserError
 from fedgenbench.rng import stream
 from fedgenbench.runtime.files import read_json, write_json

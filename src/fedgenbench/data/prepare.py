@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from fedgenbench.data import folders
-from fedgenbench.data.fetch import faulty_files, source_of
+from fedgenbench.data.fetch import faulty_files
+from fedgenbench.data.sources import source_of
 from fedgenbench.errors import UserError
 from fedgenbench.rng import stream
 from fedgenbench.runtime.files import atomic_path, read_json, sha256_file, write_json
@@ -49,12 +50,14 @@ def prepare(
     *,
     limit_per_class: int | None = None,
     on_bad_image: folders.OnBadImage = "refuse",
+    on_twins: folders.OnTwins = "refuse",
 ) -> None:
     """Writes ``data.safetensors`` and ``card.json`` (see ``dataset.Dataset``) to ``target``.
 
     ``limit_per_class`` keeps at most so many images per class, domain and part, always the same
-    ones. ``on_bad_image`` says what becomes of a damaged image in a set of folders. Equal arguments
-    give equal bytes. ``UserError`` names the raw file that is missing, truncated or altered.
+    ones. ``on_bad_image`` and ``on_twins`` say what becomes of a damaged image, and of a training
+    image with the pixels of a test image, in a set of folders. Equal arguments give equal bytes.
+    ``UserError`` names the raw file that is missing, truncated or altered.
     """
     raw, target = Path(raw), Path(target)
     spec = source_of(dataset)
@@ -65,9 +68,12 @@ def prepare(
             "same command: right files are kept, the others are fetched again"
         )
     if "folder" in spec:
-        arrays, card = folders.read(dataset, raw, target.parent, limit_per_class, on_bad_image)
+        arrays, card = folders.read(
+            dataset, raw, target.parent, limit_per_class, on_bad_image, on_twins
+        )
     else:
         arrays, card = _READERS[dataset](dataset, raw, limit_per_class)
+        card["twins"] = {"count": _twins(arrays)}
     parts = [part for part in ("train", "test", "public") if f"{part}_images" in arrays]
     card = {"domains": None, "public_domains": None, **card}
     card |= {
@@ -123,6 +129,12 @@ def _require(dataset: str, what: str, found: Any, expected: Any) -> None:
             f"{dataset}: expected {what} {expected}, found {found}. The raw files passed their "
             "checksums, so the pins in sources.yaml and the facts beside them disagree"
         )
+
+
+def _twins(arrays: _Arrays) -> int:
+    """Training images that are equal to a test image; where files are pinned nobody can mend them."""
+    tested = {image.tobytes() for image in arrays["test_images"]}
+    return sum(image.tobytes() in tested for image in arrays["train_images"])
 
 
 # --- sets with an official test split -------------------------------------------------------------

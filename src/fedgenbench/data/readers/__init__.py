@@ -4,7 +4,7 @@ A module's ``listing(dataset, root)`` says which files belong to which part, dom
 layout changes no other set's digest.
 """
 
-from fedgenbench.data.fetch import source_of
+from fedgenbench.data.sources import source_of
 
 
 def reader_modules(dataset: str) -> list[str]:

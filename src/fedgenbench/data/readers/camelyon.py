@@ -3,11 +3,11 @@
 import csv
 import hashlib
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
-from fedgenbench.data.fetch import source_of
-from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows
+from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, require_whole
+from fedgenbench.data.sources import source_of
 from fedgenbench.errors import UserError
 from fedgenbench.rng import stream
 
@@ -25,6 +25,7 @@ def listing(dataset: str, root: Path) -> Listing:
     if absent := [name for name in _COLUMNS if name not in (table.fieldnames or ())]:
         raise UserError(f"{path} has no column {', '.join(absent)}: put WILDS's file there")
     groups: dict[tuple[int, int], list[str]] = defaultdict(list)
+    first: dict[str, int] = {}
     for number, line in enumerate(table, 2):
         try:
             patient, node, x, y, tumor, center = (int(line[name]) for name in _COLUMNS)
@@ -34,7 +35,16 @@ def listing(dataset: str, root: Path) -> Listing:
             raise UserError(f"{path}, line {number}: {error}: put WILDS's file there") from None
         # Patients have three digits, nodes one.
         place = f"patient_{patient:03d}_node_{node}"
-        groups[center, tumor].append(f"patches/{place}/patch_{place}_x_{x}_y_{y}.png")
+        patch = f"patches/{place}/patch_{place}_x_{x}_y_{y}.png"
+        if (earlier := first.setdefault(patch, number)) != number:
+            raise UserError(
+                f"{path}, line {number}: {patch} stands in line {earlier} too: put WILDS's file there"
+            )
+        groups[center, tumor].append(patch)
+    held: Counter[str] = Counter()
+    for (center, _), names in groups.items():
+        held[spec["facts"]["domains"][center]] += len(names)
+    require_whole(dataset, root, held)
     rows: Rows = {part: [] for part in PARTS}
     for (center, tumor), names in groups.items():
         order = stream(0, "prepare", dataset, "split", center, tumor).permutation(len(names))

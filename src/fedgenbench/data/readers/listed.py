@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from fedgenbench.data.fetch import find_entry, source_of
-from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, shown
+from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, require_whole, shown
+from fedgenbench.data.sources import find_entry, source_of
 from fedgenbench.errors import UserError
 
 # Domain, class and name of the images of each part, once each, in the order of the lists
@@ -22,6 +22,7 @@ def listing(dataset: str, root: Path) -> Listing:
     """
     spec, labels, lists = source_of(dataset), {}, {}
     found: Found = {part: {} for part in PARTS}
+    held: Counter[str] = Counter()
     for number, domain in enumerate(spec["facts"]["domains"]):
         for part in PARTS:
             path = find_entry(root, f"{domain}_{part}.txt")
@@ -29,6 +30,8 @@ def listing(dataset: str, root: Path) -> Listing:
             lists[path.name] = hashlib.sha256(content).hexdigest()
             for category, name in _images(path, content, domain, labels):
                 found[part][number, category, name] = None
+                held[domain] += 1
+    require_whole(dataset, root, held)
     require_apart(dataset, root, found)
     classes = spec["classes"] or _numbered_classes(dataset, root, labels)
     if unknown := [name for name in classes if name not in labels]:

@@ -1,9 +1,19 @@
-"""What a reader of a layout gives back."""
+"""What a reader of a layout gives back, and what no reader lets pass."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-SUFFIXES = {".jpg", ".jpeg", ".png"}
+from fedgenbench.data.sources import SOURCES, source_of
+from fedgenbench.errors import UserError
+
+# What data/pictures.py opens, and what it does not: that is refused by name, not passed over.
+_OPENED = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff"),
+    *(".webp", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+_REFUSED = (".heic", ".heif", ".jxl", ".svg", ".psd", ".tga", ".eps")
+SUFFIXES = frozenset((*_OPENED, *_REFUSED))
 PARTS = ("train", "test")
 _SHOWN = 5
 
@@ -37,3 +47,31 @@ def shown(items: list[str]) -> str:
 
 def is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def require_whole(
+    dataset: str, root: Path, held: Mapping[str, int], empty: Mapping[str, list[str]] | None = None
+) -> None:
+    """``UserError`` if a domain has not as many images as the whole set is known to have.
+
+    ``held`` are images by domain, ``empty`` the classes of which a domain has none.
+    """
+    facts = source_of(dataset)["facts"]
+    wrong = []
+    for domain, whole in facts.get("whole", {}).items():
+        count = held.get(domain, 0)
+        if domain in facts["domains"] and count != whole:
+            lacking = (empty or {}).get(domain)
+            rest = f", none of {', '.join(lacking)}" if lacking else ""
+            wrong.append(f"  {domain}: {count} of {whole}{rest}")
+    if wrong:
+        raise UserError(
+            "\n".join(
+                [
+                    f"{dataset}: {root} holds another number of images than the whole set has:",
+                    *wrong,
+                    "Unpack the archive again. If yours differs on purpose, take `whole` out of the "
+                    f"entry {dataset} in src/fedgenbench/data/{SOURCES.name}",
+                ]
+            )
+        )

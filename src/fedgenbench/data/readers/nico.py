@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from fedgenbench.data.fetch import find_entry, source_of
 from fedgenbench.data.readers.listed import (
     Found,
     cap_notes,
@@ -20,6 +19,7 @@ from fedgenbench.data.readers.listed import (
     text_lines,
 )
 from fedgenbench.data.readers.listing import PARTS, Listing
+from fedgenbench.data.sources import find_entry, source_of
 from fedgenbench.errors import UserError
 
 _COMMON_LISTS, _COMMON_IMAGES = "NICO_DG_official", "NICO_DG"
