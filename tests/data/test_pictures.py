@@ -215,7 +215,16 @@ def test_sixteen_bit_grey_is_turned_too(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"\0"])
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0garbage",
+        b"Exif\0\0Exif\0\0II*\0",
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        b"\0",
+    ],
+)
 def test_a_damaged_exif_block_turns_nothing(tmp_path, exif):
     pixels, changes = shown(tmp_path, saved(Image.new("RGB", (4, 4), "red"), "PNG", exif=exif))
     assert (pixels == [255, 0, 0]).all()
