@@ -26,6 +26,7 @@ if shlex.quote(sys.executable) != sys.executable:
 try:
     SCALE, ALL_SETTINGS = configuration.load("params.yaml", overrides=config)
     GRIDS = {name: Grid(each, ALL_SETTINGS["paper"]) for name, each in ALL_SETTINGS.items()}
+    GRIDS[SCALE].require_models()
 except UserError as error:
     sys.exit(f"\n{error}\n")
 # Scripts read the device from here: it is no rerun trigger, since it changes no setting of a run.

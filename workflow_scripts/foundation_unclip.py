@@ -12,8 +12,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     import torch
 
     from fedgenbench.data.dataset import load as load_data
+    from fedgenbench.foundation.folder import part_files
     from fedgenbench.foundation.pipeline import load, save
-    from fedgenbench.foundation.plan import part_files
     from fedgenbench.foundation.pool import public_pool
     from fedgenbench.foundation.unclip import (
         assemble,

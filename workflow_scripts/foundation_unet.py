@@ -13,8 +13,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from diffusers import AutoencoderKL
 
     from fedgenbench.data.dataset import load
+    from fedgenbench.foundation.folder import part_files
     from fedgenbench.foundation.pipeline import assemble, save
-    from fedgenbench.foundation.plan import part_files
     from fedgenbench.foundation.pool import public_pool
     from fedgenbench.foundation.settings import UNetJob
     from fedgenbench.foundation.unet import train_unet

@@ -12,8 +12,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch()
     import torch
 
-    from fedgenbench.diffusion.adapters import base_model, embedded
-    from fedgenbench.diffusion.prompts import class_prompts
+    from fedgenbench.diffusion.adapters import base_model
+    from fedgenbench.diffusion.prompts import class_embeddings
     from fedgenbench.fedlmg.generation import generate
     from fedgenbench.fedlmg.settings import Drawn
     from fedgenbench.fedlmg.uploads import load
@@ -32,7 +32,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         settings,
         pipeline,
         uploads,
-        embedded(pipeline, class_prompts(settings.prompt, classes)),
+        class_embeddings(pipeline, settings.prompt, classes),
         seed=facts["seed"],
         folder=batches,
         identity=names.digest,

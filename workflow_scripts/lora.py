@@ -13,9 +13,9 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.diffusion.adapters import base_model, embedded
+    from fedgenbench.diffusion.adapters import base_model
     from fedgenbench.diffusion.lora import prepared, tune
-    from fedgenbench.diffusion.prompts import class_prompts
+    from fedgenbench.diffusion.prompts import class_embeddings
     from fedgenbench.diffusion.settings import Tuning
     from fedgenbench.runtime.files import write_json
 
@@ -33,7 +33,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         pipeline,
         prepared(dataset.train_images[rows], settings.base.resolution),
         dataset.train_labels[rows],
-        embedded(pipeline, class_prompts(settings.prompt, dataset.card["classes"])),
+        class_embeddings(pipeline, settings.prompt, dataset.card["classes"]),
         seed=facts["seed"],
         client=client,
         checkpoint=checkpoint,

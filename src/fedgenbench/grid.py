@@ -20,6 +20,7 @@ from fedgenbench.diffusion.settings import Drawing, Looking, Prompting, Tuning
 from fedgenbench.federated.method import method_class, method_module
 from fedgenbench.fedlmg.rival_settings import FedDISC
 from fedgenbench.fedlmg.settings import Drawn
+from fedgenbench.foundation.folder import require_place
 from fedgenbench.foundation.plan import fingerprint
 from fedgenbench.models.registry import MODELS
 from fedgenbench.runtime.digest import code_digest, digest
@@ -402,6 +403,11 @@ class Grid:
         chosen = self.settings.experiments[name].synthesis
         part = chosen.model_dump(include=set(kind.model_fields))
         return {"seed": seed, "model": self._fingerprint(chosen.base.source), "synthesis": part}
+
+    def require_models(self) -> None:
+        """Refuses the name of a diffusion model's folder that is not here; hub ids pass."""
+        for source in self._models:
+            require_place(source)
 
     def _fingerprint(self, source: str) -> str:
         """``fingerprint``, worked out once."""

@@ -330,5 +330,5 @@ def test_a_model_that_is_not_here_says_what_to_put_where(tmp_path, monkeypatch):
 
 def test_a_model_without_an_image_encoder_is_told(tmp_path):
     save(untrained(), tmp_path / "plain")
-    with pytest.raises(UserError, match="no Stable unCLIP could be loaded"):
+    with pytest.raises(UserError, match="the model is a StableDiffusionPipeline, not"):
         load_unclip(tmp_path / "plain", torch.float32, "cpu")

@@ -164,6 +164,15 @@ def test_weights_of_imagenet_have_to_be_there(tmp_path):
         untrained("resnet34", (3, 32, 32), 3, 0, str(tmp_path))
 
 
+def test_weights_of_imagenet_are_what_a_classifier_starts_from(tmp_path):
+    own = untrained("resnet34", (3, 32, 32), 3, 1, None)
+    published = {name.replace("head.", "fc."): t for name, t in own.state_dict().items()}
+    save_file(published, tmp_path / "resnet34.safetensors")
+    found = untrained("resnet34", (3, 32, 32), 3, 0, str(tmp_path)).state_dict()
+    for name, tensor in own.state_dict().items():
+        assert torch.equal(found[name], tensor) == (not name.startswith("head.")), name
+
+
 # --- images
 
 

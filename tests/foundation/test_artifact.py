@@ -9,8 +9,8 @@ import torch
 from fedgenbench.data.prepare import emoji_classes, is_test_name
 from fedgenbench.data.sources import source_of
 from fedgenbench.foundation.captions import captions, make_tokenizer
+from fedgenbench.foundation.folder import part_files
 from fedgenbench.foundation.pipeline import load, sample
-from fedgenbench.foundation.plan import part_files
 from fedgenbench.foundation.settings import UNetJob
 from fedgenbench.runtime.files import read_json
 

@@ -1,10 +1,8 @@
 """What moves which digest."""
 
-import hashlib
-
 from miniature import settings
 
-from fedgenbench.foundation.plan import Plan, fingerprint, part_files
+from fedgenbench.foundation.plan import Plan
 from fedgenbench.foundation.settings import Foundation, UNetJob, VaeJob
 
 CODES = {"vae": ["a"], "unet": ["b"], "evaluate": ["c"]}
@@ -47,17 +45,3 @@ def test_data_and_code_move_what_is_made_with_them():
     assert moved(data="other") == [True, True, True]
     assert moved(codes=CODES | {"unet": ["other"]}) == [False, True, True]
     assert moved(codes=CODES | {"evaluate": ["other"]}) == [False, False, True]
-
-
-def test_the_fingerprint_of_a_folder_is_that_of_its_parts(tmp_path):
-    (tmp_path / "unet").mkdir()
-    (tmp_path / "unet" / "weights").write_bytes(b"1")
-    (tmp_path / "model_index.json").write_bytes(b"{}")
-    assert list(part_files(tmp_path)) == ["model_index.json", "unet/weights"]
-    assert part_files(tmp_path)["unet/weights"] == hashlib.sha256(b"1").hexdigest()
-    before = fingerprint(str(tmp_path))
-    (tmp_path / "samples.png").write_bytes(b"picture")
-    assert fingerprint(str(tmp_path)) == before
-    (tmp_path / "unet" / "weights").write_bytes(b"2")
-    assert fingerprint(str(tmp_path)) != before
-    assert fingerprint("somebody/some-model") == "somebody/some-model"

@@ -11,7 +11,7 @@ from miniature_unclip import WIDTH, denoiser, pipeline, settings
 from safetensors.torch import load_file
 
 from fedgenbench.foundation import unclip
-from fedgenbench.foundation.plan import part_files
+from fedgenbench.foundation.folder import part_files
 from fedgenbench.foundation.pool import public_pool
 from fedgenbench.foundation.unclip_settings import UnCLIP, UnCLIPPlan
 from fedgenbench.runtime.files import read_json

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fedgenbench.diffusion.adapters import embedded
 from fedgenbench.diffusion.guidance_settings import Guidance
+from fedgenbench.diffusion.schedules import ancestral, predicted, require_unit_variance, step
 from fedgenbench.errors import UserError
 from fedgenbench.models.layers import BatchNorm
 
@@ -167,19 +168,14 @@ class Guided:
         negative: str = "",
         described: float = 0.0,
     ):
-        from diffusers import DDPMScheduler
-
         self.pipeline, self.settings, self.steps, self.scale = pipeline, settings, steps, scale
         self.negative, self.described = negative, described
         self.scheduler = pipeline.scheduler
         if settings.scheduler == "ddpm":
-            self.scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
-        self.kind = self.scheduler.config.prediction_type
-        if self.kind not in ("epsilon", "v_prediction"):
-            raise UserError(
-                f"fedlmg.base: the model predicts {self.kind!r}; guidance needs epsilon or "
-                "v_prediction"
-            )
+            self.scheduler = ancestral(pipeline)
+        self.kind = predicted(self.scheduler, "fedlmg.base", "guidance needs")
+        if settings.guide or settings.editing_steps:
+            require_unit_variance(self.scheduler)
         for part in (pipeline.unet, pipeline.vae):
             part.requires_grad_(False)
             if settings.checkpointing:
@@ -212,7 +208,7 @@ class Guided:
                 promised += [promise] if t == times[0] else []
             with torch.no_grad():
                 noise = self._prediction(s, t)
-                s = self.scheduler.step(noise, t, s, generator=generators).prev_sample
+                s = step(self.scheduler, noise, t, s, generators)
         with torch.no_grad():
             decoded = vae.decode(s / vae.config.scaling_factor).sample
         if not decoded.isfinite().all():

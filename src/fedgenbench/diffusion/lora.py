@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fedgenbench.diffusion.adapters import Adapter, low_rank, read
 from fedgenbench.diffusion.memory import Batch
+from fedgenbench.diffusion.schedules import ancestral, predicted
 from fedgenbench.diffusion.settings import Lora
 from fedgenbench.errors import UserError
 from fedgenbench.foundation.images import to_tensor
@@ -132,16 +133,9 @@ def _train(
     identity: str,
     tell: Callable[[int, str], None],
 ) -> tuple[list[dict[str, float]], list[str]]:
-    from diffusers import DDPMScheduler
-
     unet, device = pipeline.unet, latents.device
-    scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
-    kind = scheduler.config.prediction_type
-    if kind not in ("epsilon", "v_prediction"):
-        raise UserError(
-            f"synthesis.base: the model predicts {kind!r}; adapters are tuned on models that predict "
-            "epsilon or v_prediction"
-        )
+    scheduler = ancestral(pipeline)
+    kind = predicted(scheduler, "synthesis.base", "adapters are tuned on models that predict")
     parameters = list(named.values())
     optimiser = torch.optim.AdamW(
         parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from string import Formatter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-Template = Annotated[str, Field(pattern=r"\{label\}")]
+
+def filled_by(*names: str) -> AfterValidator:
+    """A validator of prompts whose placeholders are these, each without a format of its own."""
+    known = " and ".join(f"{{{name}}}" for name in names)
+
+    def check(template: str) -> str:
+        try:
+            fields = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
+        except ValueError as error:
+            raise PydanticCustomError("template", f"{error}; write a brace itself twice") from None
+        for field, form, conversion in fields:
+            if field not in names or form or conversion:
+                raise PydanticCustomError(
+                    "template",
+                    f"nothing fills {{{field}}} as it stands here, only {known}; write a brace itself "
+                    "twice",
+                )
+        if missing := [name for name in names if name not in [field for field, *_ in fields]]:
+            raise PydanticCustomError("template", f"{{{missing[0]}}} has to stand in it")
+        return template
+
+    return AfterValidator(check)
+
+
+Template = Annotated[str, Field(pattern=r"\{label\}"), filled_by("label")]
 
 
 class Strict(BaseModel):

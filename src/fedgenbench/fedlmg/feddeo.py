@@ -13,11 +13,12 @@ from torch import Tensor
 
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
-from fedgenbench.diffusion.adapters import base_model, embedded
+from fedgenbench.diffusion.adapters import base_model
 from fedgenbench.diffusion.guidance import Guided, Order
 from fedgenbench.diffusion.lora import prepared
 from fedgenbench.diffusion.memory import Batch
-from fedgenbench.diffusion.prompts import class_prompts
+from fedgenbench.diffusion.prompts import class_embeddings
+from fedgenbench.diffusion.schedules import ancestral
 from fedgenbench.diffusion.shards import Shards
 from fedgenbench.errors import UserError
 from fedgenbench.fedlmg.generation import Generated, draw, noise_seed
@@ -59,7 +60,7 @@ def images(
         contest.sampler.guidance,
         described=own.guidance,
     )
-    prompts = embedded(pipeline, class_prompts(contest.prompt, dataset.card["classes"]))
+    prompts = class_embeddings(pipeline, contest.prompt, dataset.card["classes"])
     store = Shards(folder / "descriptions", identity)
     shards, notes = [], []
     report: dict[str, Any] = {"upload_bytes": {}, "client_seconds": {}, "description_loss": {}}
@@ -144,9 +145,7 @@ def learn(
     depends on its own seed alone. Classes go side by side: each learns what it would learn by
     itself. The U-Net has to be frozen.
     """
-    from diffusers import DDPMScheduler
-
-    scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
+    scheduler = ancestral(pipeline)
     times = scheduler.config.num_train_timesteps
     losses: list[float] = []
 

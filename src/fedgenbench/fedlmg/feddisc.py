@@ -17,13 +17,14 @@ from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.diffusion.adapters import PRECISIONS, embedded
 from fedgenbench.diffusion.memory import Batch
-from fedgenbench.diffusion.prompts import class_prompts
+from fedgenbench.diffusion.prompts import class_embeddings
 from fedgenbench.diffusion.settings import Sampler
 from fedgenbench.diffusion.shards import Shards
 from fedgenbench.errors import UserError
 from fedgenbench.fedlmg.generation import Generated
 from fedgenbench.fedlmg.rival_settings import FedDISC
 from fedgenbench.fedlmg.settings import Drawn
+from fedgenbench.foundation.loading import load_pipeline
 from fedgenbench.rng import stream, torch_seed
 
 ITERATIONS = 100  # of k-means, at most, as in the authors' code
@@ -71,7 +72,7 @@ def images(
             an image is not finite; one image is too much for the GPU.
     """
     pipeline = load_unclip(own.base.source, PRECISIONS[own.base.precision], device)
-    prompts = embedded(pipeline, class_prompts(contest.prompt, dataset.card["classes"]))
+    prompts = class_embeddings(pipeline, contest.prompt, dataset.card["classes"])
     store = Shards(folder, identity)
     orders: list[Order] = []
     report: dict[str, Any] = {"upload_bytes": {}, "client_seconds": {}, "notes": []}
@@ -220,34 +221,10 @@ def draw(
 def load_unclip(source: str | Path, dtype: torch.dtype, device: Any) -> Any:
     """The ``StableUnCLIPImg2ImgPipeline`` in the folder ``source``, or of the hub id ``source``.
 
-    The miniature (docs/unclip.md) and Stable unCLIP 2.1 take this one way. Nothing is fetched for a
-    folder; for an id the hub's cache is asked first, as diffusers does.
-
-    Raises:
-        UserError: neither is complete here; says what to put where.
+    The miniature (docs/unclip.md) and Stable unCLIP 2.1 take this one way; errors as of
+    ``loading.load_pipeline``.
     """
-    from diffusers import StableUnCLIPImg2ImgPipeline
-    from diffusers.utils import logging
-    from transformers.utils import logging as transformers_logging
-
-    logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
     try:
-        pipeline = StableUnCLIPImg2ImgPipeline.from_pretrained(
-            str(source),
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=Path(source).is_dir(),
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"fedlmg.rivals.feddisc.base.source: no Stable unCLIP could be loaded from "
-            f"{str(source)!r}: {str(error).strip()}\n"
-            "Give either a folder in diffusers' layout (model_index.json, and the folders "
-            "feature_extractor, image_encoder, image_normalizer, image_noising_scheduler, tokenizer, "
-            "text_encoder, unet, scheduler and vae, weights as .safetensors), or a hub id. Without a "
-            f"network, run `hf download {source} --local-dir <folder>` on a connected machine and "
-            "copy the folder here; or copy that machine's cache to the folder that HF_HOME names."
-        ) from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+        return load_pipeline("StableUnCLIPImg2ImgPipeline", source, dtype, device)
+    except UserError as error:
+        raise UserError(f"fedlmg.rivals.feddisc.base.source: {error}") from error

@@ -15,11 +15,14 @@ from fedgenbench.data.partition import Partition
 from fedgenbench.diffusion.adapters import PRECISIONS, base_model, embedded
 from fedgenbench.diffusion.guidance import Guided, Order
 from fedgenbench.diffusion.memory import Batch
+from fedgenbench.diffusion.prompts import class_prompts, require_distinct
 from fedgenbench.diffusion.shards import Shards
 from fedgenbench.errors import UserError
 from fedgenbench.fedlmg.generation import Generated, draw, noise_seed
 from fedgenbench.fedlmg.rival_settings import FGL
 from fedgenbench.fedlmg.settings import Drawn
+from fedgenbench.foundation.folder import require_place
+from fedgenbench.foundation.loading import require_whole
 from fedgenbench.rng import stream
 
 TOKENS = 20  # new ones in a caption, at most: the default of the authors' transformers 4.28
@@ -50,17 +53,20 @@ def images(
     """
     sent, report = captions(contest, own, dataset, partition, device, folder, identity)
     pipeline = base_model(contest.base, device)
-    chosen = []
+    chosen, classes = [], dataset.card["classes"]
     for client, held in enumerate(partition.clients):
         of_class = dataset.train_labels[held.train]
         for label in np.unique(of_class).tolist():
             rows = np.flatnonzero(of_class == label)
             order = stream(seed, "fgl", client, label).permutation(rows)
-            name = dataset.card["classes"][label].replace("_", " ")
+            name = classes[label].replace("_", " ")
             texts = [sent[client][row] for row in np.resize(order, contest.per_class)]
             chosen.append(
                 (client, label, [own.prompt.format(label=name, caption=t) for t in texts])
             )
+    # A caption may be cut off, the class before it not.
+    bare = [own.prompt.format(label=name, caption="") for name in class_prompts("{label}", classes)]
+    require_distinct(pipeline, own.prompt, bare, embedded(pipeline, bare))
     different = sorted({prompt for *_, prompts in chosen for prompt in prompts})
     embeddings = dict(zip(different, embedded(pipeline, different), strict=True))
     shards = [
@@ -116,6 +122,11 @@ def captions(
                 texts = [names[row].replace("-", " ") for row in held.train]
             else:
                 texts = _captioned(*model, dataset.train_images[held.train], batch)
+                if not any(texts):
+                    raise UserError(
+                        f"fedlmg.rivals.fgl.captioner: {own.captioner} wrote no word for any image of "
+                        f"client {client}; copy or fetch the model again, its tokenizer first"
+                    )
             facts = {"seconds": time.perf_counter() - started, "notes": batch.notes}
             # As the bytes that go up, one caption a line; the ends of lines are not counted.
             found = {"captions": np.frombuffer("\n".join(texts).encode(), np.uint8)}, facts
@@ -134,11 +145,16 @@ def _captioner(source: str, dtype: torch.dtype, device: Any) -> tuple[Any, Any]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    require_place(source)
     local = Path(source).is_dir()
     try:
         processor = AutoProcessor.from_pretrained(source, local_files_only=local)
-        model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, local_files_only=local
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            source,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=local,
+            output_loading_info=True,
         )
     except (OSError, ValueError) as error:
         raise UserError(
@@ -148,6 +164,14 @@ def _captioner(source: str, dtype: torch.dtype, device: Any) -> tuple[Any, Any]:
             f"network, run `hf download {source} --local-dir <folder>` on a connected machine and "
             "copy the folder here; or set it to `names`, where the data set has them."
         ) from error
+    for part in ("tokenizer", "image_processor"):
+        if not hasattr(processor, part):
+            raise UserError(
+                f"fedlmg.rivals.fgl.captioner: {source} has no {part.replace('_', ' ')}, so it is not "
+                "complete; copy or fetch the model again"
+            )
+    # Some layers that a caption does not need may be there, none may be drawn at random.
+    require_whole(found | {"unexpected_keys": ()}, f"the captioning model {source}: its weights")
     return processor, model.to(device).eval()
 
 

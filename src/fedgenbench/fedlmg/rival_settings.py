@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from fedgenbench.diffusion.settings import Base, Strict
+from fedgenbench.diffusion.settings import Base, Strict, filled_by
 
 
 class FGL(Strict):
@@ -15,7 +17,7 @@ class FGL(Strict):
         description="`names`: the data set's own names of its drawings; else a captioning model, a "
         "folder or hub id.",
     )
-    prompt: str = Field(
+    prompt: Annotated[str, filled_by("label", "caption")] = Field(
         pattern=r"\{label\}.*\{caption\}",
         description="A caption's prompt, with {label} and then {caption}.",
     )

@@ -31,7 +31,8 @@ def untrained(
 
     for suffix in (".safetensors", ".pth"):
         if (path := Path(imagenet) / f"{name}{suffix}").exists():
-            return pretrained(model, path)
+            pretrained(model, path)
+            return model
     raise UserError(
         f"fedlmg.imagenet: {imagenet} holds neither {name}.safetensors nor {name}.pth; put "
         "torchvision's ImageNet weights of this architecture there"

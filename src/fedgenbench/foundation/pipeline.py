@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fedgenbench.errors import UserError
+from fedgenbench.foundation.loading import load_pipeline
 from fedgenbench.foundation.networks import SCHEDULE
 
 
@@ -46,36 +46,10 @@ def save(pipeline: Any, folder: str | Path) -> None:
 def load(source: str | Path, dtype: torch.dtype, device: str) -> Any:
     """The ``StableDiffusionPipeline`` in the folder ``source``, or of the hub id ``source``.
 
-    The miniature and the published models (SD 1.5, SD 2.1-base) take this one way. Nothing is
-    fetched for a folder; for an id the hub's cache is asked first, as diffusers does. A safety
-    checker is left out: it would blacken drawings that it was not made for.
-
-    Raises:
-        UserError: neither is complete here; says what to put where.
+    The miniature and the published models (SD 1.5, SD 2.1-base) take this one way; errors as of
+    ``loading.load_pipeline``.
     """
-    from diffusers import StableDiffusionPipeline
-    from diffusers.utils import logging
-
-    logging.disable_progress_bar()
-    try:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            str(source),
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=Path(source).is_dir(),
-            safety_checker=None,
-            requires_safety_checker=False,
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"no Stable Diffusion could be loaded from {str(source)!r}: {str(error).strip()}\n"
-            "Give either a folder in diffusers' layout (model_index.json, and the folders unet, vae, "
-            "text_encoder, tokenizer and scheduler, weights as .safetensors), or a hub id. Without a "
-            f"network, run `hf download {source} --local-dir <folder>` on a connected machine and "
-            "copy the folder here; or copy that machine's cache to the folder that HF_HOME names."
-        ) from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    return load_pipeline("StableDiffusionPipeline", source, dtype, device)
 
 
 def sample(

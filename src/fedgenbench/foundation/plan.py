@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedgenbench.foundation.folder import part_files, require_recorded
 from fedgenbench.foundation.settings import Foundation, UNetJob, VaeJob
 from fedgenbench.runtime.digest import digest
-from fedgenbench.runtime.files import sha256_file
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,16 @@ class Plan:
         return digest([self.job(Foundation), self.unet, self.codes["evaluate"][0]])
 
 
-def part_files(folder: str | Path) -> dict[str, str]:
-    """sha256 of each file of a saved model, by its path: the index and the parts' folders.
-
-    What lies beside them, such as pictures and records, changes no image and is left out.
-    """
-    folder = Path(folder)
-    parts = sorted(path for path in folder.glob("*/**/*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): sha256_file(path)
-        for path in (folder / "model_index.json", *parts)
-    }
-
-
 def fingerprint(source: str) -> str:
     """What identifies the model that ``pipeline.load(source)`` gives, for the digest of a run.
 
-    Of a folder it is the digest of its files; a hub id stands for itself.
+    Of a folder it is the digest of the files that the model consists of; a hub id, or a folder that is
+    not here, stands for itself.
+
+    Raises:
+        UserError: the folder is no whole model, or a file is not as its provenance.json records.
     """
-    return digest(part_files(source)) if Path(source).is_dir() else source
+    if not Path(source).is_dir():
+        return source
+    require_recorded(source)
+    return digest(part_files(source))
