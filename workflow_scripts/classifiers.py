@@ -16,7 +16,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.data.partition import Partition
     from fedgenbench.fedlmg.clients import train_clients
     from fedgenbench.fedlmg.uploads import save
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.runtime.artifacts import write_report
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards
@@ -35,7 +35,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         tell=Progress(label, len(partition.clients) * (1 + settings["averages"])),
     )
     sizes = save(snakemake.output.models, models, facts)
-    write_json(
+    write_report(
         snakemake.output.report,
         watch.record(device)
         | {"digest": names.digest, "settings": settings, "bytes": sizes}

@@ -22,7 +22,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.fedlmg.training import accuracy
     from fedgenbench.fedlmg.uploads import load as load_uploads
     from fedgenbench.fedlmg.uploads import untrained
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.runtime.artifacts import write_report
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards
@@ -50,7 +50,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     )
     tests = [torch.from_numpy(client.test).to(device) for client in partition.clients]
     right = accuracy(student, x, y, tests)
-    write_json(
+    write_report(
         snakemake.output.report,
         watch.record(device)
         | {

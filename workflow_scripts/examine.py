@@ -18,7 +18,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.diffusion.settings import Looking
     from fedgenbench.evaluation.membership import membership
     from fedgenbench.evaluation.synthetic import Part, clients_of, examine
-    from fedgenbench.runtime.files import atomic_path, write_json
+    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.files import atomic_path
 
     torch.set_num_threads(1)
     inputs, outputs, seed = snakemake.input, snakemake.output, snakemake.params.settings["seed"]
@@ -51,7 +52,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     )
     with atomic_path(outputs.embedding) as temporary:
         embedding.to_parquet(temporary, index=False)
-    write_json(
+    write_report(
         outputs.report,
         watch.record(device)
         | {

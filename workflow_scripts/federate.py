@@ -15,7 +15,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.data.partition import Partition
     from fedgenbench.federated.run import federate
     from fedgenbench.federated.synthetic import read, read_model
-    from fedgenbench.runtime.files import read_json, sha256_file, write_json
+    from fedgenbench.runtime.artifacts import read_report
+    from fedgenbench.runtime.files import sha256_file, write_json
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards
@@ -23,7 +24,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     checkpoint = Path(snakemake.params.checkpoint)
     dataset = load(Path(snakemake.input.data).parent)
     images, warm = snakemake.input.images, snakemake.input.warm
-    sent = [read_json(path) for path in snakemake.input.adapters]
+    sent = [read_report(path) for path in snakemake.input.adapters]
     bytes_sent = [report["adapter_bytes"] + report["embedding_bytes"] for report in sent]
     metrics = federate(
         settings,

@@ -17,7 +17,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.fedlmg.generation import generate
     from fedgenbench.fedlmg.settings import Drawn
     from fedgenbench.fedlmg.uploads import load
-    from fedgenbench.runtime.files import read_json, write_json
+    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.files import read_json
 
     torch.set_num_threads(1)
     facts, names = snakemake.params.settings, snakemake.wildcards
@@ -43,7 +44,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         snakemake.output.shown,
         {"classes": dict(enumerate(classes)), "row": names.name},
     )
-    write_json(
+    write_report(
         snakemake.output.report,
         watch.record(device)
         | {"digest": names.digest, "settings": facts, "images": len(generated.images)}

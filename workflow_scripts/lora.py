@@ -17,7 +17,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.diffusion.lora import prepared, tune
     from fedgenbench.diffusion.prompts import class_embeddings
     from fedgenbench.diffusion.settings import Tuning
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.runtime.artifacts import write_report
 
     torch.set_num_threads(1)
     facts = snakemake.params.settings
@@ -41,7 +41,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         tell=Progress(f"adapter of client {client}", settings.lora.steps),
     )
     adapter.save(snakemake.output.adapter)
-    write_json(
+    write_report(
         snakemake.output.report,
         watch.record(device)
         | {

@@ -13,7 +13,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.runtime.artifacts import write_report
     from fedgenbench.weightspace.newcomers import newcomers
 
     torch.set_num_threads(1)
@@ -29,7 +29,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         checkpoint=checkpoint,
         progress=lambda note: print(f"{label}  {note}", file=sys.stderr, flush=True),
     )
-    write_json(
+    write_report(
         snakemake.output.report,
         {"digest": names.digest, "settings": settings, "provenance": watch.record(device)} | found,
     )

@@ -16,7 +16,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.diffusion.images import save_images
     from fedgenbench.diffusion.prompts import prompt_only
     from fedgenbench.diffusion.settings import Prompting
-    from fedgenbench.runtime.files import read_json, write_json
+    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.files import read_json
 
     torch.set_num_threads(1)
     facts = snakemake.params.settings
@@ -40,7 +41,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         drawn.style,
         {"classes": dict(enumerate(classes)), "templates": chosen.templates},
     )
-    write_json(
+    write_report(
         snakemake.output.report,
         watch.record(device)
         | {

@@ -17,7 +17,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.data.partition import Partition
     from fedgenbench.fedlmg.rival_settings import DRAWING
     from fedgenbench.fedlmg.settings import Drawn
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.runtime.artifacts import write_report
 
     torch.set_num_threads(1)
     facts, names = snakemake.params.settings, snakemake.wildcards
@@ -43,7 +43,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     generated.save(
         snakemake.output.images, snakemake.output.shown, {"classes": classes, "row": names.name}
     )
-    write_json(
+    write_report(
         snakemake.output.report,
         watch.record(device)
         | {"digest": names.digest, "settings": facts, "images": len(generated.images)}

@@ -16,7 +16,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.federated.synthetic import read
     from fedgenbench.fedlmg.server import planned, serve
     from fedgenbench.fedlmg.uploads import load as load_uploads
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.runtime.artifacts import write_report
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards
@@ -40,7 +40,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         device,
         tell=Progress(label, len(rows)),
     )
-    write_json(
+    write_report(
         snakemake.output.report,
         watch.record(device)
         | {

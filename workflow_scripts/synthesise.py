@@ -16,7 +16,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.diffusion.images import save_images
     from fedgenbench.diffusion.settings import Drawing
     from fedgenbench.diffusion.synthesis import synthesise
-    from fedgenbench.runtime.files import read_json, write_json
+    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.files import read_json
 
     torch.set_num_threads(1)
     facts = snakemake.params.settings
@@ -37,7 +38,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     save_images(
         snakemake.output.images, drawn.images, drawn.labels, drawn.style, {"classes": names}
     )
-    write_json(
+    write_report(
         snakemake.output.report,
         watch.record(device)
         | {

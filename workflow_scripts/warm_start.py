@@ -10,11 +10,10 @@ from fedgenbench.runtime.provenance import Stopwatch
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch()
     import torch
-    from safetensors.torch import save_file
 
     from fedgenbench.data.dataset import load
-    from fedgenbench.federated.synthetic import read, warm_start
-    from fedgenbench.runtime.files import atomic_path, write_json
+    from fedgenbench.federated.synthetic import read, save_model, warm_start
+    from fedgenbench.runtime.artifacts import write_report
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards
@@ -28,9 +27,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         device,
         Progress(label, settings["warm_start"]["epochs"]),
     )
-    with atomic_path(snakemake.output.model) as temporary:
-        save_file(model, temporary, {"digest": names.digest})
-    write_json(
+    save_model(snakemake.output.model, model)
+    write_report(
         snakemake.output.report,
         watch.record(device)
         | {"digest": names.digest, "settings": settings, "kind": names.name}

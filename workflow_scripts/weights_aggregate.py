@@ -12,7 +12,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.runtime.artifacts import write_report
     from fedgenbench.weightspace.oneshot import aggregate
 
     torch.set_num_threads(1)
@@ -25,7 +25,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         Path(snakemake.input.generator),
         device,
     )
-    write_json(
+    write_report(
         snakemake.output.rows,
         {"digest": names.digest, "settings": settings, "rows": rows}
         | {"provenance": watch.record(device)},

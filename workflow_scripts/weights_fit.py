@@ -12,7 +12,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.runtime.artifacts import write_report
     from fedgenbench.weightspace.oneshot import fit, save
 
     torch.set_num_threads(1)
@@ -25,7 +25,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         device,
     )
     save(snakemake.output.generator, tensors, fitted)
-    write_json(
+    write_report(
         snakemake.output.report,
         {"digest": names.digest, "settings": settings, "provenance": watch.record(device)} | found,
     )

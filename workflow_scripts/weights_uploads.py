@@ -13,7 +13,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.runtime.artifacts import write_report
     from fedgenbench.weightspace.oneshot import save, uploads
 
     torch.set_num_threads(1)
@@ -30,7 +30,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         progress=Progress(label, settings["rounds"]),
     )
     save(snakemake.output.uploads, tensors, {"digest": names.digest})
-    write_json(
+    write_report(
         snakemake.output.report,
         {"digest": names.digest, "settings": settings, "accuracy": accuracy}
         | {"provenance": watch.record(device)},

@@ -118,7 +118,7 @@ def test_another_kind_of_file_is_named(tmp_path):
 
     path = tmp_path / "adapter.safetensors"
     save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(UserError, match=r"adapter.safetensors is not an adapter"):
+    with pytest.raises(UserError, match=r"adapter.safetensors is no file of adapters"):
         Adapter.load(path)
 
 

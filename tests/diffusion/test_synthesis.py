@@ -229,8 +229,8 @@ def test_a_damaged_file_of_images_is_named(adapter, tmp_path):
     with pytest.raises(UserError, match=r"images.safetensors is missing"):
         load_images(path)
     path.write_bytes(b"123")
-    with pytest.raises(UserError, match=r"images.safetensors is missing or not a file of images"):
+    with pytest.raises(UserError, match=r"images.safetensors is missing or damaged"):
         load_images(path)
     adapter.save(path)
-    with pytest.raises(UserError, match=r"not a file of images"):
+    with pytest.raises(UserError, match=r"is a file of adapters, not of images"):
         load_images(path)

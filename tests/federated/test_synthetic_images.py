@@ -127,7 +127,7 @@ def test_a_diverged_warm_start_is_named():
 
 def test_a_damaged_model_is_named(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"not a model")
-    with pytest.raises(UserError, match=r"model.safetensors is damaged"):
+    with pytest.raises(UserError, match=r"model.safetensors is missing or damaged"):
         read_model(tmp_path / "model.safetensors")
 
 

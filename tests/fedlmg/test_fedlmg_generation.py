@@ -1,13 +1,12 @@
 """Uploads in a file, and guided images kept batch by batch."""
 
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.diffusion import guidance
@@ -22,6 +21,7 @@ from fedgenbench.fedlmg.likeness import likeness
 from fedgenbench.fedlmg.server import planned, serve
 from fedgenbench.fedlmg.uploads import load, save, untrained
 from fedgenbench.rng import stream
+from fedgenbench.runtime import artifacts
 
 sys.path.append(str(Path(__file__).parents[1] / "foundation"))
 from miniature import untrained as untrained_pipeline
@@ -149,12 +149,12 @@ def test_a_client_without_images_is_named(tmp_path):
 def test_an_upload_of_another_data_set_is_refused(uploads, tmp_path):
     with pytest.raises(UserError, match="upload of client 0: its head has 3 classes, 5 are"):
         load(uploads, 5)
-    with pytest.raises(UserError, match="not a file of classifiers"):
+    with pytest.raises(UserError, match="absent is missing or damaged"):
         load(tmp_path / "absent", 3)
-    tensors, name = load_file(uploads), "client1/convs.0.weight"
-    tensors[name] = tensors[name][:, :1].contiguous()
+    arrays, name = artifacts.load(uploads, "classifiers")[0], "client1/convs.0.weight"
+    arrays[name] = arrays[name][:, :1]
     facts = {"client1": {"client": 1, "model": "bn_cnn", "shape": [3, 32, 32], "classes": [0]}}
-    save_file(tensors, tmp_path / "other", {"facts": json.dumps(facts)})
+    artifacts.save(tmp_path / "other", "classifiers", arrays, facts)
     with pytest.raises(UserError, match="upload of client 1 does not fit bn_cnn"):
         load(tmp_path / "other", 3)
 

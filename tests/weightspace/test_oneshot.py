@@ -237,10 +237,10 @@ def test_damaged_missing_and_foreign_files_are_refused(played, tmp_path):
     def study():
         Study(SETTINGS, *played.given, path, "cpu")
 
-    with pytest.raises(UserError, match=r"bad\.safetensors is missing"):
+    with pytest.raises(UserError, match=r"bad\.safetensors is missing or damaged"):
         study()
     path.write_bytes(played.path.read_bytes()[:2000])
-    with pytest.raises(UserError, match=r"bad\.safetensors is damaged"):
+    with pytest.raises(UserError, match=r"bad\.safetensors is missing or damaged"):
         study()
     path.write_bytes(played.fitted.read_bytes())
     with pytest.raises(UserError, match=r"bad\.safetensors does not hold uploads"):

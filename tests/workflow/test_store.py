@@ -9,6 +9,7 @@ import pytest
 from fedgenbench.errors import UserError
 from fedgenbench.evaluation.collect import client_domains, collect, study_frames
 from fedgenbench.reporting.store import product
+from fedgenbench.runtime.artifacts import write_report
 from fedgenbench.runtime.files import read_json, sha256_file, write_json
 
 KEY = ("exp", "fedavg", 0)
@@ -106,7 +107,7 @@ def write_studies(folder, digest="0123456789"):
         },
     }
     for name, content in contents.items():
-        write_json(folder / f"{name}.json", content)
+        write_report(folder / f"{name}.json", content)
     return [(str(folder / f"{name}.json"), "0123456789", "exp", 3, name) for name in contents]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from torch import Tensor, nn
 from fedgenbench.diffusion.settings import Base
 from fedgenbench.errors import UserError
 from fedgenbench.foundation.pipeline import load
-from fedgenbench.runtime.files import atomic_path
+from fedgenbench.runtime import artifacts
 
+KIND = "adapters"
 NAME = "client"  # of the one adapter in peft's layers
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -58,8 +58,6 @@ class Adapter:
         return self.embeddings.nbytes
 
     def save(self, path: str | Path) -> None:
-        from safetensors.torch import save_file
-
         facts = {
             "client": self.client,
             "rank": self.rank,
@@ -67,31 +65,20 @@ class Adapter:
             "targets": self.targets,
             "classes": self.classes,
         }
-        tensors = {f"lora/{name}": tensor for name, tensor in self.tensors.items()}
-        with atomic_path(path) as temporary:
-            # One key: safetensors writes several in an order that changes.
-            save_file(
-                tensors | {"embeddings": self.embeddings},
-                temporary,
-                {"adapter": json.dumps(facts, sort_keys=True)},
-            )
+        arrays = {f"lora/{name}": tensor.numpy() for name, tensor in self.tensors.items()}
+        artifacts.save(path, KIND, arrays | {"embeddings": self.embeddings.numpy()}, facts)
 
     @classmethod
     def load(cls, path: str | Path) -> Adapter:
-        """``UserError`` if the file is missing, damaged or not an adapter."""
-        tensors, metadata = read(path)
-        try:
-            facts = json.loads(metadata["adapter"])
-            embeddings = tensors.pop("embeddings")
-            return cls(
-                **facts | {key: tuple(facts[key]) for key in ("targets", "classes")},
-                tensors={name.removeprefix("lora/"): t for name, t in tensors.items()},
-                embeddings=embeddings,
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path} is not an adapter ({error!r}): delete it and tune the client again"
-            ) from error
+        """What ``save`` wrote; ``UserError`` as of ``artifacts.load``."""
+        arrays, facts = artifacts.load(path, KIND)
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        embeddings = tensors.pop("embeddings")
+        return cls(
+            **facts | {key: tuple(facts[key]) for key in ("targets", "classes")},
+            tensors={name.removeprefix("lora/"): tensor for name, tensor in tensors.items()},
+            embeddings=embeddings,
+        )
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:

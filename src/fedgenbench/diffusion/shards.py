@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fedgenbench.errors import UserError
+from fedgenbench.runtime.artifacts import checksum
 from fedgenbench.runtime.files import atomic_path
 
 
@@ -23,7 +23,7 @@ class Shards:
         from safetensors.numpy import save_file
 
         arrays = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-        known = {"identity": self.identity, "facts": facts, "sha256": _sha256(arrays)}
+        known = {"identity": self.identity, "facts": facts, "sha256": checksum(arrays, facts)}
         with atomic_path(self.folder / f"{name}.safetensors") as temporary:
             save_file(arrays, temporary, {"shard": json.dumps(known)})
 
@@ -47,13 +47,8 @@ class Shards:
                 f"{path} belongs to {known['identity']}, not to {self.identity}: delete "
                 f"{self.folder}"
             )
-        return (arrays, known["facts"]) if known["sha256"] == _sha256(arrays) else None
-
-
-def _sha256(arrays: dict[str, np.ndarray]) -> str:
-    found = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        found.update(f"{name} {array.dtype} {array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+        return (
+            (arrays, known["facts"])
+            if known["sha256"] == checksum(arrays, known["facts"])
+            else None
+        )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fedgenbench.errors import UserError
+from fedgenbench.runtime.artifacts import read_report
 from fedgenbench.runtime.files import read_json, sha256_file
 
 SERVER = ("experiment", "method", "seed", "round", "name", "client", "value")
@@ -361,7 +362,7 @@ def _setting(models: list[str], scheme: Mapping[str, Any]) -> str:
 
 def _of_today(file: str, digest: str) -> dict[str, Any]:
     """The content of a report that repeats its ``digest``."""
-    content = read_json(Path(file))
+    content = read_report(file)
     if content["digest"] != digest:
         raise UserError(
             f"{file} was made by other code or settings (digest {content['digest']}, expected "

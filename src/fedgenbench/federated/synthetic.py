@@ -17,6 +17,9 @@ from fedgenbench.errors import UserError
 from fedgenbench.federated.data import normalised
 from fedgenbench.models import build
 from fedgenbench.rng import stream, torch_seed
+from fedgenbench.runtime import artifacts
+
+KIND = "warm starts"
 
 
 @dataclass(frozen=True)
@@ -111,16 +114,12 @@ def warm_start(
     return {name: tensor.cpu() for name, tensor in model.state_dict().items()}, losses
 
 
+def save_model(path: str | Path, model: dict[str, Tensor]) -> None:
+    """Writes the tensors that ``warm_start`` gave."""
+    artifacts.save(path, KIND, {name: t.numpy() for name, t in model.items()}, {})
+
+
 def read_model(path: str | Path) -> dict[str, Tensor]:
-    """The tensors that ``warm_start`` gave, from their file.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged ({error}): delete it and run again") from error
+    """What ``save_model`` wrote; ``UserError`` as of ``artifacts.load``."""
+    arrays, _ = artifacts.load(path, KIND)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fedgenbench.diffusion.guidance import Upload
 from fedgenbench.errors import UserError
 from fedgenbench.models import build
 from fedgenbench.rng import torch_seed
-from fedgenbench.runtime.files import atomic_path
+from fedgenbench.runtime import artifacts
+
+KIND = "classifiers"
 
 
 def untrained(
@@ -43,17 +45,14 @@ def save(
     path: str | Path, models: dict[str, nn.Module], facts: dict[str, dict[str, Any]]
 ) -> dict[str, int]:
     """Writes models by name, weights and buffers, with JSON facts of each; the bytes of each."""
-    from safetensors.torch import save_file
-
-    tensors = {
-        f"{name}/{key}": tensor.detach().cpu().contiguous()
+    arrays = {
+        f"{name}/{key}": tensor.detach().cpu().numpy()
         for name, model in models.items()
         for key, tensor in model.state_dict().items()
     }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"facts": json.dumps(facts, sort_keys=True)})
+    artifacts.save(path, KIND, arrays, facts)
     return {
-        name: sum(t.nbytes for key, t in tensors.items() if key.startswith(f"{name}/"))
+        name: sum(a.nbytes for key, a in arrays.items() if key.startswith(f"{name}/"))
         for name in models
     }
 
@@ -62,20 +61,11 @@ def load(path: str | Path, outputs: int) -> dict[str, Upload]:
     """The uploads of a file by name, checked.
 
     Raises:
-        UserError: the file is missing or damaged, a classifier has other tensors than its
-            architecture or another number of classes than ``outputs``, or as ``Upload``.
+        UserError: a classifier has other tensors than its architecture or another number of classes
+            than ``outputs``; or as ``artifacts.load`` and ``Upload``.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            facts = json.loads(file.metadata()["facts"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} is missing or not a file of classifiers ({error!r}): delete it and run the "
-            "same command again"
-        ) from error
+    arrays, facts = artifacts.load(path, KIND)
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return {name: _upload(name, known, tensors, outputs) for name, known in facts.items()}
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from fedgenbench.errors import UserError
 from fedgenbench.reporting.results import Drawn, Results
+from fedgenbench.runtime.artifacts import read_report
 from fedgenbench.runtime.files import read_json, sha256_file, write_json
 
 FRAMES = ("scores", "rounds", "runs", "server", "weights", "newcomers", "synthesis", "fedlmg")
@@ -50,9 +51,7 @@ def shown_pictures(
 
     ``sources`` are those of ``synthesis_frame``; the examined ones say what the pictures' rows are.
     """
-    said = {
-        (e, s): read_json(Path(f))["pictures"] for f, _, e, s, k, _ in sources if k == "examined"
-    }
+    said = {(e, s): read_report(f)["pictures"] for f, _, e, s, k, _ in sources if k == "examined"}
     shown, first = [], {}
     for experiment, seed, name, path in pictures:
         if first.setdefault(experiment, seed) == seed:

@@ -7,15 +7,12 @@ the diagnostics below them). All are pure functions of their arguments.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from fedgenbench.data.dataset import Dataset
@@ -24,13 +21,15 @@ from fedgenbench.errors import UserError
 from fedgenbench.federated.run import federation
 from fedgenbench.federated.server import finite_faults, weighted_mean
 from fedgenbench.federated.types import State
-from fedgenbench.runtime.files import atomic_path, sha256_file
+from fedgenbench.runtime import artifacts
+from fedgenbench.runtime.files import sha256_file
 from fedgenbench.weightspace.buffer import ReplayBuffer
 from fedgenbench.weightspace.clients import Clients, data_of
 from fedgenbench.weightspace.diagnostics import generation_log
 from fedgenbench.weightspace.generator import Generator
 from fedgenbench.weightspace.settings import GeneratorSettings
 
+KIND = "weights"
 # Settings that a fitted generator does not depend on.
 NOT_FITTED = {"rule", "eta", "inversion_steps", "start", "reconstruction"}
 
@@ -235,29 +234,14 @@ def aggregate(
 # Files ------------------------------------------------------------------------------------------
 def save(path: str | Path, tensors: State, notes: dict[str, Any]) -> None:
     """Writes ``tensors`` and what they belong to."""
-    with atomic_path(path) as temporary:
-        save_file(
-            {name: t.contiguous().cpu() for name, t in tensors.items()},
-            temporary,
-            metadata={"study": json.dumps(notes)},
-        )
+    artifacts.save(path, KIND, {name: t.cpu().numpy() for name, t in tensors.items()}, notes)
 
 
 def read(path: str | Path, device: str) -> tuple[State, dict[str, Any]]:
-    """What ``save`` wrote.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    try:
-        with safe_open(path, "pt", device=str(device)) as file:
-            notes = json.loads(file.metadata()["study"])
-            # A copy is aligned in memory as fresh tensors are; kernels round by alignment.
-            return {key: file.get_tensor(key).clone() for key in file.keys()}, notes  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run the rule that makes it") from None
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is damaged ({error}): delete it and make it again") from error
+    """What ``save`` wrote; ``UserError`` as of ``artifacts.load``."""
+    arrays, notes = artifacts.load(path, KIND)
+    # A copy is aligned in memory as fresh tensors are; kernels round by alignment.
+    return {name: torch.from_numpy(a).clone().to(device) for name, a in arrays.items()}, notes
 
 
 def _require_finite(path: Path, tensors: State) -> None:
