@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fedgenbench.federated.method import Phase
 from fedgenbench.federated.types import Batch
+from fedgenbench.models.layers import needs_two_images, require_two_images
 from fedgenbench.rng import stream
 
 
@@ -72,19 +73,34 @@ class BatchOrder:
     """The mini-batches of every client in one round, the same for every method and engine.
 
     Each (client, epoch) has its own named stream. The last batch of an epoch may be short; nothing
-    is dropped.
+    is dropped, unless ``in_twos``: then a last batch of one image is, for models whose batch norm
+    ``needs_two_images``.
     """
 
-    def __init__(self, data: FederatedData, batch_size: int, seed: int, round_: int):
+    def __init__(
+        self,
+        data: FederatedData,
+        batch_size: int,
+        seed: int,
+        round_: int,
+        in_twos: bool = False,
+    ):
         self.data, self.batch_size, self.seed, self.round = data, batch_size, seed, round_
+        self.in_twos = in_twos
 
     def _held(self, client: int, phase: Phase) -> Tensor:
         """The row numbers that a phase passes over."""
         return self.data.train[client] if phase.on == "private" else self.data.synthetic
 
+    def _seen(self, client: int, phase: Phase) -> int:
+        """How many of the rows held an epoch passes over."""
+        count = len(self._held(client, phase))
+        alone = self.in_twos and count % self.batch_size == 1
+        return count - 1 if alone else count
+
     def _draw(self, client: int, phase: Phase, epoch: int) -> tuple[np.ndarray, ...]:
         """Positions ``[n]`` in the rows held, and the draws for augmentation ``[n, 3]`` and of the
-        Gumbel distribution ``[n, k]``, either of them None where nobody asks for it."""
+        Gumbel distribution ``[n, k]``, either of them None where nobody asks for it; n are seen."""
         address = (client, self.round, epoch)
         # The private streams have no prefix of their own: it would move every recorded number.
         kind = "" if phase.on == "private" else "synthetic-"
@@ -96,10 +112,11 @@ class BatchOrder:
         if phase.gumbels:
             drawn = stream(self.seed, "gumbel", *address).gumbel(size=(n, phase.gumbels))
             gumbels = drawn.astype(np.float32)
-        return order, moves, gumbels
+        seen = self._seen(client, phase)
+        return tuple(None if part is None else part[:seen] for part in (order, moves, gumbels))
 
     def steps(self, client: int, phase: Phase) -> int:
-        return phase.epochs * -(-len(self._held(client, phase)) // self.batch_size)
+        return phase.epochs * -(-self._seen(client, phase) // self.batch_size)
 
     def batches(self, client: int, phase: Phase) -> Iterator[Batch]:
         """The batches of one client, the last of an epoch possibly shorter."""
@@ -109,7 +126,7 @@ class BatchOrder:
                 None if drawn is None else torch.from_numpy(drawn).to(device)
                 for drawn in self._draw(client, phase, epoch)
             )
-            for start in range(0, len(rows), self.batch_size):
+            for start in range(0, len(order), self.batch_size):
                 part = slice(start, start + self.batch_size)
                 chosen = rows[order[part]]
                 yield Batch(
@@ -170,6 +187,22 @@ class BatchOrder:
                 None if gumbel_table is None else gumbel_table[:, step],
             )
             yield batch, None if active.all() else torch.from_numpy(active).to(device)
+
+
+def in_twos(module: nn.Module, data: FederatedData, batch_size: int) -> bool:
+    """Whether a last batch of one image has to be left out: ``needs_two_images`` of ``module``.
+
+    Raises:
+        UserError: then there would be no batch at all: of a client with one image, or with a
+            ``batch_size`` of one.
+    """
+    if not needs_two_images(module, data.shape):
+        return False
+    for client, rows in enumerate(data.train):
+        require_two_images(f"client {client}", "local.batch_size", len(rows), batch_size)
+    if data.synthetic is not None:
+        require_two_images("the server", "local.batch_size", len(data.synthetic), batch_size)
+    return True
 
 
 def normalised(

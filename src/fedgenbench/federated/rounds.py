@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from fedgenbench.errors import UserError
-from fedgenbench.federated.data import SERVER, BatchOrder, FederatedData
+from fedgenbench.federated.data import SERVER, BatchOrder, FederatedData, in_twos
 from fedgenbench.federated.engine import ENGINES
 from fedgenbench.federated.method import Method
 from fedgenbench.federated.server import admit, nbytes, row_of, stack_slots
@@ -58,8 +58,7 @@ class Federation:
         digest: str = "",
         warm: State | None = None,
     ):
-        self.warm = warm
-        self.method, self.seed, self.rounds = method, seed, rounds
+        self.method, self.seed, self.rounds, self.warm = method, seed, rounds, warm
         self.batch_size, self.participation = batch_size, participation
         self.evaluate_every, self.on_bad_upload = evaluate_every, on_bad_upload
         self.checkpoint, self.checkpoint_seconds, self.digest = (
@@ -70,6 +69,7 @@ class Federation:
         self.testers = len(data.test)
         self.data = data.pooled() if method.pooled else data
         self.engine = ENGINES[engine](method, self.data)
+        self.in_twos = in_twos(method.task.module, self.data, batch_size)
         self.sizes = torch.tensor([len(rows) for rows in self.data.train], dtype=torch.float64)
 
         device = self.data.x.device
@@ -129,7 +129,7 @@ class Federation:
         if evaluated:
             entry["start"] = self._accuracy(slots if everybody else self._receive(None)[0])
 
-        order = BatchOrder(self.data, self.batch_size, self.seed, self.round)
+        order = BatchOrder(self.data, self.batch_size, self.seed, self.round, self.in_twos)
         phases = method.phases()
         slots = engine.train(slots, phases, order, chosen)
         steps = [sum(order.steps(client, phase) for phase in phases) for client in chosen]
@@ -166,7 +166,7 @@ class Federation:
 
     def _adapted(self, round_: int) -> Slots:
         """Everybody's slots after the phases by which the server's model becomes a client's own."""
-        order = BatchOrder(self.data, self.batch_size, self.seed, round_)
+        order = BatchOrder(self.data, self.batch_size, self.seed, round_, self.in_twos)
         everybody = list(range(len(self.sizes)))
         return self.engine.train(self._receive(None)[0], self.method.adapt(), order, everybody)
 

@@ -16,6 +16,7 @@ from fedgenbench.diffusion.images import load_images
 from fedgenbench.errors import UserError
 from fedgenbench.federated.data import normalised
 from fedgenbench.models import build
+from fedgenbench.models.layers import needs_two_images, require_two_images
 from fedgenbench.rng import stream, torch_seed
 from fedgenbench.runtime import artifacts
 
@@ -97,11 +98,16 @@ def warm_start(
         model.parameters(),
         **{name: chosen[name] for name in ("lr", "momentum", "weight_decay")},
     )
-    losses = []
+    in_twos, losses = needs_two_images(model, tuple(x.shape[1:])), []
+    if in_twos:
+        key = "synthesis.warm_start.batch_size"
+        require_two_images("the warm start", key, len(x), chosen["batch_size"])
     for epoch in range(chosen["epochs"]):
         order = torch.from_numpy(stream(seed, "warm start", epoch).permutation(len(x))).to(device)
         total = 0.0
         for rows in order.split(chosen["batch_size"]):
+            if in_twos and len(rows) == 1:
+                continue
             optimiser.zero_grad()
             loss = torch.nn.functional.cross_entropy(model(x[rows])[0], y[rows])
             loss.backward()

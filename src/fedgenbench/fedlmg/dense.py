@@ -25,6 +25,7 @@ from fedgenbench.federated.data import augment
 from fedgenbench.fedlmg.rival_settings import Dense
 from fedgenbench.fedlmg.settings import Server
 from fedgenbench.fedlmg.training import EVALUATION_BATCH
+from fedgenbench.models.layers import needs_two_images, require_two_images
 from fedgenbench.rng import stream, torch_seed
 
 BETAS = (0.5, 0.999)  # of the generator's Adam
@@ -80,6 +81,8 @@ def dense(
     held = np.array(sorted({label for upload in uploads for label in upload.classes}), np.int64)
     count, alone = own.batch_size, server.trains == "head"
     student.to(device)
+    if not alone and needs_two_images(student, shape):
+        require_two_images("DENSE", "fedlmg.server.batch_size", count, server.batch_size)
     optimiser = torch.optim.SGD(  # it passes over what is frozen below
         student.parameters(),
         lr=server.lr,
@@ -120,7 +123,7 @@ def dense(
             torch.random.manual_seed(torch_seed(*address, "dropout"))
             order = torch.from_numpy(stream(*address, "order").permutation((turn + 1) * count))
             for rows in order.split(server.batch_size):
-                if len(rows) == 1:
+                if len(rows) == 1 < server.batch_size:
                     continue  # batch norm needs two values
                 optimiser.zero_grad()
                 logits = student(normalised(rows))[0]

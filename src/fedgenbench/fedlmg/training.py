@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fedgenbench.errors import UserError
 from fedgenbench.fedlmg.settings import Training
+from fedgenbench.models.layers import needs_two_images, require_two_images
 from fedgenbench.rng import stream, torch_seed
 
 # What gives logits [B, classes] and features [B, F] of a batch: a model, or a part of it.
@@ -88,6 +89,8 @@ def train(
     if head_alone:
         x = features(model, x)
         network = lambda seen: (model.head(seen), seen)  # noqa: E731
+    elif needs_two_images(model, tuple(x.shape[1:])):
+        require_two_images(who, f"batch_size of {who}", len(x), settings.batch_size)
     history = []
     for epoch in range(settings.epochs):
         # Dropout, which some architectures have, draws from torch's default generator.
@@ -96,7 +99,7 @@ def train(
             order = torch.from_numpy(stream(seed, *names, epoch).permutation(len(x))).to(x.device)
             total = 0.0
             for rows in order.split(settings.batch_size):
-                if len(rows) == 1 < len(x):
+                if len(rows) == 1 < min(len(x), settings.batch_size):
                     continue  # batch norm needs two values
                 optimiser.zero_grad()
                 value = loss(network, x[rows], y[rows], rows)

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fedgenbench.errors import UserError
+
 
 class BatchNorm(nn.Module):
     """Batch normalisation over ``[B, C, H, W]`` that can leave padded samples out.
@@ -43,3 +45,45 @@ class BatchNorm(nn.Module):
             self.running_var = torch.lerp(self.running_var, unbiased, self.momentum)
         scale = self.weight * torch.rsqrt(var + self.eps)
         return centred * scale[:, None, None] + self.bias[:, None, None]
+
+
+@torch.no_grad()
+def needs_two_images(model: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Whether batch norm of ``model`` sees one value per channel of one image [C, H, W].
+
+    Of one value there is no variance: torch refuses to train on such a batch. ``model`` is left in
+    the mode that it was in.
+    """
+    found = []
+
+    def look(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        found.append(inputs[0][0, 0].numel() == 1)
+
+    layers = [each for each in model.modules() if isinstance(each, BatchNorm | nn.BatchNorm2d)]
+    hooks = [layer.register_forward_pre_hook(look) for layer in layers]
+    training = model.training
+    try:
+        if layers:
+            model.eval()(next(model.parameters()).new_zeros(1, *shape))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return any(found)
+
+
+def require_two_images(who: str, key: str, images: int, batch_size: int) -> None:
+    """Refuses training that has no batch of two, for models of which ``needs_two_images`` is true.
+
+    Raises:
+        UserError: ``who`` has one image, or the setting ``key`` asks for batches of one.
+    """
+    why = "batch norm of this model sees one value per channel of each, which has no variance"
+    if batch_size == 1:
+        raise UserError(
+            f"{key}: batches of one image, and {why}; take at least 2, or a model without batch norm"
+        )
+    if images == 1:
+        raise UserError(
+            f"{who} trains on one image, and {why}; give it more, or choose a model without batch norm"
+        )

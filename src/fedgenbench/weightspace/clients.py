@@ -6,7 +6,7 @@ from typing import Any
 
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
-from fedgenbench.federated.data import BatchOrder, FederatedData
+from fedgenbench.federated.data import BatchOrder, FederatedData, in_twos
 from fedgenbench.federated.engine import ENGINES
 from fedgenbench.federated.method import Method
 from fedgenbench.federated.run import federated_data
@@ -38,6 +38,7 @@ class Clients:
         self.method, self.data, self.ids = method, data, ids
         self.engine = ENGINES[settings["engine"]](method, data)
         self.seed, self.batch_size = settings["seed"], settings["local"]["batch_size"]
+        self.in_twos = in_twos(method.task.module, data, self.batch_size)
 
     def accuracy(self, models: State, part: str = "test") -> list[float]:
         """Share of its own "train" or "test" images that each client's model gets right."""
@@ -48,5 +49,5 @@ class Clients:
 
     def train(self, models: State, round_: int) -> State:
         """The models after one round's local training, in the batch order of round ``round_``."""
-        order = BatchOrder(self.data, self.batch_size, self.seed, round_)
+        order = BatchOrder(self.data, self.batch_size, self.seed, round_, self.in_twos)
         return self.engine.train({"model": models}, self.method.phases(), order, self.ids)["model"]
