@@ -226,6 +226,19 @@ def test_the_checkpoint_of_other_settings_is_refused(pipeline, tmp_path):
         tuned(pipeline, tmp_path)
 
 
+def test_a_checkpoint_without_a_matrix_is_told(pipeline, tmp_path):
+    tuned(pipeline, tmp_path, steps=1)
+    path = tmp_path / "checkpoint"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    lost = sorted(name for name in tensors if name.startswith("lora/"))[3]
+    save_file({k: t for k, t in tensors.items() if k != lost}, path, metadata)
+    words = rf"checkpoint and the adapter differ in {lost.removeprefix('lora/')}"
+    with pytest.raises(UserError, match=words):
+        tuned(pipeline, tmp_path)
+
+
 def test_a_cut_off_checkpoint_is_told(pipeline, tmp_path):
     tuned(pipeline, tmp_path, steps=1)
     path = tmp_path / "checkpoint"

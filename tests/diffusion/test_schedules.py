@@ -7,7 +7,7 @@ from test_guidance import guidance, orders, upload
 from tiny_clients import untrained
 
 from fedgenbench.diffusion.guidance import Guided
-from fedgenbench.diffusion.schedules import ancestral
+from fedgenbench.diffusion.schedules import ancestral, predicted
 from fedgenbench.errors import UserError
 from fedgenbench.foundation.networks import SCHEDULE
 
@@ -80,3 +80,13 @@ def test_guidance_refuses_samplers_whose_latents_grow(pipeline):
         Guided(pipeline, guidance(), 3, 3.0)
     Guided(pipeline, guidance(scheduler="ddpm"), 3, 3.0)
     Guided(pipeline, guidance(**PLAIN), 3, 3.0)
+
+
+def test_noise_cannot_be_told_from_pure_noise():
+    known = {key: SCHEDULE[key] for key in ("beta_start", "beta_end", "beta_schedule")}
+    ends = diffusers.DDPMScheduler(**known, rescale_betas_zero_snr=True)
+    with pytest.raises(UserError, match=r"fedlmg.base: .*rescale_betas_zero_snr"):
+        predicted(ends, "fedlmg.base", "guidance needs")
+    ends.register_to_config(prediction_type="v_prediction")
+    assert predicted(ends, "fedlmg.base", "guidance needs") == "v_prediction"
+    assert predicted(diffusers.DDPMScheduler(**known), "x", "y") == "epsilon"

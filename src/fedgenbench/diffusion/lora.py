@@ -232,6 +232,12 @@ def _load(
         raise UserError(
             f"{path} is the checkpoint of {metadata.get('identity')}, not of {identity}: delete it"
         )
+    kept = {key.removeprefix("lora/") for key in tensors if key.startswith("lora/")}
+    if other := sorted(kept ^ named.keys()):
+        raise UserError(
+            f"{path} and the adapter differ in {other[0]}: delete the checkpoint; the client is tuned "
+            "from the beginning"
+        )
     moments: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         part, name = key.split("/", 1)

@@ -30,11 +30,18 @@ def predicted(scheduler: Any, key: str, work: str) -> str:
     """``epsilon`` or ``v_prediction``, whichever the model gives.
 
     Raises:
-        UserError: it gives something else; ``key`` names the model, ``work`` what needs it.
+        UserError: it gives something else, or noise alone at times of pure noise; ``key`` names the
+            model, ``work`` what needs it.
     """
     kind = scheduler.config.prediction_type
     if kind not in ("epsilon", "v_prediction"):
         raise UserError(f"{key}: the model predicts {kind!r}; {work} epsilon or v_prediction")
+    if kind == "epsilon" and scheduler.config.get("rescale_betas_zero_snr"):
+        raise UserError(
+            f"{key}: the model's scheduler ends in pure noise (rescale_betas_zero_snr), of which no "
+            "epsilon gives the image; take one that predicts velocity, or the scheduler that it was "
+            "published with"
+        )
     return kind
 
 
