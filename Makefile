@@ -11,12 +11,13 @@ GPUS ?= 4
 export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup reproduce test test-all restore unlock docs lock lint clean-setup
+.PHONY: help setup reproduce test test-all record restore unlock docs lock lint clean-setup
 
 help:
 	@echo "make reproduce   set up, then run the main job at the scale that params.yaml names"
 	@echo "make test        set up, then run the tests"
 	@echo "make test-all    the same with the slow tests"
+	@echo "make record      put what dvc repro made into DVC's store, for others to restore"
 	@echo "make restore     bring recorded results back from DVC's store without recomputing"
 	@echo "make unlock      free the folder of a killed run's lock, if nothing is alive"
 	@echo "make clean-setup remove what set-up made (.boot, .venv); the next command makes it anew"
@@ -42,6 +43,9 @@ test: setup
 
 test-all: setup
 	pytest -n 2
+
+record: setup
+	python -m fedgenbench.runtime.record
 
 restore: setup
 	python -m fedgenbench.runtime.restore

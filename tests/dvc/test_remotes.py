@@ -8,20 +8,7 @@ import time
 
 import pytest
 
-STAGE = """
-stages:
-  runs:
-    cmd: python make.py
-    deps: [make.py]
-    outs:
-      - results: {persist: true}
-"""
-MAKE = """
-from pathlib import Path
-Path("results").mkdir(exist_ok=True)
-for name in "ab":
-    Path("results", name).write_text(f"accuracy of {name}")
-"""
+HELD = "recorded/embedded"
 
 
 def sh(*command, cwd, env=None):
@@ -47,14 +34,14 @@ def environment(tmp_path):
 
 @pytest.fixture
 def project(tmp_path, environment):
-    """A repository with one produced output, under DVC's settings of this one."""
+    """A repository with a recorded folder, held as ``make record`` has DVC hold it."""
     folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "dvc.yaml").write_text(STAGE)
-    (folder / "make.py").write_text(MAKE)
+    (folder / HELD).mkdir(parents=True)
+    for name in "ab":
+        (folder / HELD / name).write_text(f"accuracy of {name}")
     sh("git", "init", "-q", cwd=folder, env=environment)
     sh("dvc", "init", "-q", cwd=folder, env=environment)
-    sh("dvc", "repro", "-q", cwd=folder, env=environment)
+    sh("dvc", "add", "-q", "--no-relink", HELD, cwd=folder, env=environment)
     return folder
 
 
@@ -64,10 +51,10 @@ def push_clone_pull(project, tmp_path, environment):
     sh("dvc", "push", "-q", cwd=project, env=environment)
     clone = tmp_path / "clone"
     sh("git", "clone", "-q", str(project), str(clone), cwd=tmp_path, env=environment)
-    assert not (clone / "results").exists()
+    assert not (clone / HELD).exists()
     sh("dvc", "pull", "-q", cwd=clone, env=environment)
-    assert (clone / "results" / "a").read_text() == "accuracy of a"
-    assert (clone / "results" / "b").read_text() == "accuracy of b"
+    assert (clone / HELD / "a").read_text() == "accuracy of a"
+    assert (clone / HELD / "b").read_text() == "accuracy of b"
     assert "up to date" in sh("dvc", "status", cwd=clone, env=environment)
 
 

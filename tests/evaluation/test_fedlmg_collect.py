@@ -216,7 +216,8 @@ def test_the_summary_holds_the_servers_means_over_clients_and_seeds(tmp_path):
         source(tmp_path, SERVER, "server", "no_editing", 0),
     ]
     key = {"experiment": "grid", "method": "fedavg", "seed": 0, "metric": "global", "client": -1}
-    scores = pd.DataFrame([key | {"value": 0.5}])
+    # Accuracy before local training is in the tables, but none of what two runs are compared by.
+    scores = pd.DataFrame([key | {"value": 0.5}, key | {"metric": "start", "value": 0.2}])
     metrics, curves = summary(scores, scores.assign(round=1), fedlmg_frame(listing))
     assert metrics == {
         "grid": {"fedavg": {"global": 0.5}},

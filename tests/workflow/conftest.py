@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+import recorded as recording
 import scratch
 from filelock import FileLock
 
@@ -36,3 +37,20 @@ def finished(once):
 def copy(finished, tmp_path):
     """A copy of the finished workflow, file times included, to be worked on."""
     return shutil.copytree(finished, tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def sh(tmp_path_factory):
+    """Runs commands away from the user's settings of Git and DVC."""
+    return recording.Shell(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def recorded(finished, once, sh):
+    """A repository with finished results, recorded by this repository's own DVC phases."""
+
+    def build(base):
+        base.mkdir()
+        recording.make(finished, base, sh)
+
+    return once("recorded", build) / "origin"

@@ -15,7 +15,7 @@ import yaml
 REPOSITORY = Path(__file__).parents[2]
 PARTS = (
     *("Snakefile", "rules", "workflow_scripts", "src", "profiles", "papers", "models"),
-    "environment.yml",
+    *("environment.yml", "requirements"),
 )
 EXPERIMENT = "fashion_mnist-10"
 RUNS = 4  # two methods, two seeds

@@ -403,13 +403,14 @@ def client_domains(
 def summary(
     scores: pd.DataFrame, rounds: pd.DataFrame, fedlmg: pd.DataFrame
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Mean accuracy over clients and seeds: experiment -> method -> metric, and by round.
+    """Mean accuracy over clients and seeds: experiment -> method -> model, and by round.
 
-    FedLMG's methods are the rows of its server, an ablation's with its name in front; the metric is
-    global. All depends on accuracies alone: equal on two machines means reproduced.
+    A model is the clients' own (personal) or the server's (global). FedLMG's methods are the rows of
+    its server, an ablation's with its name in front, and its model is global. All depends on
+    accuracies alone: equal on two machines means reproduced.
     """
     metrics: dict[str, Any] = {}
-    overall = scores[scores["client"] == -1]
+    overall = scores[(scores["client"] == -1) & scores["metric"].isin(["global", "personal"])]
     for keys, values in overall.groupby(["experiment", "method", "metric"])["value"]:
         experiment, method, metric = keys
         metrics.setdefault(experiment, {}).setdefault(method, {})[metric] = float(values.mean())

@@ -1,7 +1,8 @@
 """Brings recorded results back without computing: ``python -m fedgenbench.runtime.restore``.
 
-DVC fetches what dvc.lock names, by checksum. Then Snakemake is told that these files are up to date,
-for a checkout leaves arbitrary times, by which it would plan to make them all again.
+DVC fetches the folder ``recorded/<scale>``; what is missing among data and results is put in place from
+there, and nothing that is in place is touched. Then Snakemake is told that these files are up to date,
+for by their times it would plan to make them all again.
 """
 
 import json
@@ -9,66 +10,90 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fedgenbench import config
 from fedgenbench.errors import UserError
+from fedgenbench.runtime.record import in_short, listed, place, same
 
 
 def restore() -> None:
-    """Restores what dvc.lock names in the current folder, for the scale that params.yaml names.
+    """Restores in the current folder what was recorded at the scale that params.yaml names.
 
     An edit since the record matters only if Snakemake's digests say so: a comment does not.
 
     Raises:
         UserError: names what is missing or differs, with the way out.
     """
-    if not Path("dvc.lock").exists():
-        raise UserError("dvc.lock is missing, so nothing was recorded here: run `make reproduce`")
+    scale, _ = config.load()
+    pointer = Path("recorded", f"{scale}.dvc")
+    if not pointer.exists():
+        raise UserError(
+            f"{pointer} is missing, so nothing was recorded at scale {scale}: run `make reproduce`"
+        )
+    if not Path(".git").exists():  # a download; DVC needs to be told
+        _run("dvc", "config", "--local", "core.no_scm", "true")
     remotes = _run("dvc", "remote", "list").stdout.split()
-    # Both fail where some file is nowhere; what is missing then shows in the status.
-    bringing = _run("dvc", *(["pull"] if remotes else ["checkout"]), check=False)
-    outputs, others = _changes(json.loads(_run("dvc", "status", "--json").stdout or "{}"))
-    if outputs:
-        place = (
+    # Fails where some file is nowhere, or was altered; what is missing then shows below.
+    command = ["pull" if remotes else "checkout", str(pointer)]
+    bringing = _run("dvc", *command, check=False)
+    nowhere = _put_in_place(pointer.with_suffix(""), listed(scale))
+    if nowhere:
+        where = (
             f"the remote {remotes[0]}" if remotes else ".dvc/cache (no DVC remote is configured)"
         )
         raise UserError(
-            f"data and results do not match dvc.lock; they were looked for in {place}:\n"
-            + _listing(outputs)
-            + "What was altered: `git checkout` or delete it, and restore again. What is nowhere: name "
-            "a remote that has it with `dvc remote add -d <name> <place>`, or let `make reproduce` "
-            f"compute it.\n{bringing.stderr.strip()}".rstrip()
+            f"not all that was recorded is to be had; it was looked for in {where}:\n"
+            f"{in_short(nowhere)}Name a remote that has it with `dvc remote add -d <name> <place>` and "
+            "restore again, or let `make reproduce` compute it.\n"
+            f"{bringing.stderr.strip()}".rstrip()
         )
     _run("snakemake", "--touch", "--cores", "1", "--quiet", "all")
     plan = _run("snakemake", "--dry-run", "--quiet", "rules")
     if "Nothing to be done" not in plan.stdout + plan.stderr:
+        changes = _changes(json.loads(_run("dvc", "status", "--json").stdout or "{}"))
         raise UserError(
-            "data and results match dvc.lock, but the settings or the code ask for others. Changed "
-            f"since the record:\n{_listing(others)}"
+            "data and results are as recorded, but the settings or the code ask for others. Changed "
+            f"since the record:\n{in_short(changes)}"
             "`snakemake --dry-run` lists what is missing; `make reproduce` makes it."
         )
 
 
-def _changes(status: dict) -> tuple[list[str], list[str]]:
-    """Outputs that are not as recorded, and what else changed, from ``dvc status --json``."""
-    outputs, others = [], []
-    for stage, changes in status.items():
-        for change in changes:
-            # A change is a mapping, or a word on the whole stage.
-            for kind, paths in (change if isinstance(change, dict) else {change: {}}).items():
-                lines = [f"{path}: {_words(state)}" for path, state in paths.items()] or [kind]
-                (outputs if kind == "changed outs" else others).extend(
-                    f"{stage}, {line}" for line in lines
-                )
-    return outputs, others
+def _put_in_place(folder: Path, files: dict[str, str | None]) -> list[str]:
+    """Puts in place what is missing, from ``folder``; returns what is not there either.
+
+    Raises:
+        UserError: files are in place with another content.
+    """
+    nowhere, altered = [], []
+    for path, checksum in files.items():
+        target = Path(path)
+        if target.exists():
+            altered += [] if same(target, checksum) else [path]
+        elif same(folder / path, checksum):
+            place(folder / path, target)
+        else:
+            nowhere.append(path)
+    if altered:
+        raise UserError(
+            f"these were altered since they were recorded, and stay as they are:\n{in_short(altered)}"
+            "Move them away, or `git checkout` those that Git has, and restore again."
+        )
+    return nowhere
+
+
+def _changes(status: dict) -> list[str]:
+    """What the phases were made from and is not as recorded, from ``dvc status --json``."""
+    found = {}
+    for changes in status.values():
+        # A change is a mapping, or a word on the whole phase: "always changed".
+        for change in (each for each in changes if isinstance(each, dict)):
+            found |= change.get("changed deps", {})
+    return [f"{path}: {_words(state)}" for path, state in found.items()]
 
 
 def _words(state: object) -> str:
     if not isinstance(state, dict):
         return str(state)
     return ", ".join(f"{key} {_words(value)}" for key, value in state.items())
-
-
-def _listing(lines: list[str]) -> str:
-    return "".join(f"  {line}\n" for line in lines)
 
 
 def _run(program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -86,4 +111,4 @@ if __name__ == "__main__":
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    print("Restored: data and results match dvc.lock, and Snakemake has nothing to do.")
+    print("Restored: data and results are as recorded, and Snakemake has nothing to do.")
