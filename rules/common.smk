@@ -2,10 +2,13 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 
 from fedgenbench import config as configuration
 from fedgenbench.errors import UserError
 from fedgenbench.grid import Grid, job_code, source_digest
+from fedgenbench.runtime.products import forget_altered
+from fedgenbench.runtime.reports import run_file
 from fedgenbench.runtime.start import remarks, started
 
 # The same bits on every CPU with AVX2: set before any job's Python starts (docs/determinism.md).
@@ -159,6 +162,11 @@ def fedlmg_files(scale):
     return [entry[0] for entry in GRIDS[scale].fedlmg_listing()]
 
 
+def measured_files(scale):
+    reports = [*study_files(scale), *synthesis_files(scale), *fedlmg_files(scale)]
+    return [str(run_file(report)) for report in reports]
+
+
 def picture_files(scale):
     return [entry[-1] for entry in GRIDS[scale].pictures()]
 
@@ -187,6 +195,8 @@ def products(scale):
 
 
 if workflow.is_main_process:
+    for altered in forget_altered(Path("results")):
+        print(f"Note: {altered}", file=sys.stderr)
     print(f"\nFedGenBench, scale {SCALE}:\n{GRIDS[SCALE].forecast()}\n", file=sys.stderr)
     for remark in remarks(config["device"], workflow.resource_settings.cores):
         print(f"Note: {remark}\n", file=sys.stderr)

@@ -12,6 +12,7 @@ rule classifiers:
     output:
         models=f"{CLASSIFIERS_FOLDER}/classifiers.safetensors",
         report=f"{CLASSIFIERS_FOLDER}/classifiers.json",
+        run=f"{CLASSIFIERS_FOLDER}/classifiers.run.json",
     log:
         "results/logs/classifiers/{experiment}/seed{seed}-{digest}.log",
     benchmark:
@@ -38,6 +39,7 @@ rule guide:
         images=f"{GUIDED_FOLDER}/images.safetensors",
         shown=f"{GUIDED_FOLDER}/shown.safetensors",
         report=f"{GUIDED_FOLDER}/guided.json",
+        run=f"{GUIDED_FOLDER}/guided.run.json",
     log:
         "results/logs/guide/{experiment}/seed{seed}/{name}-{digest}.log",
     benchmark:
@@ -63,6 +65,7 @@ rule rival:
         images=f"{RIVAL_FOLDER}/images.safetensors",
         shown=f"{RIVAL_FOLDER}/shown.safetensors",
         report=f"{RIVAL_FOLDER}/rival.json",
+        run=f"{RIVAL_FOLDER}/rival.run.json",
     log:
         "results/logs/rival/{experiment}/seed{seed}/{name}-{digest}.log",
     benchmark:
@@ -87,6 +90,7 @@ rule dense:
         models=the(at(DENSE_FOLDER), "classifiers.safetensors", "classifiers"),
     output:
         report=f"{DENSE_FOLDER}/dense.json",
+        run=f"{DENSE_FOLDER}/dense.run.json",
     log:
         "results/logs/dense/{experiment}/seed{seed}-{digest}.log",
     benchmark:
@@ -114,6 +118,7 @@ rule server:
         rivals=after(at(SERVER_FOLDER), "images.safetensors", "rival"),
     output:
         report=f"{SERVER_FOLDER}/server.json",
+        run=f"{SERVER_FOLDER}/server.run.json",
     log:
         "results/logs/server/{experiment}/seed{seed}/{name}-{digest}.log",
     benchmark:

@@ -9,6 +9,7 @@ rule collect:
         lambda wildcards: synthesis_files(wildcards.scale),
         lambda wildcards: picture_files(wildcards.scale),
         lambda wildcards: fedlmg_files(wildcards.scale),
+        lambda wildcards: measured_files(wildcards.scale),
         lambda wildcards: [e[-1] for e in GRIDS[wildcards.scale].guided_images()],
         ancient(lambda wildcards: list(cards(wildcards.scale).values())),
     output:
@@ -24,6 +25,9 @@ rule collect:
                 "newcomers",
                 "synthesis",
                 "fedlmg",
+                "measured_runs",
+                "measured_synthesis",
+                "measured_fedlmg",
             ],
         ),
     log:

@@ -15,6 +15,7 @@ rule lora:
     output:
         adapter=f"{ADAPTER_FOLDER}/adapter.safetensors",
         report=f"{ADAPTER_FOLDER}/adapter.json",
+        run=f"{ADAPTER_FOLDER}/adapter.run.json",
     log:
         "results/logs/lora/{experiment}/seed{seed}/client{client}-{digest}.log",
     benchmark:
@@ -40,6 +41,7 @@ rule synthesise:
     output:
         images=f"{IMAGES_FOLDER}/images.safetensors",
         report=f"{IMAGES_FOLDER}/images.json",
+        run=f"{IMAGES_FOLDER}/images.run.json",
     log:
         "results/logs/synthesise/{experiment}/seed{seed}/client{client}-{digest}.log",
     benchmark:
@@ -64,6 +66,7 @@ rule prompts:
     output:
         images=f"{PROMPTS_FOLDER}/images.safetensors",
         report=f"{PROMPTS_FOLDER}/prompts.json",
+        run=f"{PROMPTS_FOLDER}/prompts.run.json",
     log:
         "results/logs/prompts/{dataset}/seed{seed}-{digest}.log",
     benchmark:
@@ -89,6 +92,7 @@ rule warm_start:
     output:
         model=f"{WARM_FOLDER}/model.safetensors",
         report=f"{WARM_FOLDER}/warm.json",
+        run=f"{WARM_FOLDER}/warm.run.json",
     log:
         "results/logs/warm_start/{experiment}/seed{seed}/{name}-{digest}.log",
     benchmark:
@@ -114,6 +118,7 @@ rule examine:
         prompts=the(at(EXAMINED_FOLDER), "images.safetensors", "prompts"),
     output:
         report=f"{EXAMINED_FOLDER}/examined.json",
+        run=f"{EXAMINED_FOLDER}/examined.run.json",
         embedding=f"{EXAMINED_FOLDER}/tsne.parquet",
         grid=f"{EXAMINED_FOLDER}/grid.png",
         duplicates=f"{EXAMINED_FOLDER}/duplicates.png",

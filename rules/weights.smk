@@ -9,6 +9,7 @@ rule weights_uploads:
     output:
         uploads=f"{UPLOADS_FOLDER}/uploads.safetensors",
         report=f"{UPLOADS_FOLDER}/uploads.json",
+        run=f"{UPLOADS_FOLDER}/uploads.run.json",
     log:
         "results/logs/weights/{experiment}/seed{seed}-{digest}.log",
     benchmark:
@@ -34,6 +35,7 @@ rule weights_fit:
     output:
         generator=f"{FIT_FOLDER}/generator.safetensors",
         report=f"{FIT_FOLDER}/fit.json",
+        run=f"{FIT_FOLDER}/fit.run.json",
     log:
         "results/logs/weights/{experiment}/seed{seed}/{fit}-{digest}-fit.log",
     benchmark:
@@ -58,6 +60,7 @@ rule weights_aggregate:
         generator=ancient(rules.weights_fit.output.generator),
     output:
         rows=f"{FIT_FOLDER}/aggregate.json",
+        run=f"{FIT_FOLDER}/aggregate.run.json",
     log:
         "results/logs/weights/{experiment}/seed{seed}/{fit}-{digest}-aggregate.log",
     benchmark:
@@ -80,6 +83,7 @@ rule newcomers:
         **data_and_partition(at(NEWCOMERS_FOLDER)),
     output:
         report=f"{NEWCOMERS_FOLDER}/newcomers.json",
+        run=f"{NEWCOMERS_FOLDER}/newcomers.run.json",
     log:
         "results/logs/newcomers/{experiment}/seed{seed}-{digest}.log",
     benchmark:

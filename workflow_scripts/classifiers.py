@@ -9,14 +9,14 @@ from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
     from fedgenbench.fedlmg.clients import train_clients
     from fedgenbench.fedlmg.uploads import save
-    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.reports import save_report
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards
@@ -35,12 +35,12 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         tell=Progress(label, len(partition.clients) * (1 + settings["averages"])),
     )
     sizes = save(snakemake.output.models, models, facts)
-    write_report(
+    save_report(
         snakemake.output.report,
-        watch.record(device)
-        | {"digest": names.digest, "settings": settings, "bytes": sizes}
-        | report,
+        {"digest": names.digest, "settings": settings, "bytes": sizes} | report,
+        watch.record(device),
     )
     shutil.rmtree(folder, ignore_errors=True)
+    watch.forget()
     own = report["own_test"]
     print(f"{label}: {100 * sum(own) / len(own):.1f} % on their own test images", flush=True)

@@ -13,6 +13,7 @@ with job(snakemake):
         fedlmg_setups,
         study_frames,
         synthesis_frame,
+        without_measured,
     )
     from fedgenbench.reporting.store import shown_pictures
     from fedgenbench.runtime.files import atomic_path, read_json, write_json
@@ -39,7 +40,7 @@ with job(snakemake):
         frame = frames[name]
         frames[name] = frame[(frame["metric"] != "global") | ~frame["experiment"].isin(hidden)]
     folder = Path(snakemake.output.context).parent
-    for name, frame in frames.items():
+    for name, frame in without_measured(frames).items():
         with atomic_path(folder / f"{name}.parquet") as temporary:
             frame.to_parquet(temporary, index=False)
     experiments = {

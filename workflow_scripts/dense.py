@@ -9,7 +9,7 @@ from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.turns)
     import torch
 
     from fedgenbench.data.dataset import load
@@ -22,7 +22,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.fedlmg.training import accuracy
     from fedgenbench.fedlmg.uploads import load as load_uploads
     from fedgenbench.fedlmg.uploads import untrained
-    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.reports import save_report
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards
@@ -50,10 +50,9 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     )
     tests = [torch.from_numpy(client.test).to(device) for client in partition.clients]
     right = accuracy(student, x, y, tests)
-    write_report(
+    save_report(
         snakemake.output.report,
-        watch.record(device)
-        | {
+        {
             "digest": names.digest,
             "settings": settings,
             "rows": {
@@ -65,6 +64,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
             },
             "generator": result.losses,
         },
+        watch.record(device),
     )
     shutil.rmtree(turns, ignore_errors=True)
+    watch.forget()
     print(f"{label}: {100 * sum(right) / len(right):.1f} %", flush=True)

@@ -18,8 +18,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.diffusion.settings import Looking
     from fedgenbench.evaluation.membership import membership
     from fedgenbench.evaluation.synthetic import Part, clients_of, examine
-    from fedgenbench.runtime.artifacts import write_report
     from fedgenbench.runtime.files import atomic_path
+    from fedgenbench.runtime.reports import save_report
 
     torch.set_num_threads(1)
     inputs, outputs, seed = snakemake.input, snakemake.output, snakemake.params.settings["seed"]
@@ -52,15 +52,15 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     )
     with atomic_path(outputs.embedding) as temporary:
         embedding.to_parquet(temporary, index=False)
-    write_report(
+    save_report(
         outputs.report,
-        watch.record(device)
-        | {
+        {
             "digest": snakemake.wildcards.digest,
             "settings": snakemake.params.settings,
             "rows": rows,
             "pictures": pictures,
         },
+        watch.record(device),
     )
     areas = [row["value"] for row in rows if (row["kind"], row["name"]) == ("membership", "auc")]
     print(

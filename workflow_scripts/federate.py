@@ -8,7 +8,7 @@ from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
     from fedgenbench.data.dataset import load
@@ -48,6 +48,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         | {"metrics_sha256": sha256_file(snakemake.output.metrics)},
     )
     checkpoint.unlink(missing_ok=True)
+    watch.forget()
     accuracy = sum(metrics["score"]["personal"]) / len(metrics["score"]["personal"])
     seconds = provenance["wall_seconds"]
     print(f"{label}: {100 * accuracy:.1f} % personalised, {seconds:.0f} s", flush=True)

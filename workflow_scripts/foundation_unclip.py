@@ -8,7 +8,7 @@ from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
     from fedgenbench.data.dataset import load as load_data
@@ -66,4 +66,5 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     )
     for checkpoint in checkpoints:
         checkpoint.unlink(missing_ok=True)
+    watch.forget()
     print(f"miniature unCLIP: loss {history[-1]['validation']:.4f}", flush=True)

@@ -8,7 +8,7 @@ from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.checkpoint)
     import torch
     from diffusers import AutoencoderKL
 
@@ -44,4 +44,5 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         | {"files": part_files(snakemake.output.model)},
     )
     checkpoint.unlink(missing_ok=True)
+    watch.forget()
     print(f"foundation U-Net: loss {history[-1]['validation']:.4f}", flush=True)

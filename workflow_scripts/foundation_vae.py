@@ -8,7 +8,7 @@ from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
     from fedgenbench.data.dataset import load
@@ -37,4 +37,5 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         | {"history": history, "trained_on": pool.part(held_out=False).record()},
     )
     checkpoint.unlink(missing_ok=True)
+    watch.forget()
     print(f"foundation autoencoder: error {history[-1]['validation']:.4f}", flush=True)

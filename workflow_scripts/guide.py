@@ -9,7 +9,7 @@ from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.batches)
     import torch
 
     from fedgenbench.diffusion.adapters import base_model
@@ -17,8 +17,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.fedlmg.generation import generate
     from fedgenbench.fedlmg.settings import Drawn
     from fedgenbench.fedlmg.uploads import load
-    from fedgenbench.runtime.artifacts import write_report
     from fedgenbench.runtime.files import read_json
+    from fedgenbench.runtime.reports import save_report
 
     torch.set_num_threads(1)
     facts, names = snakemake.params.settings, snakemake.wildcards
@@ -44,12 +44,13 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         snakemake.output.shown,
         {"classes": dict(enumerate(classes)), "row": names.name},
     )
-    write_report(
+    save_report(
         snakemake.output.report,
-        watch.record(device)
-        | {"digest": names.digest, "settings": facts, "images": len(generated.images)}
+        {"digest": names.digest, "settings": facts, "images": len(generated.images)}
         | generated.report,
+        watch.record(device),
     )
     shutil.rmtree(batches, ignore_errors=True)
+    watch.forget()
     seconds = generated.report["seconds_per_image"]
     print(f"{label}: {len(generated.images)}, {seconds:.2f} s each", flush=True)

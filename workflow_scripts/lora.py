@@ -8,7 +8,7 @@ from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
     from fedgenbench.data.dataset import load
@@ -17,7 +17,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.diffusion.lora import prepared, tune
     from fedgenbench.diffusion.prompts import class_embeddings
     from fedgenbench.diffusion.settings import Tuning
-    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.reports import save_report
 
     torch.set_num_threads(1)
     facts = snakemake.params.settings
@@ -41,10 +41,9 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         tell=Progress(f"adapter of client {client}", settings.lora.steps),
     )
     adapter.save(snakemake.output.adapter)
-    write_report(
+    save_report(
         snakemake.output.report,
-        watch.record(device)
-        | {
+        {
             "digest": snakemake.wildcards.digest,
             "settings": facts,
             "client": client,
@@ -56,6 +55,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
             "embedding_bytes": adapter.embedding_bytes,
             "notes": notes,
         },
+        watch.record(device),
     )
     checkpoint.unlink(missing_ok=True)
+    watch.forget()
     print(f"adapter of client {client}: loss {history[-1]['loss']:.4f}", flush=True)

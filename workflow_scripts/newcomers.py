@@ -8,12 +8,12 @@ from fedgenbench.runtime.job import job
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.reports import save_report
     from fedgenbench.weightspace.newcomers import newcomers
 
     torch.set_num_threads(1)
@@ -29,10 +29,12 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         checkpoint=checkpoint,
         progress=lambda note: print(f"{label}  {note}", file=sys.stderr, flush=True),
     )
-    write_report(
+    save_report(
         snakemake.output.report,
-        {"digest": names.digest, "settings": settings, "provenance": watch.record(device)} | found,
+        {"digest": names.digest, "settings": settings} | found,
+        watch.record(device),
     )
     for file in checkpoint.parent.glob(f"{checkpoint.name}-*.safetensors"):
         file.unlink()
+    watch.forget()
     print(f"{label}: {len(found['clients'])} new clients", flush=True)

@@ -10,14 +10,14 @@ from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.batches)
     import torch
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
     from fedgenbench.fedlmg.rival_settings import DRAWING
     from fedgenbench.fedlmg.settings import Drawn
-    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.reports import save_report
 
     torch.set_num_threads(1)
     facts, names = snakemake.params.settings, snakemake.wildcards
@@ -43,12 +43,13 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     generated.save(
         snakemake.output.images, snakemake.output.shown, {"classes": classes, "row": names.name}
     )
-    write_report(
+    save_report(
         snakemake.output.report,
-        watch.record(device)
-        | {"digest": names.digest, "settings": facts, "images": len(generated.images)}
+        {"digest": names.digest, "settings": facts, "images": len(generated.images)}
         | generated.report,
+        watch.record(device),
     )
     shutil.rmtree(batches, ignore_errors=True)
+    watch.forget()
     seconds = generated.report["seconds_per_image"]
     print(f"{label}: {len(generated.images)}, {seconds:.2f} s each", flush=True)

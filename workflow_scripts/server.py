@@ -16,7 +16,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.federated.synthetic import read
     from fedgenbench.fedlmg.server import planned, serve
     from fedgenbench.fedlmg.uploads import load as load_uploads
-    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.reports import save_report
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards
@@ -40,16 +40,16 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         device,
         tell=Progress(label, len(rows)),
     )
-    write_report(
+    save_report(
         snakemake.output.report,
-        watch.record(device)
-        | {
+        {
             "digest": names.digest,
             "settings": settings,
             "name": names.name,
             "rows": rows,
             "likeness": near,
         },
+        watch.record(device),
     )
     means = {row: sum(each["accuracy"]) / len(each["accuracy"]) for row, each in rows.items()}
     shown = ", ".join(f"{row} {100 * value:.1f}" for row, value in means.items())

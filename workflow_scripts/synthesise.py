@@ -9,15 +9,15 @@ from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.shards)
     import torch
 
     from fedgenbench.diffusion.adapters import Adapter, base_model
     from fedgenbench.diffusion.images import save_images
     from fedgenbench.diffusion.settings import Drawing
     from fedgenbench.diffusion.synthesis import synthesise
-    from fedgenbench.runtime.artifacts import write_report
     from fedgenbench.runtime.files import read_json
+    from fedgenbench.runtime.reports import save_report
 
     torch.set_num_threads(1)
     facts = snakemake.params.settings
@@ -38,16 +38,17 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     save_images(
         snakemake.output.images, drawn.images, drawn.labels, drawn.style, {"classes": names}
     )
-    write_report(
+    save_report(
         snakemake.output.report,
-        watch.record(device)
-        | {
+        {
             "digest": snakemake.wildcards.digest,
             "settings": facts,
             "client": client,
             "images": len(drawn.images),
         }
         | drawn.report,
+        watch.record(device),
     )
     shutil.rmtree(shards, ignore_errors=True)
+    watch.forget()
     print(f"client {client}: {len(drawn.images)} images drawn", flush=True)

@@ -13,7 +13,7 @@ with job(snakemake):
     from fedgenbench.reporting.pfedgpa_tables import pfedgpa_tables
     from fedgenbench.reporting.published import published_tables
     from fedgenbench.reporting.store import product, read_results
-    from fedgenbench.reporting.tables import emit
+    from fedgenbench.reporting.tables import apart, emit
     from fedgenbench.reporting.warmfed_tables import warmfed_tables
     from fedgenbench.runtime.files import write_json, write_text
 
@@ -21,19 +21,23 @@ with job(snakemake):
     stated = {p: published(f"papers/{p}/published.yaml") for p in ("pfedgpa", "warmfed")}
     manifest = Path(snakemake.output[0])
     with product(manifest, results) as files:
-        for table in [
-            *field_tables(results),
-            *pfedgpa_tables(results),
-            *warmfed_tables(results),
-            *fedlmg_tables(results, fedlmg_published(snakemake.input.published)),
-            *(
-                t
-                for paper, cells in stated.items()
-                for t in published_tables(results, cells, paper)
-            ),
-        ]:
+        shown, measured = apart(
+            [
+                *field_tables(results),
+                *pfedgpa_tables(results),
+                *warmfed_tables(results),
+                *fedlmg_tables(results, fedlmg_published(snakemake.input.published)),
+                *(
+                    t
+                    for paper, cells in stated.items()
+                    for t in published_tables(results, cells, paper)
+                ),
+            ]
+        )
+        for table in [*shown, *measured]:
             files += emit(table, manifest.parent)
         # DVC wants metrics and plots outside the folders that it tracks as a whole.
         metrics, curves = summary(results.scores, results.rounds, results.fedlmg)
-        write_json(manifest.parents[1] / "metrics.json", metrics)
-        write_text(manifest.parents[1] / "curves.csv", curves.to_csv(index=False))
+        files += [manifest.parents[1] / name for name in ("metrics.json", "curves.csv")]
+        write_json(files[-2], metrics)
+        write_text(files[-1], curves.to_csv(index=False))

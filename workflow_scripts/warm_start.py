@@ -13,7 +13,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
 
     from fedgenbench.data.dataset import load
     from fedgenbench.federated.synthetic import read, save_model, warm_start
-    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.reports import save_report
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards
@@ -28,10 +28,10 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         Progress(label, settings["warm_start"]["epochs"]),
     )
     save_model(snakemake.output.model, model)
-    write_report(
+    save_report(
         snakemake.output.report,
-        watch.record(device)
-        | {"digest": names.digest, "settings": settings, "kind": names.name}
+        {"digest": names.digest, "settings": settings, "kind": names.name}
         | {"images": len(synthetic.labels), "losses": losses},
+        watch.record(device),
     )
     print(f"{label}: loss {losses[-1]:.3f}", flush=True)

@@ -12,7 +12,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.reports import save_report
     from fedgenbench.weightspace.oneshot import aggregate
 
     torch.set_num_threads(1)
@@ -25,10 +25,10 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         Path(snakemake.input.generator),
         device,
     )
-    write_report(
+    save_report(
         snakemake.output.rows,
-        {"digest": names.digest, "settings": settings, "rows": rows}
-        | {"provenance": watch.record(device)},
+        {"digest": names.digest, "settings": settings, "rows": rows},
+        watch.record(device),
     )
     label = f"{names.experiment}/{names.fit}/seed{names.seed}"
     print(f"{label}: {len(rows)} ways of aggregating", flush=True)

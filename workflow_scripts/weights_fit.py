@@ -12,7 +12,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.reports import save_report
     from fedgenbench.weightspace.oneshot import fit, save
 
     torch.set_num_threads(1)
@@ -25,9 +25,10 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         device,
     )
     save(snakemake.output.generator, tensors, fitted)
-    write_report(
+    save_report(
         snakemake.output.report,
-        {"digest": names.digest, "settings": settings, "provenance": watch.record(device)} | found,
+        {"digest": names.digest, "settings": settings} | found,
+        watch.record(device),
     )
     label = f"{names.experiment}/{names.fit}/seed{names.seed}"
     print(f"{label}: denoising loss {found['loss']:.3f}", flush=True)

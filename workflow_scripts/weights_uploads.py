@@ -8,12 +8,12 @@ from fedgenbench.runtime.progress import Progress
 from fedgenbench.runtime.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
-    watch = Stopwatch()
+    watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.runtime.artifacts import write_report
+    from fedgenbench.runtime.reports import save_report
     from fedgenbench.weightspace.oneshot import save, uploads
 
     torch.set_num_threads(1)
@@ -30,11 +30,12 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         progress=Progress(label, settings["rounds"]),
     )
     save(snakemake.output.uploads, tensors, {"digest": names.digest})
-    write_report(
+    save_report(
         snakemake.output.report,
-        {"digest": names.digest, "settings": settings, "accuracy": accuracy}
-        | {"provenance": watch.record(device)},
+        {"digest": names.digest, "settings": settings, "accuracy": accuracy},
+        watch.record(device),
     )
     checkpoint.unlink(missing_ok=True)
+    watch.forget()
     mean = sum(accuracy["test"]) / len(accuracy["test"])
     print(f"{label}: {100 * mean:.1f} % before generation", flush=True)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from snakemake.iocontainers import OutputFiles, Params
 from tiny_clients import CLASSES, settings, untrained
 
 from fedgenbench.data.dataset import load
@@ -18,6 +19,7 @@ from fedgenbench.diffusion.settings import Drawing, Prompting, Tuning
 from fedgenbench.foundation.pipeline import save
 from fedgenbench.rng import stream
 from fedgenbench.runtime.files import sha256_file, write_json
+from fedgenbench.runtime.reports import MEASURED, whole_report
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 
@@ -44,16 +46,13 @@ def start(script, folder, kind, inputs, outputs, client=None, **params):
     if client is not None:
         facts["client"] = client
 
-    class Params(SimpleNamespace):
-        def get(self, name):
-            return getattr(self, name, None)
-
+    facts = {"settings": facts} | {name: str(path) for name, path in params.items()}
     snakemake = SimpleNamespace(
         rule=script,
         log=[str(folder / f"{script}.log")],
         input=SimpleNamespace(data=str(folder / "data" / "data.safetensors"), **inputs),
-        output=SimpleNamespace(**{name: str(folder / path) for name, path in outputs.items()}),
-        params=Params(settings=facts, **{name: str(path) for name, path in params.items()}),
+        output=OutputFiles(fromdict={name: str(folder / path) for name, path in outputs.items()}),
+        params=Params(fromdict=facts),
         wildcards=SimpleNamespace(digest="0123456789"),
         config={"device": "cpu"},
     )
@@ -61,9 +60,9 @@ def start(script, folder, kind, inputs, outputs, client=None, **params):
 
 
 def report(path):
-    found = json.loads(path.read_text())
-    assert found["digest"] == "0123456789"
+    found = whole_report(path, "0123456789")
     assert found["device"] == "cpu"
+    assert not MEASURED & json.loads(path.read_text()).keys()
     return found
 
 

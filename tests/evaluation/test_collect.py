@@ -11,7 +11,7 @@ from fedgenbench.evaluation.collect import (
 )
 from fedgenbench.reporting.results import Drawn
 from fedgenbench.reporting.store import _unchanged, shown_pictures
-from fedgenbench.runtime.artifacts import write_report
+from fedgenbench.runtime.reports import save_report
 
 ADAPTER = {
     "digest": "0123456789",
@@ -41,7 +41,7 @@ EXAMINED = {
 
 
 def values(tmp_path, content, kind, client, digest="0123456789"):
-    write_report(tmp_path / "report.json", content)
+    save_report(tmp_path / "report.json", content, {})
     source = (str(tmp_path / "report.json"), digest, "exp", 2, kind, client)
     frame = synthesis_frame([source])
     assert list(frame) == list(SYNTHESIS)
@@ -99,9 +99,9 @@ def test_reports_of_other_settings_and_unknown_kinds_are_refused(tmp_path):
 
 
 def test_a_report_of_the_same_place_is_refused(tmp_path):
-    write_report(tmp_path / "a.json", WARM)
-    write_report(tmp_path / "b.json", WARM | {"kind": "adapters"})
-    write_report(tmp_path / "c.json", WARM)
+    save_report(tmp_path / "a.json", WARM, {})
+    save_report(tmp_path / "b.json", WARM | {"kind": "adapters"}, {})
+    save_report(tmp_path / "c.json", WARM, {})
     sources = [
         (str(tmp_path / f"{name}.json"), "0123456789", "exp", 0, "warm", -1) for name in "abc"
     ]
@@ -127,7 +127,9 @@ def test_the_first_seeds_pictures_are_shown_and_have_to_be_the_same(tmp_path):
     for seed in (3, 4):
         paths[seed] = str(tmp_path / f"{seed}.png")
         (tmp_path / f"{seed}.png").write_bytes(b"picture" + bytes([seed]))
-        write_report(tmp_path / f"{seed}.json", EXAMINED | {"pictures": {"grid": {"rows": [seed]}}})
+        save_report(
+            tmp_path / f"{seed}.json", EXAMINED | {"pictures": {"grid": {"rows": [seed]}}}, {}
+        )
         sources.append((str(tmp_path / f"{seed}.json"), "0123456789", "exp", seed, "examined", -1))
     asked = [("exp", seed, "grid", path) for seed, path in paths.items()]
     (shown,) = shown_pictures(asked, sources)

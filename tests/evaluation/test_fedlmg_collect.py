@@ -5,7 +5,7 @@ import pytest
 
 from fedgenbench.errors import UserError
 from fedgenbench.evaluation.collect import FEDLMG, fedlmg_frame, fedlmg_setups, summary
-from fedgenbench.runtime.artifacts import write_report
+from fedgenbench.runtime.reports import save_report
 
 MADE_BY = {"digest": "0123456789", "wall_seconds": 30.0, "git_dirty": False}
 ON_CPU = {"device": "cpu", "cpu": "x86-64 core"}
@@ -50,7 +50,7 @@ DOMAIN = {"scheme": "domain"}
 
 def source(tmp_path, content, kind, name="", seed=2, digest="0123456789"):
     path = tmp_path / f"{kind}_{name}_{seed}.json"
-    write_report(path, content)
+    save_report(path, content, {})
     return (str(path), digest, "exp", seed, kind, name)
 
 

@@ -14,7 +14,7 @@ import synthetic_warmfed
 from fedgenbench.diffusion.images import save_images
 from fedgenbench.evaluation.collect import fedlmg_frame, fedlmg_setups
 from fedgenbench.reporting.results import Drawn, Results
-from fedgenbench.runtime.artifacts import write_report
+from fedgenbench.runtime.reports import save_report
 
 SPLIT = synthetic_warmfed.SPLIT
 JITTER = synthetic_warmfed.JITTER
@@ -116,7 +116,7 @@ def write_reports(folder: Path, seeds: int = 3, names: tuple[str, ...] = tuple(M
                 digest = digest_of(experiment, seed, kind, name)
                 path = folder / experiment / f"seed{seed}" / f"{kind}_{name}.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_report(path, PROVENANCE | {"digest": digest} | content)
+                save_report(path, {"digest": digest} | content, PROVENANCE)
                 listing.append([str(path), digest, experiment, seed, kind, name])
     return listing
 

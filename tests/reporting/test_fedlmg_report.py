@@ -36,6 +36,7 @@ from fedgenbench.reporting.fedlmg_tables import fedlmg_tables
 from fedgenbench.reporting.field_figures import field_figures
 from fedgenbench.reporting.field_tables import field_tables
 from fedgenbench.reporting.pfedgpa import pfedgpa_section_text
+from fedgenbench.reporting.tables import apart
 from fedgenbench.reporting.warmfed import warmfed_section_text
 from fedgenbench.reporting.warmfed_tables import warmfed_tables
 
@@ -421,3 +422,17 @@ def test_equal_reports_give_equal_bytes(grid, tmp_path):
 
 def test_claims_and_tables_know_the_same_rows():
     assert set(ServerRow.__args__) == set(LABELS)
+
+
+def test_times_stand_apart_in_tables_of_their_own(grid):
+    shown, measured = apart(fedlmg_tables(grid, PUBLISHED))
+    assert [table.id for table in measured] == ["measured_fedlmg_asked", "measured_fedlmg_cost"]
+    assert "fedlmg_cost" not in [table.id for table in shown]
+    asked = {table.id: table for table in shown}["fedlmg_asked"]
+    assert cells(asked, "fgl") == ["captions", "0.2 ± 0.0"]
+    assert cells(measured[0], "fgl") == ["2.0 ± 0.0", "4.8 ± 0.0"]
+    frame = grid.fedlmg
+    times = frame["quantity"].str.contains("seconds")
+    slower = replace(grid, fedlmg=frame.assign(value=frame["value"].where(~times, 900.0)))
+    assert apart(fedlmg_tables(slower, PUBLISHED))[0] == shown
+    assert apart(fedlmg_tables(slower, PUBLISHED))[1] != measured

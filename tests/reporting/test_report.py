@@ -51,6 +51,21 @@ def test_equal_reports_give_equal_bytes(report_folder, tmp_path):
         assert path.read_bytes() == (report_folder / path.name).read_bytes()
 
 
+def test_other_times_give_an_equal_report_and_other_costs(report_folder, tmp_path):
+    report = synthetic_runs.report(tmp_path)
+    runs = report.results.runs
+    slower = {"wall_seconds": 9 * runs["wall_seconds"], "started": "2001-01-01T00:00:00+00:00"}
+    slower["peak_memory_bytes"] = 2 * runs["peak_memory_bytes"]
+    report = replace(report, results=replace(report.results, runs=runs.assign(**slower)))
+    for path in build_report(report, tmp_path):
+        equal = path.read_bytes() == (report_folder / path.name).read_bytes()
+        assert equal == (path.stem == "report"), path
+    page = Page((tmp_path / "costs.html").read_text()).text
+    assert "what it cost, measured on this machine" in page
+    assert "What it cost (measured on this machine)" in page
+    assert "the first started 2001-01-01T00:00:00+00:00" in page
+
+
 def test_the_scoreboard_stands_first_and_every_part_is_there(report_folder):
     text = (report_folder / "report.html").read_text()
     titles = re.findall(r'<h2><span class="index">\d+</span>(.*?)</h2>', text)

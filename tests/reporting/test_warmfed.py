@@ -12,6 +12,7 @@ import synthetic_warmfed
 
 from fedgenbench.evaluation.claims import Evidence, judge, load_claims, published
 from fedgenbench.reporting import figures, pfedgpa_tables
+from fedgenbench.reporting.tables import apart
 from fedgenbench.reporting.warmfed import (
     FIGURES,
     by_round,
@@ -420,3 +421,21 @@ def test_curves_of_one_method_by_seed_and_round(grid):
     table = by_round(grid, EMOJI, "global", "warmfed")
     assert list(table.columns) == [0, 1, 2, 3, 4, 5]
     assert table.loc[2, 5] == pytest.approx(0.64 + 0.01 - 0.002)
+
+
+def test_times_stand_apart_in_tables_of_their_own(grid):
+    shown, measured = apart(warmfed_tables(grid))
+    assert [table.id for table in measured] == [
+        "measured_warmfed_adapters",
+        "measured_warmfed_warm_start",
+    ]
+    adapters = measured[0]
+    assert [column.label for column in adapters.columns] == ["Tuning", "an image"]
+    assert cells(adapters, "client-2") == ["1.0 ± 0.0", "0.200 ± 0.000"]
+    assert adapters.caption == "Adapters, and the images drawn with them (measured on this machine)"
+    assert adapters.notes[0] == "Times on this hardware, which other jobs shared."
+    frame = grid.synthesis
+    times = frame["name"].isin(["wall_seconds", "seconds_per_image"])
+    slower = replace(grid, synthesis=frame.assign(value=frame["value"].where(~times, 900.0)))
+    assert apart(warmfed_tables(slower))[0] == shown
+    assert apart(warmfed_tables(slower))[1] != measured

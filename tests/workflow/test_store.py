@@ -9,8 +9,8 @@ import pytest
 from fedgenbench.errors import UserError
 from fedgenbench.evaluation.collect import client_domains, collect, study_frames
 from fedgenbench.reporting.store import product
-from fedgenbench.runtime.artifacts import write_report
 from fedgenbench.runtime.files import read_json, sha256_file, write_json
+from fedgenbench.runtime.reports import save_report
 
 KEY = ("exp", "fedavg", 0)
 
@@ -43,6 +43,7 @@ def write_run(folder, digest="0123456789", personal=(0.5, 1.0), audit=None):
             "device": "cpu",
             "cpu": "a processor",
             "wall_seconds": 1.5,
+            "cpu_seconds": 1.2,
             "peak_memory_bytes": 100,
             "versions": {"torch": "2"},
             "git_revision": None,
@@ -107,7 +108,7 @@ def write_studies(folder, digest="0123456789"):
         },
     }
     for name, content in contents.items():
-        write_report(folder / f"{name}.json", content)
+        save_report(folder / f"{name}.json", content, {"wall_seconds": 1.0})
     return [(str(folder / f"{name}.json"), "0123456789", "exp", 3, name) for name in contents]
 
 

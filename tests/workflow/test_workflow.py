@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from scratch import EXPERIMENT, MADE, PRODUCTS, contents, edit, jobs, planned, snakemake
 
-from fedgenbench.runtime.files import read_json, sha256_file
+from fedgenbench.runtime.files import read_json, sha256_file, write_json
 
 RUNS = f"results/runs/{EXPERIMENT}"
 SHOWN = ("results/embedded/tables", "results/embedded/figures")
@@ -37,6 +37,11 @@ def run_folder(folder, method, seed):
     return found
 
 
+def measured(name):
+    """Whether a product's file holds times or memory."""
+    return Path(name).name.startswith(("measured_", "costs."))
+
+
 def flip(path, at=-20):
     """One bit of a file, as bad storage does it."""
     content = bytearray(path.read_bytes())
@@ -53,14 +58,16 @@ def test_the_first_run_makes_everything_and_says_what_it_will_cost(finished):
         folder = finished / f"results/embedded/{product}"
         (manifest,) = folder.glob(f"{product}-*.json")
         listed = read_json(manifest)
-        assert listed["files"] == {name: sha256_file(folder / name) for name in listed["files"]}
+        assert listed["files"] == {
+            name: None if measured(name) else sha256_file(folder / name) for name in listed["files"]
+        }
         assert len(listed["runs"]) == scratch.RUNS
     for metrics in finished.glob(f"{RUNS}/*/*/metrics.json"):
         run = read_json(metrics.with_name("run.json"))
         assert read_json(metrics)["digest"] == metrics.parent.name[-10:] == run["digest"]
         assert run["metrics_sha256"] == sha256_file(metrics)
         assert run["device"] == "cpu"
-    assert not list(finished.rglob("results/checkpoints/**/*.safetensors"))
+    assert not [path for path in finished.rglob("results/checkpoints/**/*") if path.is_file()]
 
 
 def test_a_second_run_has_nothing_to_do(finished):
@@ -73,6 +80,45 @@ def test_a_faulty_setting_stops_before_anything_runs(copy):
     assert f"experiments.{EXPERIMENT}.rounds = 0" in said
     assert "Traceback" not in said
     assert "Building DAG" not in said
+
+
+def test_other_times_and_memory_change_what_was_measured_and_nothing_else(copy):
+    products = [
+        f"results/embedded/{name}" for name in ("collected-*", "tables", "figures", "report")
+    ]
+    names = [str(path.relative_to(copy)) for name in products for path in copy.glob(name)]
+    before = contents(copy, *names)
+    for path in copy.glob(f"{RUNS}/*/*/run.json"):
+        run = read_json(path)
+        run |= {key: 3 * run[key] for key in ("wall_seconds", "cpu_seconds", "peak_memory_bytes")}
+        write_json(path, run | {"started": "2001-01-01T00:00:00+00:00"})
+    for name in names:
+        shutil.rmtree(copy / name)
+    snakemake(copy)
+    after = contents(copy, *names)
+    assert after.keys() == before.keys()
+    differ = {name for name in after if after[name] != before[name]}
+    expected = {"measured_runs.parquet", "costs.html", "costs.pdf"}
+    assert {Path(name).name for name in differ} == expected
+    said = (copy / "results/embedded/report/costs.html").read_text()
+    assert "what it cost, measured on this machine" in said
+    assert "2001-01-01" in said
+    assert "2001-01-01" not in (copy / "results/embedded/report/report.html").read_text()
+
+
+def test_a_deleted_or_edited_product_is_made_again(copy):
+    before = contents(copy, *SHOWN, "results/embedded/report")
+    results = copy / "results/embedded"
+    (results / "tables/personalised.csv").unlink()
+    with open(results / "report/report.html", "a") as page:
+        page.write("edited")
+    said = snakemake(copy)
+    assert jobs(said) == {"tables": 1, "report": 1}
+    note = "altered or deleted since it was made, so it is made again."
+    assert f"Note: results/embedded/tables: personalised.csv {note}" in said
+    assert f"Note: results/embedded/report: report.html {note}" in said
+    assert contents(copy, *SHOWN, "results/embedded/report") == before
+    assert planned(copy) == {}
 
 
 # Trap 1: a changed setting reruns what it touches and only that ---------------------------------------

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from fedgenbench.errors import UserError
-from fedgenbench.runtime.artifacts import read_report
 from fedgenbench.runtime.files import read_json, sha256_file
+from fedgenbench.runtime.reports import whole_report
 
 SERVER = ("experiment", "method", "seed", "round", "name", "client", "value")
 WEIGHTS = ("experiment", "seed", "fit", "rule", "eta", "start", "metric", "client", "value")
@@ -27,6 +27,11 @@ FEDLMG = (
 # Guidances and rivals of which images are shown, but for FedDISC's from the same noise.
 GUIDED = ("prompts", "fgl", "feddisc", "feddeo", "no_editing", "main")
 METRICS = ("personal", "start", "trained", "global")
+# What comes out otherwise the next time, apart from the rest: columns of runs, quantities of others.
+MEASURED_RUNS = ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "started")
+MEASURED = ("wall_seconds", "seconds_per_image", "client_seconds")
+_NAMED_BY = {"synthesis": "name", "fedlmg": "quantity"}
+_RUN = ["experiment", "method", "seed"]
 
 
 def collect(
@@ -117,8 +122,7 @@ def _facts(metrics: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
         "engine": settings["engine"],
         "device": run["device"],
         "hardware": run["cpu"] if run["device"] == "cpu" else run["device"],
-        "wall_seconds": run["wall_seconds"],
-        "peak_memory_bytes": run["peak_memory_bytes"],
+        **{column: run[column] for column in MEASURED_RUNS},
         "bytes_up": metrics["bytes_up"],
         "bytes_down": metrics["bytes_down"],
         "bytes_up_once": metrics["bytes_up_once"],
@@ -127,8 +131,28 @@ def _facts(metrics: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
         "torch": run["versions"]["torch"],
         "git_revision": run["git_revision"],
         "git_dirty": run["git_dirty"],
-        "started": run["started"],
     }
+
+
+def without_measured(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The frames without what was measured, which stands in frames of its own, ``measured_...``."""
+    parts = dict(frames)
+    parts["runs"] = frames["runs"].drop(columns=list(MEASURED_RUNS))
+    parts["measured_runs"] = frames["runs"][[*_RUN, *MEASURED_RUNS]]
+    for name, column in _NAMED_BY.items():
+        measured = frames[name][column].isin(MEASURED)
+        parts[name], parts[f"measured_{name}"] = frames[name][~measured], frames[name][measured]
+    return parts
+
+
+def with_measured(parts: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The frames again of which ``without_measured`` made ``parts``; rows in another order."""
+    frames = {name: part for name, part in parts.items() if not name.startswith("measured_")}
+    frames["runs"] = parts["runs"].merge(parts["measured_runs"], on=_RUN, validate="1:1")
+    for name in _NAMED_BY:
+        joined = [part for part in (parts[name], parts[f"measured_{name}"]) if not part.empty]
+        frames[name] = pd.concat(joined, ignore_index=True) if joined else parts[name]
+    return frames
 
 
 def study_frames(studies: Iterable[tuple[str, str, str, int, str]]) -> dict[str, pd.DataFrame]:
@@ -142,7 +166,7 @@ def study_frames(studies: Iterable[tuple[str, str, str, int, str]]) -> dict[str,
     """
     weights, newcomers = [], []
     for file, digest, experiment, seed, name in studies:
-        content = _of_today(file, digest)
+        content = whole_report(file, digest)
         base = {"experiment": experiment, "seed": seed}
         if name == "newcomers":
             newcomers += [base | row for row in content["rows"]]
@@ -175,7 +199,7 @@ def synthesis_frame(sources: Iterable[tuple[str, str, str, int, str, int]]) -> p
     """
     rows, seen = [], set()
     for file, digest, experiment, seed, kind, client in sources:
-        content = _of_today(file, digest)
+        content = whole_report(file, digest)
         base = {"experiment": experiment, "seed": seed}
         place = (experiment, seed, kind, client, content.get("kind"))
         if place in seen:
@@ -232,7 +256,7 @@ def fedlmg_frame(sources: Iterable[tuple[str, str, str, int, str, str]]) -> pd.D
     """
     rows, seen = [], set()
     for file, digest, *place in sources:
-        content = _of_today(file, digest)
+        content = whole_report(file, digest)
         if tuple(place) in seen:
             raise UserError(f"{file} is not the only one of its kind, seed and name: list one")
         seen.add(tuple(place))
@@ -318,7 +342,7 @@ def fedlmg_setups(
     """
     setups: dict[str, dict[str, Any]] = {}
     for file, digest, experiment, _, kind, name in sources:
-        content = _of_today(file, digest)
+        content = whole_report(file, digest)
         setup = setups.setdefault(experiment, {"digests": {}, "hardware": [], "dirty": 0})
         setup["digests"].setdefault(f"{kind} {name}".strip(), []).append(digest)
         setup["dirty"] += content["git_dirty"] is True
@@ -358,17 +382,6 @@ def _setting(models: list[str], scheme: Mapping[str, Any]) -> str:
         apart = (scheme["stride"] or scheme["classes_per_client"]) >= scheme["classes_per_client"]
         return "label skew" if apart else "overlapping labels"
     return "feature skew" if scheme["scheme"].startswith("domain") else "label skew"
-
-
-def _of_today(file: str, digest: str) -> dict[str, Any]:
-    """The content of a report that repeats its ``digest``."""
-    content = read_report(file)
-    if content["digest"] != digest:
-        raise UserError(
-            f"{file} was made by other code or settings (digest {content['digest']}, expected "
-            f"{digest}): delete it and run again"
-        )
-    return content
 
 
 def _by_client(label: dict[str, Any], values: list[float]) -> list[dict]:

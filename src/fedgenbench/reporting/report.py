@@ -1,6 +1,7 @@
 """The report of a grid of runs: one HTML file and one PDF from the same parts.
 
 Both are self-contained and give equal bytes for equal input. Every number comes from the results.
+What was measured, times and memory, stands in a second page and PDF.
 """
 
 import base64
@@ -8,7 +9,7 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from fedgenbench.reporting.tables import (
     Row,
     Table,
     alone_is_best,
+    apart,
     band_warnings,
     percent,
 )
@@ -127,14 +129,12 @@ def read_raster(path: Path, id: str, caption: str) -> Picture:
 
 
 def build_report(report: Report, folder: Path) -> list[Path]:
-    """Writes ``report.html`` and ``report.pdf`` and returns their paths."""
-    import matplotlib
-    import typst
+    """Writes the report and, apart, what was measured; returns the paths.
 
-    from fedgenbench.reporting.glyphs import lacking, with_code_points
-
+    ``report.html`` and ``report.pdf`` are equal to the byte whenever the same code runs with the same
+    settings, ``costs.html`` and ``costs.pdf`` are of this machine and this time.
+    """
     folder = Path(folder)
-    summary = _summary(report)
     sections = [
         *_scoreboard(report.sections),
         _what_ran(report.results),
@@ -144,14 +144,36 @@ def build_report(report: Report, folder: Path) -> list[Path]:
         *_data(report.cards),
         _provenance(report.results),
     ]
-    page = HTML.get_template("report.html").render(
-        title=report.title, summary=summary, sections=sections
-    )
-    write_text(folder / "report.html", page)
+    parted = [apart(section.tables) for section in sections]
+    costs = [
+        Section(section.title, tables=measured)
+        for section, (_, measured) in zip(sections, parted, strict=True)
+        if measured
+    ]
+    sections = [
+        replace(section, tables=tables)
+        for section, (tables, _) in zip(sections, parted, strict=True)
+    ]
+    title = f"{report.title}: what it cost, measured on this machine"
+    return [
+        *_write(folder / "report", report.title, _summary(report), sections),
+        *_write(folder / "costs", title, _cost_summary(report.results), costs),
+    ]
+
+
+def _write(path: Path, title: str, summary: Section, sections: Sequence[Section]) -> list[Path]:
+    """``path`` as ``.html`` and ``.pdf``."""
+    import matplotlib
+    import typst
+
+    from fedgenbench.reporting.glyphs import lacking, with_code_points
+
+    page = HTML.get_template("report.html").render(title=title, summary=summary, sections=sections)
+    write_text(path.with_suffix(".html"), page)
 
     # The text reaches typst as data, never as markup, so nothing has to be escaped.
     content = {
-        "title": report.title,
+        "title": title,
         "summary": _plain(summary),
         "sections": [_plain(section) for section in sections],
     }
@@ -159,7 +181,7 @@ def build_report(report: Report, folder: Path) -> list[Path]:
     if lost := lacking(text):
         content["summary"]["paragraphs"].append(
             f"The fonts of this file lack {counted(len(lost), 'character')} of names here, which "
-            "stand as their code points; report.html shows them."
+            f"stand as their code points; {path.name}.html shows them."
         )
         text = json.dumps(content, ensure_ascii=False)
     template = resources.files("fedgenbench.reporting") / "templates" / "report.typ"
@@ -171,9 +193,9 @@ def build_report(report: Report, folder: Path) -> list[Path]:
         font_paths=[str(Path(matplotlib.get_data_path(), "fonts", "ttf"))],
         timestamp=0,
     )
-    with atomic_path(folder / "report.pdf") as temporary:
+    with atomic_path(path.with_suffix(".pdf")) as temporary:
         temporary.write_bytes(pdf)
-    return [folder / "report.html", folder / "report.pdf"]
+    return [path.with_suffix(".html"), path.with_suffix(".pdf")]
 
 
 def _plain(section: Section) -> dict[str, Any]:
@@ -187,10 +209,10 @@ def _summary(report: Report) -> Section:
     methods = runs["method"].nunique()
     sentences = [
         f"{counted(len(runs), 'run')} of {counted(methods, 'method')} on "
-        f"{counted(runs['experiment'].nunique(), 'experiment')} at {' and '.join(scales)} scale: "
-        f"{runs['wall_seconds'].sum() / 3600:.1f} hours on "
+        f"{counted(runs['experiment'].nunique(), 'experiment')} at {' and '.join(scales)} scale, on "
         f"{' and '.join(distinct(runs, 'hardware'))}."
     ]
+    sentences.append("Times and memory, which differ every time, stand apart in costs.html.")
     sentences += [f"Numbers at {s} scale are not the papers'." for s in scales if s != "paper"]
     verdicts = Counter(claim.verdict for section in report.sections for claim in section.claims)
     if verdicts:
@@ -200,6 +222,18 @@ def _summary(report: Report) -> Section:
         sentences.append(f"Warnings about the band of the controls: {warnings}.")
     bullets = [line for e in results.main.experiments if (line := _headline(results, e))]
     return Section("Summary", " ".join(sentences), bullets)
+
+
+def _cost_summary(results: Results) -> Section:
+    runs = results.runs
+    return Section(
+        "Summary",
+        f"{counted(len(runs), 'run')} took {runs['wall_seconds'].sum() / 3600:.1f} hours on "
+        f"{' and '.join(distinct(runs, 'hardware'))}, the first started {runs['started'].min()}, the "
+        f"last {runs['started'].max()}. Times and memory were measured on this machine and come out "
+        "otherwise the next time, here too, so they stand apart from the report, which does not. "
+        "Time is wall-clock, summed over a job's attempts where it was interrupted.",
+    )
 
 
 def _headline(results: Results, experiment: str) -> str:
@@ -331,9 +365,11 @@ def _what_ran(results: Results) -> Section:
         "cost",
         "What it cost.",
         (
-            *(Column(label, unit="") for label in ("Methods", "Seeds", "Runs")),
-            *(Column("All runs", unit="h"), Column("Median run", unit="min")),
-            *(Column("Peak memory", unit="GB"), Column("Device"), Column("Engine")),
+            *(Column(label, unit="", measured=True) for label in ("Methods", "Seeds", "Runs")),
+            Column("All runs", unit="h", measured=True),
+            Column("Median run", unit="min", measured=True),
+            Column("Peak memory", unit="GB", measured=True),
+            *(Column(label, measured=True) for label in ("Device", "Engine")),
         ),
         tuple(rows),
         (f"Hardware: {', '.join(distinct(runs, 'hardware'))}.",),
@@ -397,7 +433,6 @@ def _provenance(results: Results) -> Section:
         remark = f", {dirty} of them with uncommitted changes" if dirty else ""
         bullets.append(f"Revision {revision}: {counted(len(own), 'run')}{remark}.")
     bullets.append(f"PyTorch {', '.join(distinct(runs, 'torch'))}.")
-    bullets.append(f"First run started {runs['started'].min()}, last {runs['started'].max()}.")
     roles = {e: entry["role"] for e, entry in results.experiments.items()}
     varied = [e for e, role in roles.items() if role in ("scale", "left_out")]
     own = [e for e, role in roles.items() if e not in varied and role != "oneshot"]

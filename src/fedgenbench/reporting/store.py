@@ -14,17 +14,22 @@ from typing import Any
 import pandas as pd
 
 from fedgenbench.errors import UserError
+from fedgenbench.evaluation.collect import with_measured
 from fedgenbench.reporting.results import Drawn, Results
 from fedgenbench.runtime.artifacts import read_report
-from fedgenbench.runtime.files import read_json, sha256_file, write_json
+from fedgenbench.runtime.files import read_json, sha256_file
+from fedgenbench.runtime.products import write_manifest
 
-FRAMES = ("scores", "rounds", "runs", "server", "weights", "newcomers", "synthesis", "fedlmg")
+FRAMES = (
+    *("scores", "rounds", "runs", "server", "weights", "newcomers", "synthesis", "fedlmg"),
+    *("measured_runs", "measured_synthesis", "measured_fedlmg"),
+)
 
 
 def read_results(folder: Path) -> Results:
     """What the collect rule left in ``folder``."""
     context = read_json(folder / "context.json")
-    frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
+    parts = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
     expected = {(e, m, s): digest for e, m, s, digest in context["expected"]}
     # JSON files have sorted keys; tables follow the order of params.yaml.
     experiments, methods, absent = (
@@ -32,7 +37,7 @@ def read_results(folder: Path) -> Results:
         for part in ("experiments", "methods", "absent")
     )
     return Results(
-        **frames,
+        **with_measured(parts),
         experiments=experiments,
         methods=methods,
         expected=expected,
@@ -71,7 +76,7 @@ def _unchanged(entry: dict[str, Any]) -> Drawn:
 
 @contextlib.contextmanager
 def product(manifest: Path, results: Results) -> Iterator[list[Path]]:
-    """Takes the files of a product, which lie in the manifest's folder, and lists them in it.
+    """Takes the files of a product, in the manifest's folder or the one above, and lists them in it.
 
     What earlier manifests list is removed first: a job that dies on the way leaves no manifest, so
     that a return to the earlier configuration makes its product again.
@@ -84,8 +89,8 @@ def product(manifest: Path, results: Results) -> Iterator[list[Path]]:
     files: list[Path] = []
     yield files
     runs = results.runs.itertuples()
-    content: dict[str, Any] = {
-        "files": {path.name: sha256_file(path) for path in files},
-        "runs": {f"{run.experiment}/{run.method}/seed{run.seed}": run.digest for run in runs},
-    }
-    write_json(manifest, content)
+    write_manifest(
+        manifest,
+        files,
+        {f"{run.experiment}/{run.method}/seed{run.seed}": run.digest for run in runs},
+    )

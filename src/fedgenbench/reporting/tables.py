@@ -6,8 +6,8 @@ Accuracies are in per cent, communication in MB (10^6 bytes) per client and roun
 import csv
 import io
 import re
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -54,11 +54,13 @@ class Column:
     """``group`` is the upper header; neighbours of one group share it.
 
     unit: None for a column of text, "" for numbers without one.
+    measured: of time or memory, which come out otherwise the next time.
     """
 
     label: str
     group: str = ""
     unit: str | None = None
+    measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table before any format. Raises ValueError for a row that does not fit the columns."""
+    """A table before any format. Raises ValueError for a row that does not fit the columns.
+
+    measured_notes: what is said of measured columns alone.
+    """
 
     id: str
     caption: str
@@ -81,6 +86,7 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     stub: str = "Method"
+    measured_notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -105,6 +111,33 @@ class Table:
     def blocks(self) -> list[tuple[str, list[Row]]]:
         """Rows by block, as (label, rows)."""
         return [(g, list(rows)) for g, rows in groupby(self.rows, lambda row: row.group)]
+
+
+def apart(tables: Iterable[Table]) -> tuple[list[Table], list[Table]]:
+    """The tables without their measured columns; and these alone, as ``measured_<id>``."""
+    results, measured = [], []
+    for table in tables:
+        if not any(column.measured for column in table.columns):
+            results.append(table)
+            continue
+        if not all(column.measured for column in table.columns):
+            results.append(replace(_columns(table, measured=False), measured_notes=()))
+        measured.append(
+            replace(
+                _columns(table, measured=True),
+                id=f"measured_{table.id}",
+                caption=f"{table.caption.removesuffix('.')} (measured on this machine)",
+                notes=(*table.measured_notes, *table.notes),
+                measured_notes=(),
+            )
+        )
+    return results, measured
+
+
+def _columns(table: Table, measured: bool) -> Table:
+    kept = [place for place, column in enumerate(table.columns) if column.measured == measured]
+    rows = [replace(row, cells=tuple(row.cells[place] for place in kept)) for row in table.rows]
+    return replace(table, columns=tuple(table.columns[place] for place in kept), rows=tuple(rows))
 
 
 def emit(table: Table, folder: Path) -> list[Path]:

@@ -434,14 +434,14 @@ def adapter_table(results: Results) -> Table:
             Column("Prompts", "Size", "MB"),
             Column("first", "Loss", ""),
             Column("last", "Loss", ""),
-            Column("Tuning", "", "min"),
+            Column("Tuning", "", "min", measured=True),
             Column("Images", "Drawn", ""),
-            Column("an image", "Drawn", "s"),
+            Column("an image", "Drawn", "s", measured=True),
         ),
         tuple(rows),
         (
             "Sizes in MB (a million bytes) as they are sent. Loss: mean of the first and of the "
-            "last tenth of the steps. Times on this hardware, which other jobs shared.",
+            "last tenth of the steps.",
             *(
                 f"{results.experiments[e]['title']}: {learnt[0].lower()}{learnt[1:]}"
                 for e in played(results)
@@ -450,6 +450,7 @@ def adapter_table(results: Results) -> Table:
             *_synthesis_notes(results),
         ),
         "Client",
+        ("Times on this hardware, which other jobs shared.",),
     )
 
 
@@ -485,7 +486,7 @@ def warm_start_table(results: Results) -> Table:
             *(Column(head, "Accuracy", "%") for head in (*heads, "Mean")),
             Column("Images", "Training", ""),
             Column("last loss", "Training", ""),
-            Column("Time", "Training", "min"),
+            Column("Time", "Training", "min", measured=True),
         ),
         tuple(rows),
         _synthesis_notes(results),
