@@ -5,7 +5,8 @@ from pathlib import Path
 from fedgenbench.runtime.job import job
 
 with job(snakemake):
-    from fedgenbench.evaluation.claims import Evidence, judge, load_claims, published
+    from fedgenbench.evaluation.claims import Evidence, judge, load_claims
+    from fedgenbench.evaluation.published import published
     from fedgenbench.reporting.fedlmg import FIGURES as FEDLMG_FIGURES
     from fedgenbench.reporting.fedlmg import fedlmg_bullets, fedlmg_section_text
     from fedgenbench.reporting.fedlmg_published import fedlmg_published
@@ -38,6 +39,7 @@ with job(snakemake):
     of["warmfed"].sort(key=lambda name: FIGURES.index(name.split("_")[1]))
     of["fedlmg"].sort(key=lambda name: FEDLMG_FIGURES.index(name.split("_")[1]))
     curves = [f"curves_{experiment}.svg" for experiment in results.main.experiments]
+    curves = [name for name in curves if name in drawn]
     # Curves in the order of the experiments, then what spans them all.
     others = curves + sorted(set(drawn).difference(curves, *of.values()))
     evidence = Evidence(results, results.main_newcomers)

@@ -5,8 +5,8 @@ from pathlib import Path
 from fedgenbench.runtime.job import job
 
 with job(snakemake):
-    from fedgenbench.evaluation.claims import published
     from fedgenbench.evaluation.collect import summary
+    from fedgenbench.evaluation.published import published
     from fedgenbench.reporting.fedlmg_published import fedlmg_published
     from fedgenbench.reporting.fedlmg_tables import fedlmg_tables
     from fedgenbench.reporting.field_tables import field_tables

@@ -31,6 +31,7 @@ from fedgenbench.foundation.settings import Foundation
 from fedgenbench.foundation.unclip_settings import UnCLIP
 from fedgenbench.models.registry import FEDERATED
 from fedgenbench.weightspace.study_settings import NewcomerSettings, OneShotSettings
+from fedgenbench.wording import counted
 
 SCALES = ("smoke", "embedded", "paper")
 
@@ -516,7 +517,7 @@ def _not_finite(tree: Any, prefix: str = "") -> Iterator[str]:
 
 def _message(path: str | Path, scale: str, faults: list[str]) -> str:
     lines = "\n".join(f"  {fault}" for fault in dict.fromkeys(faults))
-    return f"{path} (scale {scale}) has {len(faults)} fault(s):\n{lines}\nSee docs/settings.md."
+    return f"{path} (scale {scale}) has {counted(len(faults), 'fault')}:\n{lines}\nSee docs/settings.md."
 
 
 def _explain(error: Any, prefix: tuple[str, ...] = ()) -> str:

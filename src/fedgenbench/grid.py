@@ -515,6 +515,8 @@ class Grid:
         if product in ("figures", "report"):
             record = sorted(Path("models/foundation").glob("*.json"))
             made_of.append({str(path): sha256_file(path) for path in record})
+        if product == "tables":
+            made_of.append({k: v for k, v in papers.items() if k.endswith("published.yaml")})
         return digest([*made_of, papers, *self.cuts] if product == "report" else made_of)
 
     @cached_property

@@ -376,18 +376,21 @@ def test_the_studies_of_an_experiment_follow_their_method(raw, load_raw):
     assert moved(after, grids(load_raw(raw))["embedded"], digests) == set(digests(after))
 
 
-def test_papers_claims_move_the_report_alone(raw, load_raw, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("file", "moved"), [("claims.yaml", {"report"}), ("published.yaml", {"tables", "report"})]
+)
+def test_a_papers_file_moves_what_shows_it(file, moved, raw, load_raw, tmp_path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     before = grids(load_raw(raw))["embedded"]
     shutil.copytree("papers", tmp_path / "papers")
     shutil.copytree("workflow_scripts", tmp_path / "workflow_scripts")
     shutil.copytree("models", tmp_path / "models")
-    with (tmp_path / "papers/pfedgpa/claims.yaml").open("a", encoding="utf-8") as file:
-        file.write("# edited\n")
+    with (tmp_path / "papers/pfedgpa" / file).open("a", encoding="utf-8") as stream:
+        stream.write("# edited\n")
     old = product_digests(before)
     monkeypatch.chdir(tmp_path)
     new = product_digests(grids(load_raw(raw))["embedded"])
-    assert {name for name in old if old[name] != new[name]} == {"report"}
+    assert {name for name in old if old[name] != new[name]} == moved
 
 
 # Synthetic images ---------------------------------------------------------------------------------

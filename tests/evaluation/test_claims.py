@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedgenbench.errors import UserError
-from fedgenbench.evaluation.claims import Evidence, judge, load_claims, published
+from fedgenbench.evaluation.claims import Evidence, judge, load_claims
+from fedgenbench.evaluation.published import published
 from fedgenbench.federated.method import METHODS
 from fedgenbench.reporting.results import Results
 

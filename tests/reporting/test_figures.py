@@ -10,6 +10,7 @@ import synthetic_runs
 
 from fedgenbench.errors import UserError
 from fedgenbench.reporting import figures
+from fedgenbench.reporting.field_figures import field_figures
 
 BUILDERS = {
     "curves": lambda grid: figures.accuracy_curves(grid, "emoji_domains"),
@@ -87,6 +88,13 @@ def test_small_grids_draw(tmp_path, seeds):
         figures.communication(grid, "personal"),
     ):
         assert all(path.stat().st_size for path in figures.emit(figure, tmp_path))
+
+
+def test_controls_alone_give_what_they_can(tmp_path):
+    grid = synthetic_runs.results(3, 2, ("fashion_mnist-10",), ("local", "centralised"))
+    drawn = field_figures(grid)
+    assert [figure.id for figure in drawn] == ["final_personal", "communication_personal"]
+    assert all(path.stat().st_size for figure in drawn for path in figures.emit(figure, tmp_path))
 
 
 def test_a_metric_that_no_run_has_is_named(grid):

@@ -4,7 +4,7 @@ import pytest
 import synthetic_runs
 import synthetic_warmfed
 
-from fedgenbench.evaluation.claims import Published
+from fedgenbench.evaluation.published import Published
 from fedgenbench.reporting.fedlmg import fedlmg_bullets
 from fedgenbench.reporting.fedlmg_published import FedLMGPublished
 from fedgenbench.reporting.published import published_bullets, published_tables

@@ -10,7 +10,8 @@ import synthetic_pfedgpa
 import synthetic_runs
 import synthetic_warmfed
 
-from fedgenbench.evaluation.claims import Evidence, judge, load_claims, published
+from fedgenbench.evaluation.claims import Evidence, judge, load_claims
+from fedgenbench.evaluation.published import published
 from fedgenbench.reporting import figures, pfedgpa_tables
 from fedgenbench.reporting.tables import apart
 from fedgenbench.reporting.warmfed import (

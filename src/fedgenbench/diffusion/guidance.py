@@ -16,6 +16,7 @@ from fedgenbench.diffusion.guidance_settings import Guidance
 from fedgenbench.diffusion.schedules import ancestral, predicted, require_unit_variance, step
 from fedgenbench.errors import UserError
 from fedgenbench.models.layers import BatchNorm
+from fedgenbench.wording import counted
 
 BATCH_NORMS = (nn.BatchNorm2d, BatchNorm)
 
@@ -214,7 +215,8 @@ class Guided:
         if not decoded.isfinite().all():
             clients = sorted({order.client for order in orders})
             raise UserError(
-                f"client(s) {', '.join(map(str, clients))}: a guided image is not finite; lower "
+                f"{counted(len(clients), 'client')} ({', '.join(map(str, clients))}): a guided image "
+                "is not finite; lower "
                 "fedlmg.guidance.step, or set fedlmg.base.precision to bf16 or fp32"
             )
         if chosen.editing_steps and len(promised) > chosen.editing_steps:

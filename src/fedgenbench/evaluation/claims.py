@@ -17,12 +17,11 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-import yaml
-from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
-from fedgenbench.config import SCALES, NoTwins, Strict
+from fedgenbench.config import SCALES, Strict
 from fedgenbench.errors import UserError
-from fedgenbench.evaluation.published import Names, PublishedFigure
+from fedgenbench.evaluation.published import Names, checked, read_yaml
 from fedgenbench.federated.method import METHODS
 from fedgenbench.weightspace.study_settings import ARMS
 from fedgenbench.wording import counted
@@ -765,84 +764,23 @@ class PaperClaim(Strict):
     tried: list[str] = Field(default_factory=list)
 
 
-class PublishedCell(Strict):
-    """A cell, in per cent, for every combination of the lists."""
-
-    methods: Names
-    datasets: Names
-    clients: Annotated[list[int], Field(min_length=1)]
-    value: FiniteFloat | None
-    status: Literal["published", "second-hand", "not available"]
-    source: str
-
-    @model_validator(mode="after")
-    def _honest(self) -> Self:
-        if (self.value is None) != (self.status == "not available"):
-            raise ValueError("value is null exactly where status is 'not available'")
-        return self
-
-
-class Published(Strict):
-    """What published.yaml holds."""
-
-    cells: list[PublishedCell]
-    figures: list[PublishedFigure]
-
-    def cell(self, method: str, dataset: str, clients: int) -> PublishedCell | None:
-        """The cell for a method id, data set title and client count; None where the table has none."""
-        for cell in self.cells:
-            if method in cell.methods and dataset in cell.datasets and clients in cell.clients:
-                return cell
-        return None
-
-
 def load_claims(path: str | Path) -> list[PaperClaim]:
     """The claims of a paper's claims.yaml.
 
     Raises:
         UserError: names the file, the claim and each faulty key, with the way out.
     """
-    raw = _read(path)
+    raw = read_yaml(path)
     if not isinstance(raw, list):
         raise UserError(f"{path} must be a list of claims; see docs/claims.md")
     claims = []
     for number, entry in enumerate(raw, start=1):
         known = isinstance(entry, dict) and "id" in entry
         name = entry["id"] if known else f"number {number}"
-        claims.append(_checked(PaperClaim, entry, f"{path}: claim {name}"))
+        claims.append(checked(PaperClaim, entry, f"{path}: claim {name}"))
         if claims[-1].id in [claim.id for claim in claims[:-1]]:
             raise UserError(f"{path}: claim {name} stands twice: give each its own id")
     return claims
-
-
-def published(path: str | Path) -> Published:
-    """The content of a paper's published.yaml; raises UserError as ``load_claims`` does."""
-    return _checked(Published, _read(path), str(path))
-
-
-def _read(path: str | Path) -> Any:
-    try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"), NoTwins)  # a SafeLoader
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run in the repository's folder") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
-
-
-def _checked(model: type[Strict], raw: Any, where: str) -> Any:
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        faults = []
-        for item in error.errors():
-            place = list(item["loc"])
-            if place[:1] == ["test"]:
-                del place[1:2]  # pydantic puts the kind there
-            faults.append(f"  {'.'.join(map(str, place)) or 'entry'}: {item['msg']}")
-        lines = "\n".join(faults)
-        raise UserError(
-            f"{where} has {counted(len(faults), 'fault')}:\n{lines}\nSee docs/claims.md."
-        ) from None
 
 
 # Verdicts --------------------------------------------------------------------------------------

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+import yaml
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
-from fedgenbench.config import Strict
+from fedgenbench.config import NoTwins, Strict
+from fedgenbench.errors import UserError
+from fedgenbench.wording import counted
+
+NOTHING_PUBLISHED = (
+    "Published: no cell of the paper's tables is at hand, so none stands beside ours."
+)
 
 Names = Annotated[list[str], Field(min_length=1)]
 
@@ -17,3 +25,66 @@ class PublishedFigure(Strict):
     text: str
     status: Literal["published", "second-hand"]
     source: str
+
+
+class PublishedCell(Strict):
+    """A cell, in per cent, for every combination of the lists."""
+
+    methods: Names
+    datasets: Names
+    clients: Annotated[list[int], Field(min_length=1)]
+    value: FiniteFloat | None
+    status: Literal["published", "second-hand", "not available"]
+    source: str
+
+    @model_validator(mode="after")
+    def _honest(self) -> Self:
+        if (self.value is None) != (self.status == "not available"):
+            raise ValueError("value is null exactly where status is 'not available'")
+        return self
+
+
+class Published(Strict):
+    """What published.yaml holds."""
+
+    cells: list[PublishedCell]
+    figures: list[PublishedFigure]
+
+    def cell(self, method: str, dataset: str, clients: int) -> PublishedCell | None:
+        """The cell for a method id, data set title and client count; None where the table has none."""
+        for cell in self.cells:
+            if method in cell.methods and dataset in cell.datasets and clients in cell.clients:
+                return cell
+        return None
+
+
+def published(path: str | Path) -> Published:
+    """The content of a paper's published.yaml; raises UserError with the file and each faulty key."""
+    return checked(Published, read_yaml(path), str(path))
+
+
+def read_yaml(path: str | Path) -> Any:
+    """The content of a YAML file of a paper; UserError where it is missing or no YAML."""
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8"), NoTwins)  # a SafeLoader
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run in the repository's folder") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+
+
+def checked(model: type[Strict], raw: Any, where: str) -> Any:
+    """``raw`` as ``model``; UserError with ``where`` and each faulty key."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        faults = []
+        for item in error.errors():
+            place = list(item["loc"])
+            if place[:1] == ["test"]:
+                del place[1:2]  # pydantic puts the kind there
+            faults.append(f"  {'.'.join(map(str, place)) or 'entry'}: {item['msg']}")
+        lines = "\n".join(faults)
+        raise UserError(
+            f"{where} has {counted(len(faults), 'fault')}:\n{lines}\nSee docs/claims.md."
+        ) from None

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from fedgenbench.evaluation.collect import GUIDED
+from fedgenbench.evaluation.published import NOTHING_PUBLISHED
 from fedgenbench.reporting.fedlmg_published import FedLMGPublished
-from fedgenbench.reporting.published import NOTHING_PUBLISHED
 from fedgenbench.reporting.results import Drawn, Results, distinct
 from fedgenbench.reporting.words import absences, difference, listed, worth
 from fedgenbench.wording import counted

@@ -11,8 +11,15 @@ from fedgenbench.reporting.results import Results
 
 def field_figures(results: Results) -> list[Figure]:
     results = results.main
+    compared = set(results.methods) - set(results.family("control"))
+    ran = results.runs.loc[results.runs["method"].isin(compared), "experiment"].unique()
     return [
-        *(accuracy_curves(results, experiment) for experiment in results.experiments),
+        # Controls alone are drawn as lines to compare with, and nothing would be compared.
+        *(
+            accuracy_curves(results, experiment)
+            for experiment in results.experiments
+            if experiment in ran
+        ),
         final_accuracies(results, "personal"),
         communication(results, "personal"),
     ]

@@ -1,14 +1,10 @@
 """What papers/<paper>/published.yaml says of a paper's own numbers, as sentences and as a table."""
 
-from fedgenbench.evaluation.claims import Published
+from fedgenbench.evaluation.published import NOTHING_PUBLISHED, Published, PublishedCell
 from fedgenbench.evaluation.statistics import Interval
 from fedgenbench.reporting.results import Results
 from fedgenbench.reporting.tables import Cell, Column, Row, Table
 from fedgenbench.wording import counted
-
-NOTHING_PUBLISHED = (
-    "Published: no cell of the paper's tables is at hand, so none stands beside ours."
-)
 
 
 def published_bullets(stated: Published) -> list[str]:
@@ -43,7 +39,7 @@ def published_tables(results: Results, stated: Published, paper: str) -> list[Ta
     ]
 
 
-def _known(stated: Published) -> list:
+def _known(stated: Published) -> list[PublishedCell]:
     return [cell for cell in stated.cells if cell.value is not None]
 
 
