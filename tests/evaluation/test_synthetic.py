@@ -13,6 +13,7 @@ from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import DomainShardsSettings, make_partition
 from fedgenbench.errors import UserError
 from fedgenbench.evaluation import synthetic as module
+from fedgenbench.evaluation.distances import kernel_distance
 from fedgenbench.evaluation.membership import attacked
 from fedgenbench.evaluation.synthetic import (
     GAP,
@@ -27,7 +28,7 @@ from fedgenbench.evaluation.synthetic import (
     sheet,
     style,
 )
-from fedgenbench.foundation.evidence import copied_share, kernel_distance
+from fedgenbench.foundation.evidence import copied_share
 from fedgenbench.rng import stream
 
 EDGE = 16

@@ -13,7 +13,6 @@ from fedgenbench.foundation.evidence import (
     copied_share,
     evaluate,
     grid,
-    kernel_distance,
     nearest,
     psnr,
     trained_classifier,
@@ -33,20 +32,6 @@ def test_a_grid_is_read_row_by_row(tmp_path):
     grid(images, 2, tmp_path / "grid.png")
     found = np.asarray(Image.open(tmp_path / "grid.png"))
     assert found[::2, ::2, 0].tolist() == [[0, 50], [100, 150]]
-
-
-def test_the_kernel_distance_by_hand():
-    # One feature, k(x, y) = (xy + 1)³: within {0, 1} it is k(0, 1) = 1, within {2, 3} 343, and the
-    # mean between them (1 + 1 + 27 + 64) / 4.
-    a, b = torch.tensor([[0.0], [1.0]]), torch.tensor([[2.0], [3.0]])
-    assert kernel_distance(a, b) == pytest.approx(1 + 343 - 2 * 93 / 4)
-
-
-def test_the_kernel_distance_of_one_distribution_is_about_zero():
-    draws = torch.randn(3, 2000, 4, generator=torch.Generator().manual_seed(0))
-    same = kernel_distance(draws[0], draws[1])
-    assert abs(same) < 0.1
-    assert kernel_distance(draws[0], draws[2] + 1) > 1
 
 
 def test_the_nearest_image_is_found_mirrored_too():

@@ -34,7 +34,8 @@ def run(command: list[str], folder: Path, output: Any = subprocess.DEVNULL) -> N
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=said,
-                env={**os.environ, "LC_ALL": "C"},
+                # pip downloads into its temporary folder: there its progress is seen, too.
+                env={**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)},
                 start_new_session=True,
             )
         except FileNotFoundError:
@@ -125,6 +126,17 @@ def npm(packages: list[str], scratch: Path) -> dict[str, Path]:
             scratch,
             "-".join(package.removeprefix("@").replace("/", "-").rsplit("@", 1)) + ".tgz",
         )
+        for package in packages
+    }
+
+
+def pypi(packages: list[str], scratch: Path) -> dict[str, Path]:
+    """Wheels alone: pip would run the code of a source archive to learn what it is."""
+    command = ["pip", "download", "--quiet", "--no-cache-dir", "--disable-pip-version-check"]
+    run([*command, "--no-deps", "--only-binary=:all:", *packages], scratch)
+    # A wheel's name: name-1.0.0-tags.whl, where name has an underscore for each dash.
+    return {
+        package: _the_file(scratch, f"{package.replace('-', '_').replace('==', '-')}-*.whl")
         for package in packages
     }
 

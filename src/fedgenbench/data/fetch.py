@@ -23,7 +23,13 @@ from typing import Any
 
 from fedgenbench.data import download
 from fedgenbench.data.download import SourceFailedError
-from fedgenbench.data.sources import find_entry, missing, placed_root, source_of
+from fedgenbench.data.sources import (
+    find_entry,
+    missing,
+    placed_root,
+    source_of,
+    weights_table,
+)
 from fedgenbench.errors import UserError
 from fedgenbench.runtime.files import lock, read_json, sha256_file, write_json
 
@@ -194,7 +200,8 @@ def _advice(
     faults: dict[str, str],
     failures: list[tuple[dict[str, Any], Exception]],
 ) -> str:
-    lines = [f"no source gave the data set {dataset}:"]
+    what = "weights" if dataset in weights_table() else "data set"
+    lines = [f"no source gave the {what} {dataset}:"]
     for source, error in failures:
         lines.append(f"  {source['kind']} {', '.join(source['archives'])}")
         lines.append(f"    {str(error) or type(error).__name__}")
@@ -238,7 +245,7 @@ def _unpack(archive: Path, members: dict[str, str | None], files: Path) -> None:
         with open(archive, "rb") as content:
             _copy(content, files / name, unzip=archive.suffix == ".gz")
         return
-    if archive.suffix == ".zip":
+    if archive.suffix in (".zip", ".whl"):
         with zipfile.ZipFile(archive) as pack:
             if absent := set(members.values()) - set(pack.namelist()):
                 raise SourceFailedError(f"{archive.name} holds no file {', '.join(absent)}")
@@ -277,6 +284,7 @@ def _placed(names: list[str], target: Path) -> dict[str, Path]:
 _KINDS: dict[str, Callable[[list[str], Path], dict[str, Path]]] = {
     "debian": download.debian,
     "npm": download.npm,
+    "pypi": download.pypi,
     "http": download.http,
     "placed": _placed,
 }

@@ -1,4 +1,4 @@
-"""sources.yaml: which data sets there are, what each is, and where its files lie."""
+"""sources.yaml and weights.yaml: which data sets and weights there are, and where their files lie."""
 
 import functools
 from pathlib import Path
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fedgenbench.errors import UserError
 
 SOURCES = Path(__file__).with_name("sources.yaml")
+WEIGHTS = Path(__file__).with_name("weights.yaml")
 HOW_TO_ADD = f"src/fedgenbench/data/{SOURCES.name} (docs/data.md, Your own data)"
 
 _Name = Annotated[str, Field(min_length=1, pattern=r"^[^/\\{}]+$")]
@@ -65,6 +66,8 @@ def _complete(name: str, spec: Any) -> dict[str, Any]:
     """An entry with what it leaves to be derived: a placed set's paths, and counts per class."""
     if not isinstance(spec, dict):
         raise UserError(f"{SOURCES}: {name} has no keys; {HOW_TO_ADD} shows an entry")
+    if name in weights_table():
+        raise UserError(f"{SOURCES}: {name} is a network of {WEIGHTS.name}: choose another name")
     if "reader" in spec:
         spec = _placed(name, spec)
     facts = spec["facts"]
@@ -106,8 +109,18 @@ def _evenly(total: int, classes: int) -> list[int]:
     return [share + 1] * rest + [share] * (classes - rest)
 
 
+@functools.cache
+def weights_table() -> dict[str, Any]:
+    """The content of weights.yaml, one entry per network: fetched as a data set is, and none."""
+    import yaml
+
+    return yaml.safe_load(WEIGHTS.read_text(encoding="utf-8"))
+
+
 def source_of(dataset: str) -> dict[str, Any]:
-    """The entry of one data set. ``UserError`` if there is none."""
+    """The entry of one data set, or of a network's weights. ``UserError`` if there is none."""
+    if dataset in weights_table():
+        return weights_table()[dataset]
     table = source_table()
     if dataset not in table:
         raise UserError(

@@ -20,10 +20,10 @@ from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.diffusion.lora import prepared
 from fedgenbench.errors import UserError
+from fedgenbench.evaluation.distances import kernel_distance
 from fedgenbench.foundation.evidence import (
     accuracy,
     grid,
-    kernel_distance,
     nearest,
     outputs,
     trained_classifier,

@@ -10,8 +10,9 @@ from torch import Tensor
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.diffusion.lora import prepared
+from fedgenbench.evaluation.distances import kernel_distance
 from fedgenbench.federated.synthetic import Synthetic
-from fedgenbench.foundation.evidence import kernel_distance, nearest
+from fedgenbench.foundation.evidence import nearest
 
 EDGE = 64  # pixels, at most, at which images are compared one by one
 

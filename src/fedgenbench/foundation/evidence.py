@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedgenbench.data.dataset import Dataset
+from fedgenbench.evaluation.distances import kernel_distance
 from fedgenbench.foundation.captions import captions
 from fedgenbench.foundation.images import to_bytes, to_tensor
 from fedgenbench.foundation.pipeline import sample
@@ -69,24 +70,6 @@ def outputs(network: nn.Module, images: np.ndarray) -> tuple[Tensor, Tensor]:
 def accuracy(network: nn.Module, images: np.ndarray, labels: np.ndarray) -> float:
     """Share of images that get their label."""
     return float((outputs(network, images)[0].argmax(1).numpy() == labels).mean())
-
-
-def kernel_distance(a: Tensor, b: Tensor) -> float:
-    """The kernel distance of two sets of features, [N, F] and [M, F]: KID with other features.
-
-    Bińkowski et al. (2018), §3 and eq. (4): the unbiased squared MMD with k(x, y) = (x·y/F + 1)³; it
-    is zero in expectation for draws of one distribution, and may be below.
-    """
-
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return (x @ y.T / x.shape[1] + 1) ** 3
-
-    def within(x: Tensor) -> Tensor:
-        matrix = kernel(x, x)
-        return (matrix.sum() - matrix.diagonal().sum()) / (len(x) * (len(x) - 1))
-
-    a, b = a.double(), b.double()
-    return float(within(a) + within(b) - 2 * kernel(a, b).mean())
 
 
 def nearest(images: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -32,8 +32,8 @@ NOT_FOLLOWED = frozenset(
         "runtime.provenance",
     )
 )
-# Digested by value, data set by data set.
-DATA_NOT_FOLLOWED = frozenset({"sources.yaml"})
+# Digested by value, data set by data set and network by network.
+DATA_NOT_FOLLOWED = frozenset({"sources.yaml", "weights.yaml"})
 
 
 def digest(value: Any) -> str:
