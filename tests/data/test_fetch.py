@@ -317,6 +317,25 @@ def test_the_scratch_of_a_killed_fetch_goes_and_a_living_one_stays(tmp_path, she
             process.communicate()
 
 
+def test_fetches_that_start_together_leave_each_other_alone(tmp_path):
+    together, found = threading.Barrier(8, timeout=60), []
+
+    def begin():
+        for _ in range(20):
+            together.wait()
+            with module._scratch(tmp_path / "toy") as folder:
+                together.wait()
+                found.append(folder.is_dir())
+                together.wait()
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 160
+
+
 @pytest.fixture
 def proxy(monkeypatch):
     """``proxy(port)`` names it in the environment, and nothing else."""

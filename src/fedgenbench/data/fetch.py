@@ -5,6 +5,7 @@ a file whose name this package chose.
 """
 
 import contextlib
+import fcntl
 import gzip
 import http.client
 import json
@@ -158,20 +159,28 @@ def _scratch(target: Path) -> Iterator[Path]:
     A killed fetch leaves its folder behind, without the lock that a living one holds: it goes too.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for left in target.glob(f"{_SCRATCH}*"):
-        with _opened(left) as handle:
-            if lock(handle):
-                shutil.rmtree(left, ignore_errors=True)
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=target) as folder,
-            _opened(Path(folder)) as handle,
-        ):
-            lock(handle)
-            yield Path(folder).resolve()
+        with contextlib.ExitStack() as kept:
+            # One at a time: between its making and its lock a new folder looks like a left one.
+            with _opened(target) as gate:
+                with contextlib.suppress(OSError):
+                    fcntl.flock(gate, fcntl.LOCK_EX)
+                _sweep(target)
+                made = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=target)
+                folder = Path(kept.enter_context(made))
+                lock(kept.enter_context(_opened(folder)))
+            yield folder.resolve()
     finally:
         with contextlib.suppress(OSError):  # what is not empty, or a link, stays
             target.rmdir()
+
+
+def _sweep(target: Path) -> None:
+    for left in target.glob(f"{_SCRATCH}*"):
+        # A living one may end in this moment and take its folder with it.
+        with contextlib.suppress(FileNotFoundError), _opened(left) as handle:
+            if lock(handle):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager
