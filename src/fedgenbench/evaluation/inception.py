@@ -110,7 +110,8 @@ def network() -> nn.Sequential:
         _block_e(2048, nn.Sequential(nn.MaxPool2d(3, 1, 1), _conv(2048, 192))),
         *(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     )
-    return layers.eval().requires_grad_(False)
+    # With channels last it takes two thirds of the time on a CPU.
+    return layers.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def read_weights(layers: nn.Module, path: Path) -> None:
