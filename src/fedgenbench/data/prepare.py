@@ -1,30 +1,22 @@
 """Raw files -> one safetensors file of uint8 images and int64 labels, and a card that explains it.
 
-Official test sets stay as they are. EmojiDomains has none: its split is by emoji name, the same in
-every style, so that no subject of a test picture occurs in training, drawn by anyone.
+Official test sets stay as they are.
 """
 
-import hashlib
-import io
 import json
 import string
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fedgenbench.data import folders
+from fedgenbench.data import drawings, emoji, folders
 from fedgenbench.data.fetch import faulty_files
 from fedgenbench.data.sources import source_of
 from fedgenbench.errors import UserError
 from fedgenbench.rng import stream
-from fedgenbench.runtime.files import atomic_path, read_json, sha256_file, write_json
-
-EMOJI_SIZE = 32
-# FedLMG gives a client 30 images per class; leaving the rest out keeps data scarce, as there.
-EMOJI_TRAIN_PER_CLASS = 30
+from fedgenbench.runtime.files import atomic_path, sha256_file, write_json
 
 _CLASSES = {
     "fashion_mnist": [
@@ -201,113 +193,8 @@ _FORMATS: dict[str, Callable[[Path, str], tuple[np.ndarray, np.ndarray]]] = {
 }
 
 
-# --- EmojiDomains ---------------------------------------------------------------------------------
-
-
-def emoji_classes() -> dict[str, list[str]]:
-    """The ten classes, each with its emoji names."""
-    return read_json(Path(__file__).with_name("emoji_classes.json"))["classes"]
-
-
-def name_hash(name: str) -> int:
-    """The sha256 of an emoji name as an integer.
-
-    It fixes the split and the choice of images for every style at once, whatever else is listed:
-    a multiple of three makes a test name, and the smallest values are taken first.
-    """
-    return int.from_bytes(hashlib.sha256(name.encode()).digest(), "big")
-
-
-def is_test_name(name: str) -> bool:
-    return name_hash(name) % 3 == 0
-
-
-def _read_emoji(dataset: str, raw: Path, limit: int | None) -> tuple[_Arrays, _Card]:
-    facts, classes = source_of(dataset)["facts"], emoji_classes()
-    columns, drawings = defaultdict(list), {}
-    for style in (*facts["domains"], *facts["public_domains"]):
-        icons = json.loads((raw / style / "icons.json").read_bytes())
-        own = [name for names in classes.values() for name in names if name in icons["icons"]]
-        _require(dataset, f"listed emoji in {style}:", len(own), facts["drawings"][style])
-        drawn, repeated = _distinct(own, icons)
-        drawings[style] = {"drawn": len(own), "repeated": repeated}
-        public = style in facts["public_domains"]
-        domain = facts["public_domains" if public else "domains"].index(style)
-        for label, names in enumerate(classes.values()):
-            ordered = sorted(drawn.intersection(names), key=name_hash)
-            train = [name for name in ordered if not is_test_name(name)]
-            if public:
-                chosen = {"public": train[:limit]}
-            else:
-                test = [name for name in ordered if is_test_name(name)]
-                chosen = {"train": train[:EMOJI_TRAIN_PER_CLASS][:limit], "test": test[:limit]}
-            for part, taken in chosen.items():
-                columns[f"{part}_images"] += [_render(style, icons, name) for name in taken]
-                columns[f"{part}_labels"] += [label] * len(taken)
-                columns[f"{part}_domains"] += [domain] * len(taken)
-                columns[f"{part}_names"] += taken
-    card = {
-        "classes": list(classes),
-        "domains": facts["domains"],
-        "public_domains": facts["public_domains"],
-        "drawings": drawings,
-        "notes": [
-            "Split by emoji name, the same in every style: a name is a test name if its sha256, "
-            "read as a big-endian integer, is a multiple of three.",
-            f"Training: the first {EMOJI_TRAIN_PER_CLASS} names per class and style in the order "
-            "of that integer. Test: every test name. Public styles: every training name.",
-            "Aliases are left out: they are second names of another drawing, and some mislead "
-            "(in three sets the animal 'cricket' is the drawing of a cricket bat).",
-            "Of drawings that a set repeats under several names, the first name is kept.",
-        ],
-    }
-    for part in ("train", "test", "public"):
-        card[f"{part}_names"] = columns.pop(f"{part}_names")
-    arrays = {
-        name: np.stack(values) if name.endswith("_images") else np.array(values, np.int64)
-        for name, values in columns.items()
-    }
-    return arrays, card
-
-
-def _distinct(names: list[str], icons: dict[str, Any]) -> tuple[set[str], list[str]]:
-    """Names with a drawing of their own, and those that repeat the drawing of an earlier name."""
-    first: dict[str, str] = {}
-    for name in sorted(names):
-        first.setdefault(icons["icons"][name]["body"], name)
-    kept = set(first.values())
-    return kept, sorted(set(names) - kept)
-
-
-def _render(style: str, icons: dict[str, Any], name: str) -> np.ndarray:
-    """One icon on white, centred, as uint8 [32, 32, 3]; monotone sets are drawn in black."""
-    from PIL import Image
-    from resvg_py import svg_to_bytes
-
-    icon = icons["icons"][name]
-    # iconify's defaults for what neither the icon nor the set states
-    box = [
-        icon.get(key, icons.get(key, default))
-        for key, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))
-    ]
-    svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'width="{EMOJI_SIZE}" height="{EMOJI_SIZE}" viewBox="{" ".join(map(str, box))}" '
-        f'color="black">'
-        f"{icon['body']}</svg>"
-    )
-    try:
-        # A machine's own fonts must not change a picture.
-        png = svg_to_bytes(svg_string=svg, background="white", skip_system_fonts=True)
-    except ValueError as error:
-        raise UserError(
-            f"emoji_domains: resvg cannot draw {name} of {style} ({error}); install the locked "
-            "version of resvg-py"
-        ) from error
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-
-
 _READERS: dict[str, Callable[..., tuple[_Arrays, _Card]]] = {
     **dict.fromkeys(_FORMATS, _read_official),
-    "emoji_domains": _read_emoji,
+    "emoji_domains": emoji.read,
+    "public_drawings": drawings.read,
 }

@@ -1,23 +1,32 @@
-"""What the foundation model may see: training names in the public styles of EmojiDomains."""
+"""What the foundation model may see: public drawings, none of them a client's or a test picture."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from fedgenbench.data.dataset import Dataset
-from fedgenbench.data.prepare import is_test_name, name_hash
+from fedgenbench.data.drawings import NO_CLASS
+from fedgenbench.data.emoji import emoji_classes, is_test_name
 from fedgenbench.errors import UserError
+from fedgenbench.foundation.twins import find_twins, twin_sheet
+from fedgenbench.runtime.files import atomic_path, read_json, sha256_file, write_json
+
+Subjects = Literal["open", "strict"]
+REDRAWN = (
+    0.5  # share of a set's common subjects that are twins, from which it redraws a client's style
+)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Public drawings: images uint8 [N, 32, 32, 3], and per image its class, name, style and row.
+    """Public drawings: images uint8 [N, 32, 32, 3], and per image its class, name, set and kind.
 
-    ``rows`` number the public part of the prepared data set; ``held_out`` marks validation names,
-    which no training step sees in any style.
+    ``labels`` index ``classes``, whose last is that of drawings without a class. ``held_out`` marks
+    validation names, which no training step sees in any set. ``sha256`` is that of the arrays.
     """
 
     classes: list[str]
@@ -25,56 +34,158 @@ class Pool:
     labels: np.ndarray
     names: list[str]
     styles: list[str]
-    rows: np.ndarray
+    kinds: list[str]
     held_out: np.ndarray
-    data_sha256: str
+    sha256: str
 
     def part(self, held_out: bool) -> Pool:
         """The validation images, or the training images."""
-        kept = np.flatnonzero(self.held_out == held_out)
+        return self.select(self.held_out == held_out)
+
+    def of_a_class(self) -> Pool:
+        """The images that have one of the ten classes."""
+        return self.select(self.labels < self.classes.index(NO_CLASS))
+
+    def select(self, kept: np.ndarray) -> Pool:
+        """The images for which ``kept``, bool [N], is true."""
+        rows = np.flatnonzero(kept)
         return Pool(
             classes=self.classes,
-            images=self.images[kept],
-            labels=self.labels[kept],
-            names=[self.names[i] for i in kept],
-            styles=[self.styles[i] for i in kept],
-            rows=self.rows[kept],
-            held_out=self.held_out[kept],
-            data_sha256=self.data_sha256,
+            images=self.images[rows],
+            labels=self.labels[rows],
+            names=[self.names[i] for i in rows],
+            styles=[self.styles[i] for i in rows],
+            kinds=[self.kinds[i] for i in rows],
+            held_out=self.held_out[rows],
+            sha256=self.sha256,
         )
 
-    def record(self) -> dict[str, Any]:
-        """Every image in the pool as [row, style, name], and the data set's sha256."""
-        listing = zip(self.rows.tolist(), self.styles, self.names, strict=True)
-        return {"data_sha256": self.data_sha256, "images": [list(entry) for entry in listing]}
+
+def test_words() -> set[str]:
+    """Words that names of test pictures have and names of training pictures have not."""
+    words: dict[bool, set[str]] = {True: set(), False: set()}
+    for names in emoji_classes().values():
+        for name in names:
+            words[is_test_name(name)].update(name.split("-"))
+    return words[True] - words[False]
 
 
-def public_pool(dataset: Dataset, holdout: int) -> Pool:
-    """The public part of ``dataset``; every ``holdout``-th name, by hash, is for validation.
+def make_pool(drawings: Dataset, private: Dataset, subjects: Subjects, folder: Path) -> None:
+    """Writes the pool of ``drawings`` to ``folder``: ``pool.safetensors``, ``pool.json``, ``twins.png``.
+
+    Left out are twins of an image of ``private``, a multi-domain set: of a client's or a test picture.
+    With ``strict`` subjects also drawings of what is on a test picture, whoever drew them: those with
+    a test picture's name, or with a word that only such names have. ``pool.json`` lists every image
+    that is kept and every one that was refused, with its twin; the picture shows them side by side.
 
     Raises:
-        UserError: the data set has no public part, or one with a client's style or a test name.
+        UserError: a set redraws a client's style, or nothing is left.
     """
-    card = dataset.card
-    if dataset.public_images is None:
-        raise UserError(f"{dataset.name} has no public part to train a foundation model on")
-    styles = [card["public_domains"][i] for i in dataset.public_domains]
-    names = card["public_names"]
-    leaks = {style for style in styles if style in card["domains"]}
-    leaks |= {name for name in names if is_test_name(name)}
-    if leaks:
+    from safetensors.numpy import save_file
+
+    card, owned = drawings.card, private.card
+    images = np.concatenate([drawings.train_images, drawings.test_images])
+    labels = np.concatenate([drawings.train_labels, drawings.test_labels])
+    sets = np.concatenate([drawings.train_domains, drawings.test_domains])
+    names = card["train_names"] + card["test_names"]
+    held_out = np.repeat([0, 1], [len(drawings.train_labels), len(drawings.test_labels)])
+    clients = np.concatenate([private.train_images, private.test_images])
+    their_names = owned["train_names"] + owned["test_names"]
+    styles = np.concatenate([private.train_domains, private.test_domains])
+
+    twin = find_twins(images, clients)
+    same = _redrawn(names, sets, twin, their_names, styles)
+    for row, column in zip(*np.nonzero(same > REDRAWN), strict=True):
         raise UserError(
-            f"the public part of {dataset.name} holds what clients own or are tested on: "
-            f"{', '.join(sorted(leaks))}. Prepare the data set again"
+            f"public_drawings: the set {card['domains'][row]} redraws the clients' style "
+            f"{owned['domains'][column]} ({same[row, column]:.0%} of the subjects that both have are "
+            "twins): take it out of sources.yaml"
         )
+    known = test_words() if subjects == "strict" else set()
+    tested = np.array(
+        [
+            bool(known) and (is_test_name(name) or not known.isdisjoint(name.split("-")))
+            for name in names
+        ]
+    )
+    kept = np.flatnonzero((twin < 0) & ~tested)
+    if not len(kept):
+        raise UserError("public_drawings: no drawing is left that a foundation model may see")
+
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        "images": images[kept],
+        "labels": labels[kept],
+        "sets": sets[kept],
+        "held_out": held_out[kept],
+    }
+    with atomic_path(folder / "pool.safetensors") as temporary:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+    refused = np.flatnonzero(twin >= 0)
+    write_json(
+        folder / "pool.json",
+        {
+            "subjects": subjects,
+            "classes": card["classes"],
+            "sets": card["domains"],
+            "kinds": card["kinds"],
+            "names": [names[row] for row in kept],
+            "sha256": sha256_file(folder / "pool.safetensors"),
+            "made_of": {"drawings": card["sha256"], "private": owned["sha256"]},
+            "subjects_refused": int((tested & (twin < 0)).sum()),
+            "twins": [
+                {
+                    "set": card["domains"][sets[row]],
+                    "name": names[row],
+                    "of": [owned["domains"][styles[twin[row]]], their_names[twin[row]]],
+                }
+                for row in refused
+            ],
+        },
+    )
+    with atomic_path(folder / "twins.png") as temporary:
+        twin_sheet(images[refused], clients[twin[refused]]).save(temporary, format="PNG")
+
+
+def _redrawn(
+    names: list[str], sets: np.ndarray, twin: np.ndarray, their_names: list[str], styles: np.ndarray
+) -> np.ndarray:
+    """Share of twins among the subjects that a set and a client's style both have, [sets, styles]."""
+    shares = np.zeros((sets.max() + 1, styles.max() + 1))
+    for number in range(len(shares)):
+        rows = np.flatnonzero(sets == number)
+        of = {names[row]: int(twin[row]) for row in rows}
+        for style in range(shares.shape[1]):
+            subjects = {their_names[i] for i in np.flatnonzero(styles == style)} & of.keys()
+            twins = [name for name in subjects if of[name] >= 0 and styles[of[name]] == style]
+            if len(subjects) >= 20:
+                shares[number, style] = len(twins) / len(subjects)
+    return shares
+
+
+def load_pool(folder: str | Path) -> Pool:
+    """The pool that ``make_pool`` wrote to ``folder``.
+
+    Raises:
+        UserError: a file is missing, or the arrays are not those that ``pool.json`` describes.
+    """
+    from safetensors.numpy import load_file
+
+    folder = Path(folder)
+    record, path = read_json(folder / "pool.json"), folder / "pool.safetensors"
+    if not path.is_file() or sha256_file(path) != record["sha256"]:
+        raise UserError(
+            f"{path} is not the file that pool.json beside it describes: delete {folder} and run the "
+            "same command again"
+        )
+    arrays = load_file(path)
     return Pool(
-        classes=card["classes"],
-        images=dataset.public_images,
-        labels=dataset.public_labels,
-        names=names,
-        styles=styles,
-        rows=np.arange(len(names)),
-        # A third of all hashes, the multiples of three, are test names; ten divides the rest evenly.
-        held_out=np.array([name_hash(name) % holdout == 0 for name in names]),
-        data_sha256=card["sha256"],
+        classes=record["classes"],
+        images=arrays["images"],
+        labels=arrays["labels"],
+        names=record["names"],
+        styles=[record["sets"][number] for number in arrays["sets"]],
+        kinds=[record["kinds"][number] for number in arrays["sets"]],
+        held_out=arrays["held_out"].astype(bool),
+        sha256=record["sha256"],
     )
