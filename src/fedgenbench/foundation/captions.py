@@ -10,20 +10,37 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fedgenbench.data.drawings import NO_CLASS
 from fedgenbench.foundation.settings import Text
 
-# The papers' prompts for a class (WarmFed sheet §4, FedLMG sheet §4), alone and with the name of
-# the drawing, by which the model can tell the members of a class apart.
+# The papers' prompts for a class (WarmFed sheet §4, FedLMG sheet §4), alone, and with the name of the
+# drawing or the words for its kind, by which the model can tell the members of a class apart.
 PROMPTS = ("a photo of a {label}", "an image of {label}")
-TEMPLATES = (*PROMPTS, *(f"{prompt}, {{name}}" for prompt in PROMPTS))
+STYLE_WORDS = {
+    "emoji": "emoji",
+    "colour": "colour icon",
+    "line": "line icon",
+    "solid": "solid icon",
+    "sketch": "sketch",
+}
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-def captions(label: str, name: str) -> list[str]:
-    """One caption per template, of a drawing ``name`` in class ``label``."""
-    words = name.replace("-", " ")
-    return [template.format(label=label, name=words) for template in TEMPLATES]
+def captions(label: str, name: str, kind: str) -> list[str]:
+    """Eight captions of a drawing ``name``: both prompts, each with and without its name and kind.
+
+    A drawing without a class, of ``label`` ``NO_CLASS``, has its name in the class's place.
+    """
+    words, style = name.replace("-", " "), STYLE_WORDS[kind]
+    subjects = [words, words] if label == NO_CLASS else [label, f"{label}, {words}"]
+    plain = [prompt.format(label=subject) for subject in subjects for prompt in PROMPTS]
+    return plain + [f"{caption}, {style}" for caption in plain]
+
+
+def class_prompt(label: str) -> str:
+    """The prompt under which the model is judged for a class."""
+    return PROMPTS[0].format(label=label)
 
 
 def make_tokenizer(texts: Iterable[str], settings: Text) -> Any:

@@ -14,8 +14,11 @@ from fedgenbench.foundation.loading import load_pipeline
 from fedgenbench.foundation.networks import SCHEDULE
 
 
-def assemble(vae: Any, unet: Any, text_encoder: Any, tokenizer: Any) -> Any:
-    """A ``StableDiffusionPipeline`` of the parts, with a DPM-Solver++ sampler and no filter."""
+def assemble(vae: Any, unet: Any, text_encoder: Any, tokenizer: Any, prediction: str) -> Any:
+    """A ``StableDiffusionPipeline`` of the parts, with a DPM-Solver++ sampler and no filter.
+
+    ``prediction`` is what the U-Net was trained to tell: "epsilon" or "v_prediction".
+    """
     from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
     return StableDiffusionPipeline(
@@ -23,7 +26,7 @@ def assemble(vae: Any, unet: Any, text_encoder: Any, tokenizer: Any) -> Any:
         unet=unet,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
-        scheduler=DPMSolverMultistepScheduler(**SCHEDULE),
+        scheduler=DPMSolverMultistepScheduler(**SCHEDULE, prediction_type=prediction),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

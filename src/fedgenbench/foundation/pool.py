@@ -12,10 +12,10 @@ from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.drawings import NO_CLASS
 from fedgenbench.data.emoji import emoji_classes, is_test_name
 from fedgenbench.errors import UserError
+from fedgenbench.foundation.settings import Shares
 from fedgenbench.foundation.twins import find_twins, twin_sheet
 from fedgenbench.runtime.files import atomic_path, read_json, sha256_file, write_json
 
-Subjects = Literal["open", "strict"]
 REDRAWN = (
     0.5  # share of a set's common subjects that are twins, from which it redraws a client's style
 )
@@ -41,6 +41,25 @@ class Pool:
     def part(self, held_out: bool) -> Pool:
         """The validation images, or the training images."""
         return self.select(self.held_out == held_out)
+
+    def weights(self, shares: Shares) -> np.ndarray:
+        """How often a training step takes each image, float64 [N], summing to 1.
+
+        A drawing without a class comes in ``shares.classless`` of the cases, of each kind by its share.
+        Otherwise a class is drawn evenly, then a kind by its share among those that the class has.
+        """
+        by_kind = shares.model_dump(exclude={"classless"})
+        kinds, chosen = np.array(self.kinds), np.zeros(len(self.labels))
+        last = self.classes.index(NO_CLASS)
+        labelled = len(set(self.labels) - {last})
+        for label in np.unique(self.labels):
+            cells = {k: (self.labels == label) & (kinds == k) for k in by_kind}
+            total = sum(by_kind[kind] for kind, cell in cells.items() if cell.any())
+            whole = shares.classless if label == last else (1 - shares.classless) / labelled
+            for kind, cell in cells.items():
+                if cell.any() and total:
+                    chosen[cell] = whole * by_kind[kind] / total / cell.sum()
+        return chosen / chosen.sum()
 
     def of_a_class(self) -> Pool:
         """The images that have one of the ten classes."""
@@ -70,7 +89,7 @@ def test_words() -> set[str]:
     return words[True] - words[False]
 
 
-def make_pool(drawings: Dataset, private: Dataset, subjects: Subjects, folder: Path) -> None:
+def make_pool(drawings: Dataset, private: Dataset, subjects: Literal["open", "strict"], folder: Path) -> None:
     """Writes the pool of ``drawings`` to ``folder``: ``pool.safetensors``, ``pool.json``, ``twins.png``.
 
     Left out are twins of an image of ``private``, a multi-domain set: of a client's or a test picture.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,6 +54,9 @@ class UNet(Strict):
 
     channels: list[Channels] = Field(min_length=1, description="Per level, finest first.")
     heads: int = Field(ge=1, description="Attention heads; divides every level's channels.")
+    prediction: Literal["epsilon", "v_prediction"] = Field(
+        description="What the network tells of a noisy latent: its noise, or the velocity."
+    )
     caption_dropout: float = Field(
         ge=0, lt=1, description="Share of empty captions, for classifier-free guidance."
     )
@@ -77,13 +80,32 @@ class Evidence(Strict):
     epochs: int = Field(ge=1, description="Passes of each classifier over its training images.")
 
 
-class VaeJob(Strict):
+class Shares(Strict):
+    """How often a training step takes a drawing of each kind; what a kind lacks goes to the others."""
+
+    emoji: float = Field(ge=0, description="Colour emoji.")
+    colour: float = Field(ge=0, description="Colour icons.")
+    line: float = Field(ge=0, description="Icons of lines.")
+    solid: float = Field(ge=0, description="Icons of one filled shape.")
+    sketch: float = Field(ge=0, description="QuickDraw's sketches.")
+    classless: float = Field(
+        ge=0, lt=1, description="Share of drawings without a class, of whatever kind."
+    )
+
+
+class PoolJob(Strict):
+    """What decides the pool, beside data and code."""
+
+    subjects: Literal["open", "strict"] = Field(
+        description="All subjects, or none that is on a test picture, in the public sets."
+    )
+
+
+class VaeJob(PoolJob):
     """What decides the autoencoder, beside data and code."""
 
     seed: int = Field(ge=0, description="Root of the foundation model's random streams.")
-    holdout: int = Field(
-        ge=2, description="One of so many training names, by hash, is kept for validation."
-    )
+    shares: Shares = Field(description="Of the kinds of drawings.")
     vae: Vae = Field(description="Between images and latents.")
 
 

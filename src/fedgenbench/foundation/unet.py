@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedgenbench.foundation import networks
-from fedgenbench.foundation.captions import captions, make_tokenizer, token_ids
+from fedgenbench.foundation.captions import captions, class_prompt, make_tokenizer, token_ids
 from fedgenbench.foundation.images import moved, to_tensor
 from fedgenbench.foundation.pool import Pool
 from fedgenbench.foundation.settings import UNetJob
@@ -20,6 +20,7 @@ from fedgenbench.foundation.vae import encoded
 from fedgenbench.rng import torch_seed
 
 MIN_SNR = 5.0
+TEXTS = 512  # captions turned to token numbers at once
 VALIDATION_DRAWS = 4  # of noise and time per validation image
 
 
@@ -35,19 +36,23 @@ def train_unet(
 ) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
     """The trained ``UNet2DConditionModel``, ``CLIPTextModel``, ``CLIPTokenizer``, and the history.
 
-    The loss is the squared error of the predicted noise with min-SNR weights (Hang et al., 2023,
-    §3.4: γ = 5), which small budgets gain from; validation is the plain squared error on names
-    that no step sees, under their class's prompt.
+    The loss is the squared error of what is predicted with min-SNR weights (Hang et al., 2023, §3.4:
+    γ = 5), which small budgets gain from; validation is the plain squared error of the noise, whatever
+    is predicted, on names of the ten classes that no step sees, under their class's prompt.
     """
     from diffusers import DDPMScheduler
 
     chosen, seed = settings.unet, settings.seed
-    seen, unseen = pool.part(held_out=False), pool.part(held_out=True)
+    seen, unseen = pool.part(held_out=False), pool.part(held_out=True).of_a_class()
+    odds = torch.from_numpy(seen.weights(settings.shares))
     texts = [
-        captions(pool.classes[y], name) for y, name in zip(seen.labels, seen.names, strict=True)
+        captions(pool.classes[y], name, kind)
+        for y, name, kind in zip(seen.labels, seen.names, seen.kinds, strict=True)
     ]
     tokenizer = make_tokenizer((text for row in texts for text in row), settings.text)
-    ids = torch.stack([token_ids(tokenizer, row) for row in texts]).to(device)
+    flat = [text for row in texts for text in row]
+    parts = [token_ids(tokenizer, flat[i : i + TEXTS]) for i in range(0, len(flat), TEXTS)]
+    ids = torch.cat(parts).unflatten(0, (len(texts), -1)).to(device)
     empty = token_ids(tokenizer, [""]).to(device)
 
     text_seed = torch_seed(seed, "foundation", "text_encoder", "weights")
@@ -60,26 +65,35 @@ def train_unet(
     ).to(device)
     scheduler = DDPMScheduler(**networks.SCHEDULE)
     share = scheduler.alphas_cumprod.to(device)
-    weight = (MIN_SNR * (1 - share) / share).clamp(max=1)
+    velocity = chosen.prediction == "v_prediction"
+    # The error of the image weighs as much as its signal-to-noise ratio where the noise is predicted,
+    # one more where the velocity is; beyond γ (and one more) it counts no further.
+    ratio = share / (1 - share)
+    weight = (MIN_SNR + velocity) / (ratio + velocity).clamp(min=MIN_SNR + velocity)
 
     shifts = torch.Generator().manual_seed(torch_seed(seed, "foundation", "unet", "variants"))
     images = to_tensor(seen.images)
-    versions = [images, *(moved(images, shifts) for _ in range(chosen.variants - 1))]
-    latents = torch.stack([encoded(vae, version) for version in versions])
+    latents = torch.stack(
+        [
+            encoded(vae, moved(images, shifts) if number else images)
+            for number in range(chosen.variants)
+        ]
+    )
     latents *= vae.config.scaling_factor
 
     def errors(clean: Tensor, tokens: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Squared error and time of each latent, at a time and with noise of its own."""
+        """Squared error of the prediction and time of each latent, at a time and with noise of its own."""
         t = torch.randint(len(share), (len(clean),), generator=generator).to(device)
         noise = torch.randn(clean.shape, generator=generator).to(device)
         context = network["text_encoder"](tokens).last_hidden_state
         noisy = scheduler.add_noise(clean, noise, t)
-        found = network["unet"](noisy, t, encoder_hidden_states=context).sample
-        return F.mse_loss(found, noise, reduction="none").mean((1, 2, 3)), t
+        predicted = network["unet"](noisy, t, encoder_hidden_states=context).sample
+        target = scheduler.get_velocity(clean, noise, t) if velocity else noise
+        return F.mse_loss(predicted, target, reduction="none").mean((1, 2, 3)), t
 
     def loss(generator: torch.Generator) -> Tensor:
         size = (chosen.training.batch_size,)
-        rows = torch.randint(len(images), size, generator=generator)
+        rows = torch.multinomial(odds, size[0], True, generator=generator)
         version = torch.randint(chosen.variants, size, generator=generator)
         template = torch.randint(ids.shape[1], size, generator=generator)
         dropped = torch.rand(size, generator=generator) < chosen.caption_dropout
@@ -88,13 +102,15 @@ def train_unet(
         return (weight[t] * error).mean()
 
     unseen_latents = encoded(vae, to_tensor(unseen.images)) * vae.config.scaling_factor
-    unseen_ids = token_ids(tokenizer, [captions(pool.classes[y], "")[0] for y in unseen.labels])
+    unseen_ids = token_ids(tokenizer, [class_prompt(pool.classes[y]) for y in unseen.labels])
 
     def validation() -> float:
         draws = torch.Generator().manual_seed(torch_seed(seed, "foundation", "unet", "validation"))
         clean = unseen_latents.repeat(VALIDATION_DRAWS, 1, 1, 1)
         tokens = unseen_ids.to(device).repeat(VALIDATION_DRAWS, 1)
-        return errors(clean, tokens, draws)[0].mean().item()
+        error, t = errors(clean, tokens, draws)
+        # The noise follows from the velocity; its error is this much smaller.
+        return (error * share[t] if velocity else error).mean().item()
 
     history = train(
         network,

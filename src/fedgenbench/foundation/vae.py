@@ -37,11 +37,12 @@ def train_vae(
     chosen = settings.vae
     network = networks.vae(chosen, torch_seed(settings.seed, "foundation", "vae", "weights"))
     network.to(device)
-    images = to_tensor(pool.part(held_out=False).images)
+    seen = pool.part(held_out=False)
+    images, odds = to_tensor(seen.images), torch.from_numpy(seen.weights(settings.shares))
     unseen = to_tensor(pool.part(held_out=True).images).to(device)
 
     def loss(generator: torch.Generator) -> Tensor:
-        rows = torch.randint(len(images), (chosen.training.batch_size,), generator=generator)
+        rows = torch.multinomial(odds, chosen.training.batch_size, True, generator=generator)
         batch = recoloured(moved(images[rows], generator), generator).to(device)
         posterior = network.encode(batch).latent_dist
         latents = posterior.sample(generator)
