@@ -1,52 +1,72 @@
-# The miniature Stable Diffusion of the embedded scale: autoencoder, U-Net with text encoder, evidence.
-# The recorded weights are in models/foundation; `snakemake foundation` trains them anew.
+# The miniature Stable Diffusion of the embedded scale: pool, autoencoder, U-Net with text encoder, evidence.
+# The recorded weights are in models/foundation (open subjects) and models/foundation_strict; `snakemake
+# foundation` trains the first anew, with `--config subjects=strict` the second.
 # Beside it the miniature unCLIP, recorded in models/unclip; `snakemake unclip` trains that anew.
 from fedgenbench.foundation.plan import Plan
-from fedgenbench.foundation.settings import Foundation, UNetJob, VaeJob
+from fedgenbench.foundation.settings import Foundation, PoolJob, UNetJob, VaeJob
 from fedgenbench.foundation.unclip_settings import UnCLIPPlan
 
 FOUNDATION_PLANS = {
-    name: Plan(
-        grid.settings.foundation,
-        grid.prepared["emoji_domains"].digest,
-        {part: job_code(f"foundation_{part}") for part in ("vae", "unet", "evaluate")},
+    (name, subjects): Plan(
+        grid.settings.foundation.model_copy(update={"subjects": subjects}),
+        grid.prepared["public_drawings"].folder,
+        grid.prepared["emoji_domains"].folder,
+        {part: job_code(f"foundation_{part}") for part in ("pool", "vae", "unet", "evaluate")},
     )
     for name, grid in GRIDS.items()
-    if "emoji_domains" in grid.prepared
+    for subjects in ("open", "strict")
+    if {"emoji_domains", "public_drawings"} <= grid.prepared.keys()
 }
 # By the digest in a path, over all scales.
+FOUNDATION_POOL = {plan.pool: plan for plan in FOUNDATION_PLANS.values()}
 FOUNDATION_VAE = {plan.vae: plan for plan in FOUNDATION_PLANS.values()}
 FOUNDATION_UNET = {plan.unet: plan for plan in FOUNDATION_PLANS.values()}
 FOUNDATION_EVIDENCE = {plan.evaluate: plan for plan in FOUNDATION_PLANS.values()}
-FOUNDATION_DATA = "data/prepared/emoji_domains-{}/data.safetensors"
+POOL = "results/foundation/pool-{}/pool.safetensors"
 
 UNCLIP_PLANS = {
-    name: UnCLIPPlan(
-        grid.settings.unclip,
-        grid.settings.foundation.holdout,
-        grid.prepared["emoji_domains"].digest,
-        job_code("foundation_unclip"),
-    )
-    for name, grid in GRIDS.items()
-    if "emoji_domains" in grid.prepared
+    name: UnCLIPPlan(GRIDS[name].settings.unclip, plan.pool, job_code("foundation_unclip"))
+    for (name, subjects), plan in FOUNDATION_PLANS.items()
+    if subjects == "open"
 }
 UNCLIP = {plan.digest: plan for plan in UNCLIP_PLANS.values()}
 
 
+def foundation_evidence(subjects):
+    plan = FOUNDATION_PLANS.get((SCALE, subjects))
+    return [f"results/foundation/evidence-{plan.evaluate}/evidence.json"] if plan else []
+
+
 rule foundation:
     input:
-        [
-            f"results/foundation/evidence-{plan.evaluate}/evidence.json"
-            for scale, plan in FOUNDATION_PLANS.items()
-            if scale == SCALE
-        ],
+        foundation_evidence(config.get("subjects", "open")),
+
+
+rule foundation_pool:
+    input:
+        ancient(lambda wildcards: f"{FOUNDATION_POOL[wildcards.digest].drawings}/data.safetensors"),
+        ancient(lambda wildcards: f"{FOUNDATION_POOL[wildcards.digest].private}/data.safetensors"),
+    output:
+        pool="results/foundation/pool-{digest}/pool.safetensors",
+        record="results/foundation/pool-{digest}/pool.json",
+        twins="results/foundation/pool-{digest}/twins.png",
+    log:
+        "results/logs/foundation/pool-{digest}.log",
+    benchmark:
+        "results/benchmarks/foundation/pool-{digest}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    params:
+        code=lambda wildcards: FOUNDATION_POOL[wildcards.digest].codes["pool"],
+        settings=lambda wildcards: FOUNDATION_POOL[wildcards.digest].job(PoolJob),
+    script:
+        "../workflow_scripts/foundation_pool.py"
 
 
 rule foundation_vae:
     input:
-        data=ancient(
-            lambda wildcards: FOUNDATION_DATA.format(FOUNDATION_VAE[wildcards.digest].data)
-        ),
+        pool=ancient(lambda wildcards: POOL.format(FOUNDATION_VAE[wildcards.digest].pool)),
     output:
         weights=directory("results/foundation/vae-{digest}/vae"),
         run="results/foundation/vae-{digest}/run.json",
@@ -63,16 +83,14 @@ rule foundation_vae:
     params:
         code=lambda wildcards: FOUNDATION_VAE[wildcards.digest].codes["vae"],
         settings=lambda wildcards: FOUNDATION_VAE[wildcards.digest].job(VaeJob),
-        checkpoint="results/checkpoints/foundation/vae-{digest}.safetensors",
+        checkpoint=lambda wildcards: FOUNDATION_VAE[wildcards.digest].checkpoint("vae"),
     script:
         "../workflow_scripts/foundation_vae.py"
 
 
 rule foundation_unet:
     input:
-        data=ancient(
-            lambda wildcards: FOUNDATION_DATA.format(FOUNDATION_UNET[wildcards.digest].data)
-        ),
+        pool=ancient(lambda wildcards: POOL.format(FOUNDATION_UNET[wildcards.digest].pool)),
         vae=lambda wildcards: f"results/foundation/vae-{FOUNDATION_UNET[wildcards.digest].vae}/vae",
         vae_run=lambda wildcards: (
             f"results/foundation/vae-{FOUNDATION_UNET[wildcards.digest].vae}/run.json"
@@ -93,15 +111,16 @@ rule foundation_unet:
     params:
         code=lambda wildcards: FOUNDATION_UNET[wildcards.digest].codes["unet"],
         settings=lambda wildcards: FOUNDATION_UNET[wildcards.digest].job(UNetJob),
-        checkpoint="results/checkpoints/foundation/model-{digest}.safetensors",
+        checkpoint=lambda wildcards: FOUNDATION_UNET[wildcards.digest].checkpoint("unet"),
     script:
         "../workflow_scripts/foundation_unet.py"
 
 
 rule foundation_evaluate:
     input:
+        pool=ancient(lambda wildcards: POOL.format(FOUNDATION_EVIDENCE[wildcards.digest].pool)),
         data=ancient(
-            lambda wildcards: FOUNDATION_DATA.format(FOUNDATION_EVIDENCE[wildcards.digest].data)
+            lambda wildcards: f"{FOUNDATION_EVIDENCE[wildcards.digest].private}/data.safetensors"
         ),
         model=lambda wildcards: (
             f"results/foundation/model-{FOUNDATION_EVIDENCE[wildcards.digest].unet}/model"
@@ -138,7 +157,7 @@ rule unclip:
 
 rule foundation_unclip:
     input:
-        data=ancient(lambda wildcards: FOUNDATION_DATA.format(UNCLIP[wildcards.digest].data)),
+        pool=ancient(lambda wildcards: POOL.format(UNCLIP[wildcards.digest].pool)),
     output:
         model=directory("results/foundation/unclip-{digest}/model"),
         run="results/foundation/unclip-{digest}/run.json",
@@ -156,7 +175,6 @@ rule foundation_unclip:
     params:
         code=lambda wildcards: UNCLIP[wildcards.digest].code,
         settings=lambda wildcards: UNCLIP[wildcards.digest].settings.model_dump(),
-        holdout=lambda wildcards: UNCLIP[wildcards.digest].holdout,
         checkpoint="results/checkpoints/foundation/unclip-{digest}",
     script:
         "../workflow_scripts/foundation_unclip.py"

@@ -11,7 +11,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     from fedgenbench.data.dataset import load as load_data
     from fedgenbench.foundation.evidence import evaluate
     from fedgenbench.foundation.pipeline import load
-    from fedgenbench.foundation.pool import public_pool
+    from fedgenbench.foundation.pool import load_pool
     from fedgenbench.foundation.settings import Foundation
     from fedgenbench.runtime.files import write_json
 
@@ -20,7 +20,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     data = load_data(Path(snakemake.input.data).parent)
     target = Path(snakemake.output.evidence)
     pipeline = load(snakemake.input.model, torch.float32, device)
-    found = evaluate(pipeline, settings, public_pool(data, settings.holdout), data, target.parent)
+    pool = load_pool(Path(snakemake.input.pool).parent)
+    found = evaluate(pipeline, settings, pool, data, target.parent)
     write_json(target, found | {"digest": snakemake.wildcards.digest})
     score = found["accuracy_trained_on"]["generated"]["validation"]
     print(f"foundation model: a classifier of its images scores {100 * score:.1f} %", flush=True)

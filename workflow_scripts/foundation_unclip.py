@@ -11,10 +11,9 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
-    from fedgenbench.data.dataset import load as load_data
     from fedgenbench.foundation.folder import part_files
     from fedgenbench.foundation.pipeline import load, save
-    from fedgenbench.foundation.pool import public_pool
+    from fedgenbench.foundation.pool import load_pool
     from fedgenbench.foundation.unclip import (
         assemble,
         evidence,
@@ -27,7 +26,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     torch.set_num_threads(1)
     settings = UnCLIP.model_validate(snakemake.params.settings)
     digest = snakemake.wildcards.digest
-    pool = public_pool(load_data(Path(snakemake.input.data).parent), snakemake.params.holdout)
+    pool = load_pool(Path(snakemake.input.pool).parent)
     base = load(settings.source, torch.float32, device)
     checkpoints = [
         Path(f"{snakemake.params.checkpoint}-{part}.safetensors")
@@ -60,7 +59,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         watch.record(device)
         | {"digest": digest, "settings": settings.model_dump()}
         | {"history": history, "encoder_history": encoder_history}
-        | {"trained_on": pool.part(held_out=False).record()}
+        | {"pool_sha256": pool.sha256}
         | {"foundation": part_files(settings.source)}
         | {"files": part_files(snakemake.output.model)},
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -89,11 +88,11 @@ def test_words() -> set[str]:
     return words[True] - words[False]
 
 
-def make_pool(drawings: Dataset, private: Dataset, subjects: Literal["open", "strict"], folder: Path) -> None:
+def make_pool(drawings: Dataset, private: Dataset, subjects: str, folder: Path) -> None:
     """Writes the pool of ``drawings`` to ``folder``: ``pool.safetensors``, ``pool.json``, ``twins.png``.
 
     Left out are twins of an image of ``private``, a multi-domain set: of a client's or a test picture.
-    With ``strict`` subjects also drawings of what is on a test picture, whoever drew them: those with
+    With "strict" ``subjects`` also drawings of what is on a test picture, whoever drew them: those with
     a test picture's name, or with a word that only such names have. ``pool.json`` lists every image
     that is kept and every one that was refused, with its twin; the picture shows them side by side.
 

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedgenbench.foundation import networks
-from fedgenbench.foundation.captions import PROMPTS, captions, token_ids
+from fedgenbench.foundation.captions import PROMPTS, captions, class_prompt, token_ids
 from fedgenbench.foundation.images import moved, to_tensor
 from fedgenbench.foundation.pool import Pool
 from fedgenbench.foundation.training import train
 from fedgenbench.foundation.unclip_settings import Encoder, UnCLIP
-from fedgenbench.foundation.unet import MIN_SNR, VALIDATION_DRAWS
+from fedgenbench.foundation.unet import VALIDATION_DRAWS, snr_weights
 from fedgenbench.foundation.vae import encoded
 from fedgenbench.rng import stream, torch_seed
 
@@ -120,6 +120,7 @@ class Denoiser:
         self.base, self.unet, self.normalizer = base, unet, normalizer
         self.noising = DDPMScheduler(**NOISING)
         self.schedule = DDPMScheduler(**networks.SCHEDULE)
+        self.velocity = base.scheduler.config.prediction_type == "v_prediction"
 
     def conditions(self, embeddings: Tensor, levels: Tensor, noise: Tensor) -> Tensor:
         """What the U-Net takes [B, 2 D] for embeddings [B, D], noised to the levels int64 [B].
@@ -144,7 +145,7 @@ class Denoiser:
         dropped: Tensor,
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
-        """Squared error and time, both [B], of latents [B, C, h, w] at times of their own.
+        """Squared error of the prediction and time, both [B], of latents [B, C, h, w] at such times.
 
         Rows in ``dropped`` bool [B] get zeros for embedding and level, as the unconditional branch
         of the pipeline does.
@@ -159,7 +160,8 @@ class Denoiser:
             context = self.base.text_encoder(tokens).last_hidden_state
         noisy = self.schedule.add_noise(latents, noise, t)
         found = self.unet(noisy, t, encoder_hidden_states=context, class_labels=condition).sample
-        return F.mse_loss(found, noise, reduction="none").mean((1, 2, 3)), t
+        target = self.schedule.get_velocity(latents, noise, t) if self.velocity else noise
+        return F.mse_loss(found, target, reduction="none").mean((1, 2, 3)), t
 
 
 def train_encoder(
@@ -180,7 +182,7 @@ def train_encoder(
         chosen.projection,
         torch_seed(seed, "unclip", "text", "weights"),
     ).to(device)
-    seen, unseen = pool.part(held_out=False), pool.part(held_out=True)
+    seen, unseen = pool.part(held_out=False).of_a_class(), pool.part(held_out=True).of_a_class()
     images, unseen_images = to_tensor(seen.images), to_tensor(unseen.images)
     known, numbers = numbered(captioned(seen))
     unseen_known, unseen_numbers = numbered(captioned(unseen))
@@ -247,12 +249,12 @@ def train_conditioning(
     unet.requires_grad_(False)
     learning.requires_grad_(True)
 
-    seen = pool.part(held_out=False)
+    seen = pool.part(held_out=False).of_a_class()
     images, shifts = to_tensor(seen.images), torch.Generator().manual_seed(variants)
     versions = [images, *(moved(images, shifts) for _ in range(chosen.variants - 1))]
     latents = torch.stack([scaled_latents(base, version) for version in versions])
     embeddings = torch.stack([embedded(vision, version) for version in versions])
-    prompts = [captions(pool.classes[y], "")[: len(PROMPTS)] for y in seen.labels]
+    prompts = [[prompt.format(label=pool.classes[y]) for prompt in PROMPTS] for y in seen.labels]
     ids = torch.stack([token_ids(base.tokenizer, row) for row in prompts]).to(device)
     empty = token_ids(base.tokenizer, [""]).to(device)
 
@@ -261,8 +263,7 @@ def train_conditioning(
     normalizer.mean.copy_(embeddings.flatten(0, 1).mean(0))
     normalizer.std.copy_(embeddings.flatten(0, 1).std(0))
     denoiser = Denoiser(base, unet, normalizer)
-    share = denoiser.schedule.alphas_cumprod.to(device)
-    weight = (MIN_SNR * (1 - share) / share).clamp(max=1)
+    weight = snr_weights(denoiser.schedule, denoiser.velocity).to(device)
 
     def loss(generator: torch.Generator) -> Tensor:
         size = (chosen.training.batch_size,)
@@ -277,7 +278,7 @@ def train_conditioning(
         )
         return (weight[t] * error).mean()
 
-    unseen = pool.part(held_out=True)
+    unseen = pool.part(held_out=True).of_a_class()
     own = embedded(vision, to_tensor(unseen.images))
 
     def validation() -> float:
@@ -308,7 +309,7 @@ def validation_errors(
     base = denoiser.base
     name = (settings.seed, "unclip", "conditioning", "validation")
     generator = torch.Generator().manual_seed(torch_seed(*name))
-    tokens = token_ids(base.tokenizer, [captions(unseen.classes[y], "")[0] for y in unseen.labels])
+    tokens = token_ids(base.tokenizer, [class_prompt(unseen.classes[y]) for y in unseen.labels])
     latents = scaled_latents(base, to_tensor(unseen.images))
     found = []
     for _ in range(VALIDATION_DRAWS):
@@ -326,8 +327,8 @@ def validation_errors(
 def captioned(part: Pool) -> list[list[str]]:
     """The captions of each drawing, one per template."""
     return [
-        captions(part.classes[label], name)
-        for label, name in zip(part.labels, part.names, strict=True)
+        captions(part.classes[label], name, kind)
+        for label, name, kind in zip(part.labels, part.names, part.kinds, strict=True)
     ]
 
 
@@ -391,7 +392,7 @@ def evidence(settings: UnCLIP, pool: Pool, towers: Towers, denoiser: Denoiser) -
     that of another image of the same class in another style, once of the same name and once of
     another; the difference, own minus other, with its standard error.
     """
-    unseen = pool.part(held_out=True)
+    unseen = pool.part(held_out=True).of_a_class()
     images, base = to_tensor(unseen.images), denoiser.base
     own = embedded(towers.vision, images)
     weights = torch_seed(settings.seed, "unclip", "conditioning", "weights")
@@ -430,7 +431,7 @@ def _recognised(
     name = (settings.seed, "unclip", "evidence", "views")
     generator = torch.Generator().manual_seed(torch_seed(*name))
     views = embedded(towers.vision, moved(to_tensor(unseen.images), generator))
-    prompts = pooled(base, [captions(label, "")[0] for label in unseen.classes])
+    prompts = pooled(base, [class_prompt(label) for label in unseen.classes[:-1]])
     texts, numbers = numbered([row[-1:] for row in captioned(unseen)])
 
     def nearest(targets: Tensor) -> Tensor:
@@ -442,7 +443,7 @@ def _recognised(
     return {
         "images": len(own),
         "class_accuracy": (nearest(towers.text(prompts)) == labels).double().mean().item(),
-        "class_chance": 1 / len(unseen.classes),
+        "class_chance": 1 / len(prompts),
         "caption_accuracy": (captioned_by == numbers[:, 0].to(own.device)).double().mean().item(),
         "caption_chance": 1 / len(texts),
         "view_accuracy": (nearest(views) == rows).double().mean().item(),

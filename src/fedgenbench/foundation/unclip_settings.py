@@ -50,16 +50,15 @@ class UnCLIP(Strict):
 class UnCLIPPlan:
     """The one job, by the digest of all that decides it.
 
-    ``holdout`` is the foundation's; ``data`` is the digest of the prepared EmojiDomains; ``code`` has
+    ``pool`` is the digest of the foundation's pool; ``code`` has
     the digest of the job's code first, as ``grid.job_code`` gives it.
     """
 
     settings: UnCLIP
-    holdout: int
-    data: str
+    pool: str
     code: list[str]
 
     @property
     def digest(self) -> str:
-        made_of = [self.settings.model_dump(), self.holdout, self.data, self.code[0]]
+        made_of = [self.settings.model_dump(), self.pool, self.code[0]]
         return digest([*made_of, fingerprint(self.settings.source)])

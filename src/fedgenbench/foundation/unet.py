@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fedgenbench.foundation import networks
 from fedgenbench.foundation.captions import captions, class_prompt, make_tokenizer, token_ids
 from fedgenbench.foundation.images import moved, to_tensor
+from fedgenbench.foundation.plan import training_identity
 from fedgenbench.foundation.pool import Pool
 from fedgenbench.foundation.settings import UNetJob
 from fedgenbench.foundation.training import train
@@ -24,6 +25,16 @@ TEXTS = 512  # captions turned to token numbers at once
 VALIDATION_DRAWS = 4  # of noise and time per validation image
 
 
+def snr_weights(scheduler: Any, velocity: bool) -> Tensor:
+    """Weights [times] of the squared error of the noise, or of the velocity, after min-SNR.
+
+    Hang et al. (2023), §3.4: the error of the image weighs as its signal-to-noise ratio does, but no
+    more than γ = 5. The velocity's error weighs it by one more; so is its bound.
+    """
+    ratio = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
+    return (MIN_SNR + velocity) / (ratio + velocity).clamp(min=MIN_SNR + velocity)
+
+
 def train_unet(
     settings: UNetJob,
     pool: Pool,
@@ -31,14 +42,13 @@ def train_unet(
     device: str,
     *,
     checkpoint: Path,
-    identity: str,
     tell: Callable[[int, str], None],
 ) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
     """The trained ``UNet2DConditionModel``, ``CLIPTextModel``, ``CLIPTokenizer``, and the history.
 
-    The loss is the squared error of what is predicted with min-SNR weights (Hang et al., 2023, §3.4:
-    γ = 5), which small budgets gain from; validation is the plain squared error of the noise, whatever
-    is predicted, on names of the ten classes that no step sees, under their class's prompt.
+    The loss is the squared error of what is predicted, weighted by ``snr_weights``. Validation is the
+    plain squared error of the noise, whatever is predicted, on names of the ten classes that no step
+    sees, under their class's prompt.
     """
     from diffusers import DDPMScheduler
 
@@ -66,10 +76,7 @@ def train_unet(
     scheduler = DDPMScheduler(**networks.SCHEDULE)
     share = scheduler.alphas_cumprod.to(device)
     velocity = chosen.prediction == "v_prediction"
-    # The error of the image weighs as much as its signal-to-noise ratio where the noise is predicted,
-    # one more where the velocity is; beyond γ (and one more) it counts no further.
-    ratio = share / (1 - share)
-    weight = (MIN_SNR + velocity) / (ratio + velocity).clamp(min=MIN_SNR + velocity)
+    weight = snr_weights(scheduler, velocity).to(device)
 
     shifts = torch.Generator().manual_seed(torch_seed(seed, "foundation", "unet", "variants"))
     images = to_tensor(seen.images)
@@ -82,7 +89,7 @@ def train_unet(
     latents *= vae.config.scaling_factor
 
     def errors(clean: Tensor, tokens: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Squared error of the prediction and time of each latent, at a time and with noise of its own."""
+        """Squared error of the prediction and time of each latent, each with a noise of its own."""
         t = torch.randint(len(share), (len(clean),), generator=generator).to(device)
         noise = torch.randn(clean.shape, generator=generator).to(device)
         context = network["text_encoder"](tokens).last_hidden_state
@@ -119,7 +126,7 @@ def train_unet(
         chosen.training,
         stream=(seed, "foundation-unet"),
         checkpoint=checkpoint,
-        identity=identity,
+        identity=training_identity(settings, pool.sha256),
         tell=tell,
     )
     return network["unet"], network["text_encoder"], tokenizer, history

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fedgenbench.foundation import networks
 from fedgenbench.foundation.images import moved, recoloured, to_tensor
+from fedgenbench.foundation.plan import training_identity
 from fedgenbench.foundation.pool import Pool
 from fedgenbench.foundation.settings import VaeJob
 from fedgenbench.foundation.training import train
@@ -26,7 +27,6 @@ def train_vae(
     device: str,
     *,
     checkpoint: Path,
-    identity: str,
     tell: Callable[[int, str], None],
 ) -> tuple[Any, list[dict[str, Any]]]:
     """The trained ``AutoencoderKL``, its scaling factor set, and the history of its training.
@@ -56,7 +56,7 @@ def train_vae(
         chosen.training,
         stream=(settings.seed, "foundation-vae"),
         checkpoint=checkpoint,
-        identity=identity,
+        identity=training_identity(settings, pool.sha256),
         tell=tell,
     )
     # Stable Diffusion's convention: latents are multiplied by 1 / their deviation.
