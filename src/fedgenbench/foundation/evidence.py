@@ -14,17 +14,19 @@ from torch import Tensor, nn
 
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.evaluation.distances import kernel_distance
-from fedgenbench.foundation.captions import captions
+from fedgenbench.foundation.captions import STYLE_WORDS, class_prompt
 from fedgenbench.foundation.images import to_bytes, to_tensor
 from fedgenbench.foundation.pipeline import sample
 from fedgenbench.foundation.pool import Pool
-from fedgenbench.foundation.settings import Foundation
+from fedgenbench.foundation.settings import Foundation, Sampler
 from fedgenbench.foundation.vae import reconstructed
 from fedgenbench.models import build
+from fedgenbench.models.layers import BatchNorm
 from fedgenbench.rng import stream, torch_seed
 from fedgenbench.runtime.files import atomic_path
 
 BATCH = 32  # images in a training step of a classifier
+PART = 256  # images at a time where nothing is learnt
 SAMPLED = 50  # images drawn at a time
 COLUMNS = 10  # images per class in the pictures, at most
 
@@ -46,6 +48,8 @@ def trained_classifier(
     """The clients' batch-norm CNN after ``epochs`` passes over images uint8 [N, 32, 32, 3].
 
     SGD as in the EmojiDomains experiment: rate 0.01, momentum 0.9, weight decay 1e-4, batches of 32.
+    Its batch-norm statistics are those of the finished weights over all images, not a running mean
+    that lags behind them.
     """
     network = build("bn_cnn", (3, *images.shape[1:3]), classes, torch_seed(seed, "weights"))
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
@@ -57,19 +61,37 @@ def trained_classifier(
             optimiser.zero_grad()
             F.cross_entropy(network(x[rows])[0], y[rows]).backward()
             optimiser.step()
+    recalibrate(network, x)
     return network.eval()
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, x: Tensor) -> None:
+    """Sets the batch-norm statistics of ``network`` to their means over parts of x [N, 3, H, W]."""
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    usual = [norm.momentum for norm in norms]
+    network.train()
+    for number, part in enumerate(x.split(PART)):
+        for norm in norms:
+            norm.momentum = 1 / (number + 1)  # of which a plain mean results
+        network(part)
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum
 
 
 @torch.no_grad()
 def outputs(network: nn.Module, images: np.ndarray) -> tuple[Tensor, Tensor]:
     """Logits [N, classes] and features [N, F] of images uint8 [N, 32, 32, 3]."""
-    parts = [network(part) for part in to_tensor(images).split(256)]
+    parts = [network(part) for part in to_tensor(images).split(PART)]
     return torch.cat([logits for logits, _ in parts]), torch.cat([found for _, found in parts])
 
 
-def accuracy(network: nn.Module, images: np.ndarray, labels: np.ndarray) -> float:
-    """Share of images that get their label."""
-    return float((outputs(network, images)[0].argmax(1).numpy() == labels).mean())
+def accuracy(
+    network: nn.Module, images: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """Share of images that get their label; each counts by its weight where ``weights`` [N] are given."""
+    right = outputs(network, images)[0].argmax(1).numpy() == labels
+    return float(np.average(right, weights=weights))
 
 
 def nearest(images: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,16 +131,55 @@ def pictures(
     images: np.ndarray, labels: np.ndarray, pool: Pool, vae: Any, columns: int, folder: Path
 ) -> None:
     """Three PNGs in ``folder``: ``columns`` samples per class, the same each beside its nearest
-    training image, and the autoencoder's work, each validation image beside what it gives back."""
-    seen, unseen = pool.part(held_out=False).images, pool.part(held_out=True).images
-    shown = np.concatenate([images[labels == c][:columns] for c in range(len(pool.classes))])
-    twins = seen[nearest(shown, seen)[1]]
-    whole = unseen[: len(unseen) // columns * columns]
-    given_back = to_bytes(reconstructed(vae, to_tensor(whole)))
+    training image, and the autoencoder's work, validation images beside what it gives back."""
+    seen, unseen = pool.part(held_out=False), pool.part(held_out=True).of_a_class()
+    shown = np.concatenate([images[labels == c][:columns] for c in np.unique(labels)])
+    twins = seen.images[nearest(shown, seen.images)[1]]
+    known = np.unique(unseen.labels)
+    whole = np.concatenate([unseen.images[unseen.labels == c][:columns] for c in known])
+    whole = whole[: len(whole) // columns * columns]
+    given_back = to_bytes(reconstructed(vae, to_tensor(whole)).cpu())
     grid(shown, columns, folder / "samples.png")
     for name, pair in (("nearest", (shown, twins)), ("vae", (whole, given_back))):
         side_by_side = np.stack(pair, 1).reshape(-1, *images.shape[1:])
         grid(side_by_side, 2 * columns, folder / f"{name}.png")
+
+
+def drawn(pipeline: Any, prompts: list[str], sampler: Sampler, *names: Any) -> np.ndarray:
+    """An image uint8 [N, 32, 32, 3] for each prompt, from noise that ``names`` and its row decide."""
+    return sample(
+        pipeline,
+        prompts,
+        [torch_seed(*names, row) for row in range(len(prompts))],
+        steps=sampler.steps,
+        guidance=sampler.guidance,
+        batch=SAMPLED,
+    )
+
+
+def style_sheet(pipeline: Any, settings: Foundation, classes: list[str], folder: Path) -> None:
+    """``styles.png``: two images per class (a row each) and words for a kind of drawing."""
+    prompts = [
+        f"{class_prompt(label)}, {words}"
+        for label in classes
+        for words in STYLE_WORDS.values()
+        for _ in range(2)
+    ]
+    images = drawn(pipeline, prompts, settings.sampler, settings.seed, "foundation", "styles")
+    grid(images, 2 * len(STYLE_WORDS), folder / "styles.png")
+
+
+def as_many(pool: Pool, settings: Foundation, per_class: int) -> Pool:
+    """``per_class`` training images of each class, or all that there are, drawn as training draws."""
+    weights = pool.weights(settings.shares)
+    kept = np.zeros(len(weights), bool)
+    for label in np.unique(pool.labels):
+        rows = np.flatnonzero(pool.labels == label)
+        odds = weights[rows] / weights[rows].sum()
+        count = min(per_class, int((odds > 0).sum()))
+        draws = stream(settings.seed, "foundation", "evidence", "real", int(label))
+        kept[draws.choice(rows, count, replace=False, p=odds)] = True
+    return pool.select(kept)
 
 
 def evaluate(
@@ -126,44 +187,46 @@ def evaluate(
 ) -> dict[str, Any]:
     """All evidence on a trained pipeline; pictures go to ``folder``.
 
-    A classifier is trained on generated images of the public kind, another on the real training
-    images. Both are tested on real ones: the pool's validation names, and the clients' training
-    images, whose styles the model never saw. Test images are not touched.
+    A classifier is trained on generated images, another on as many real ones of the pool. Both are
+    tested on real ones: held-out names of the pool, each counted as often as training would draw it,
+    and the clients' training images, whose styles the model never saw. Test images are not touched.
     """
-    seen, unseen = pool.part(held_out=False), pool.part(held_out=True)
-    chosen, seed, classes = settings.evidence, settings.seed, len(pool.classes)
-    labels = np.repeat(np.arange(classes), chosen.per_class)
+    seen = pool.part(held_out=False).of_a_class()
+    unseen = pool.part(held_out=True).of_a_class()
+    classes, per_class = pool.classes[:-1], settings.evidence.per_class
+    labels = np.repeat(np.arange(len(classes)), per_class)
     started = time.perf_counter()
-    images = sample(
-        pipeline,
-        [captions(pool.classes[label], "")[0] for label in labels],
-        [torch_seed(seed, "foundation", "evidence", i) for i in range(len(labels))],
-        steps=settings.sampler.steps,
-        guidance=settings.sampler.guidance,
-        batch=SAMPLED,
-    )
+    prompts = [class_prompt(classes[label]) for label in labels]
+    images = drawn(pipeline, prompts, settings.sampler, settings.seed, "foundation", "evidence")
     seconds = (time.perf_counter() - started) / len(images)
-    pictures(images, labels, pool, pipeline.vae, min(COLUMNS, chosen.per_class), folder)
+    pictures(images, labels, pool, pipeline.vae, min(COLUMNS, per_class), folder)
+    style_sheet(pipeline, settings, classes, folder)
 
-    tests = {
-        "validation": (unseen.images, unseen.labels),
-        "clients": (dataset.train_images, dataset.train_labels),
-    }
-    real = trained_classifier(seen.images, seen.labels, classes, chosen.epochs, seed)
-    fake = trained_classifier(images, labels, classes, chosen.epochs, seed)
+    same_number = as_many(seen, settings, per_class)
+    fake, real = (
+        trained_classifier(x, y, len(classes), settings.evidence.epochs, settings.seed)
+        for x, y in ((images, labels), (same_number.images, same_number.labels))
+    )
+    weights = unseen.weights(settings.shares)
     scores = {
-        name: {part: accuracy(network, *test) for part, test in tests.items()}
+        name: {
+            "validation": accuracy(network, unseen.images, unseen.labels, weights),
+            "clients": accuracy(network, dataset.train_images, dataset.train_labels),
+        }
         for name, network in (("generated", fake), ("real", real))
     }
     scores["real"]["generated"] = accuracy(real, images, labels)
-    reference = outputs(real, seen.images)[1]
+    odds = weights / weights.sum()
+    rows = stream(settings.seed, "foundation", "evidence", "unseen").choice(len(odds), 1000, p=odds)
     compared = {
-        "validation": unseen.images,
+        "validation": unseen.images[np.unique(rows)],
         "generated": images,
         "clients": dataset.train_images,
     }
+    reference = outputs(real, same_number.images)[1]
     return {
         "images": len(images),
+        "real_images": len(same_number.images),
         "seconds_per_image": seconds,
         "accuracy_trained_on": scores,
         "kernel_distance_to_training": {
@@ -173,7 +236,7 @@ def evaluate(
         "nearest_training_image": {
             "generated": float(np.median(nearest(images, seen.images)[0])),
             "validation": float(np.median(nearest(unseen.images, seen.images)[0])),
-            "copied_share": copied_share(images, unseen.images, seen.images),
+            "copied_share": copied_share(images, compared["validation"], seen.images),
         },
         "autoencoder_psnr_db": {
             "validation": psnr(pipeline.vae, unseen.images),
