@@ -13,11 +13,12 @@ from fedgenbench.data.emoji import emoji_classes, is_test_name
 from fedgenbench.errors import UserError
 from fedgenbench.foundation.settings import Shares
 from fedgenbench.foundation.twins import find_twins, twin_sheet
+from fedgenbench.rng import stream
 from fedgenbench.runtime.files import atomic_path, read_json, sha256_file, write_json
 
-REDRAWN = (
-    0.5  # share of a set's common subjects that are twins, from which it redraws a client's style
-)
+# Share of twins among common subjects from which a set redraws a client's style.
+VALIDATION = 500  # images
+REDRAWN = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,16 @@ class Pool:
     def of_a_class(self) -> Pool:
         """The images that have one of the ten classes."""
         return self.select(self.labels < self.classes.index(NO_CLASS))
+
+    def validation(self, shares: Shares, seed: int) -> Pool:
+        """At most ``VALIDATION`` held-out images of the ten classes, drawn as training draws."""
+        unseen = self.part(held_out=True).of_a_class()
+        odds = unseen.weights(shares)
+        count = min(VALIDATION, int((odds > 0).sum()))
+        draws = stream(seed, "foundation", "validation")
+        kept = np.zeros(len(odds), bool)
+        kept[draws.choice(len(odds), count, replace=False, p=odds)] = True
+        return unseen.select(kept)
 
     def select(self, kept: np.ndarray) -> Pool:
         """The images for which ``kept``, bool [N], is true."""

@@ -53,7 +53,7 @@ def train_unet(
     from diffusers import DDPMScheduler
 
     chosen, seed = settings.unet, settings.seed
-    seen, unseen = pool.part(held_out=False), pool.part(held_out=True).of_a_class()
+    seen, unseen = pool.part(held_out=False), pool.validation(settings.shares, seed)
     odds = torch.from_numpy(seen.weights(settings.shares))
     texts = [
         captions(pool.classes[y], name, kind)

@@ -39,7 +39,7 @@ def train_vae(
     network.to(device)
     seen = pool.part(held_out=False)
     images, odds = to_tensor(seen.images), torch.from_numpy(seen.weights(settings.shares))
-    unseen = to_tensor(pool.part(held_out=True).images).to(device)
+    unseen = to_tensor(pool.validation(settings.shares, settings.seed).images).to(device)
 
     def loss(generator: torch.Generator) -> Tensor:
         rows = torch.multinomial(odds, chosen.training.batch_size, True, generator=generator)
