@@ -18,12 +18,21 @@ TEXTS = [
 TEXT = settings().text
 
 
-def test_captions_are_the_papers_prompts_alone_and_with_the_name():
-    found = captions("plant", "four-leaf-clover")
+def test_captions_are_the_papers_prompts_with_and_without_name_and_kind():
+    found = captions("plant", "four-leaf-clover", "line")
     assert found[0] == "a photo of a plant"
     assert found[1] == "an image of plant"
     assert found[2] == "a photo of a plant, four leaf clover"
-    assert len(found) == 2 * len(PROMPTS)
+    assert found[4] == "a photo of a plant, line icon"
+    assert found[7] == "an image of plant, four leaf clover, line icon"
+    assert len(set(found)) == 4 * len(PROMPTS)
+
+
+def test_a_drawing_without_a_class_is_called_by_its_name():
+    found = captions("other", "alarm-clock", "sketch")
+    assert found[0] == found[2] == "a photo of a alarm clock"
+    assert found[4] == "a photo of a alarm clock, sketch"
+    assert len(found) == 8
 
 
 def test_frequent_words_become_one_token():

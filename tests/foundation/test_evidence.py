@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from miniature import CLASSES, dataset, settings, untrained
+from miniature import CLASSES, clients, pool, settings, untrained
 from PIL import Image
 
 from fedgenbench.foundation.evidence import (
     accuracy,
+    as_many,
     copied_share,
     evaluate,
     grid,
@@ -17,10 +18,10 @@ from fedgenbench.foundation.evidence import (
     psnr,
     trained_classifier,
 )
-from fedgenbench.foundation.pool import public_pool
+from fedgenbench.foundation.images import to_tensor
 from fedgenbench.rng import stream
 
-POOL = public_pool(dataset(), holdout=4)
+POOL = pool()
 
 
 def noise(*names, count=20):
@@ -51,9 +52,9 @@ def test_copies_are_counted():
 
 
 def test_a_classifier_learns_two_colours():
-    network = trained_classifier(POOL.images, POOL.labels, 2, epochs=10, seed=0)
+    network = trained_classifier(POOL.images, POOL.labels, 3, epochs=10, seed=0)
     assert accuracy(network, POOL.images, POOL.labels) == 1
-    assert accuracy(network, POOL.images, 1 - POOL.labels) == 0
+    assert accuracy(network, POOL.images, (POOL.labels + 1) % 3) == 0
 
 
 def test_a_lossless_autoencoder_has_an_endless_ratio_and_a_grey_one_a_known_one():
@@ -74,16 +75,37 @@ def test_a_lossless_autoencoder_has_an_endless_ratio_and_a_grey_one_a_known_one(
     assert psnr(network, images) == pytest.approx(6.02, abs=0.01)
 
 
+def test_accuracy_counts_by_weight():
+    network = trained_classifier(POOL.images, POOL.labels, 3, epochs=10, seed=0)
+    labels = np.where(POOL.labels == 0, 0, 1)  # wrong for the third class
+    assert accuracy(network, POOL.images, labels, (POOL.labels < 2).astype(float)) == 1
+    assert accuracy(network, POOL.images, labels, (POOL.labels == 2).astype(float)) == 0
+
+
+def test_statistics_belong_to_the_weights():
+    network = trained_classifier(POOL.images, POOL.labels, 3, epochs=2, seed=0)
+    x = to_tensor(POOL.images)
+    before = network.convs[0](x)
+    assert network.norms[0].running_mean == pytest.approx(before.mean((0, 2, 3)).detach(), abs=1e-4)
+    assert network.norms[0].momentum == 0.1
+
+
+def test_as_many_real_images_follow_the_shares():
+    seen = POOL.part(held_out=False).of_a_class()
+    few = as_many(seen, settings(), 3)
+    assert np.bincount(few.labels).tolist() == [3, 3]
+    assert as_many(seen, settings(), 3).names == few.names
+    everything = as_many(seen, settings(), 1000)
+    assert sorted(everything.names) == sorted(seen.names)
+
+
 def test_the_whole_evidence(tmp_path):
-    data = dataset()
-    # Clients with images, which the made-up data set has not.
-    object.__setattr__(data, "train_images", POOL.images[:6])
-    object.__setattr__(data, "train_labels", POOL.labels[:6])
     chosen = settings()
-    found = evaluate(untrained(), chosen, POOL, data, tmp_path)
+    found = evaluate(untrained(), chosen, POOL, clients(), tmp_path)
     json.dumps(found, allow_nan=False)
-    assert found["images"] == chosen.evidence.per_class * len(CLASSES)
+    assert found["images"] == chosen.evidence.per_class * (len(CLASSES) - 1)
+    assert found["real_images"] == found["images"]
     assert found["seconds_per_image"] > 0
     assert found["accuracy_trained_on"]["real"].keys() == {"validation", "clients", "generated"}
-    for picture in ("samples.png", "nearest.png", "vae.png"):
+    for picture in ("samples.png", "styles.png", "nearest.png", "vae.png"):
         assert Image.open(tmp_path / picture).size[0] % 32 == 0

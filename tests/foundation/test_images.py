@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from miniature import dataset
+from miniature import pool
 
 from fedgenbench.foundation.images import SHIFT, moved, recoloured, to_bytes, to_tensor
 
@@ -40,7 +40,7 @@ def test_moved_images_are_shifts_and_mirrors_over_white():
 
 
 def test_half_of_the_images_keep_their_colours_and_the_rest_their_brightness_or_line_art():
-    images = to_tensor(dataset().public_images).repeat(10, 1, 1, 1)
+    images = to_tensor(pool().images).repeat(10, 1, 1, 1)
     found = recoloured(images, seeded())
     same = (found == images).flatten(1).all(1)
     grey = (found[:, 0] == found[:, 1]).flatten(1).all(1) & ~same

@@ -1,22 +1,23 @@
 """Training of both networks: the right values, and the same bits after a kill."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
-from miniature import dataset, settings
+from miniature import pool, settings
 from torch import nn
 
 from fedgenbench.errors import UserError
 from fedgenbench.foundation import networks
 from fedgenbench.foundation.images import to_tensor
-from fedgenbench.foundation.pool import public_pool
 from fedgenbench.foundation.settings import Training
 from fedgenbench.foundation.training import train
-from fedgenbench.foundation.unet import train_unet
+from fedgenbench.foundation.unet import snr_weights, train_unet
 from fedgenbench.foundation.vae import encoded, train_vae
 from fedgenbench.rng import torch_seed
 
-POOL = public_pool(dataset(), holdout=4)
+POOL = pool()
 
 
 class Killed(Exception):
@@ -37,9 +38,7 @@ def quiet(done, note):
 
 def vae_after(folder, steps, tell=quiet):
     chosen = settings(vae_steps=steps)
-    return train_vae(
-        chosen, POOL, "cpu", checkpoint=folder / "vae.safetensors", identity="vae", tell=tell
-    )
+    return train_vae(chosen, POOL, "cpu", checkpoint=folder / "vae.safetensors", tell=tell)
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +46,13 @@ def vae(tmp_path_factory):
     return vae_after(tmp_path_factory.mktemp("vae"), 4)[0]
 
 
-def unet_after(vae, folder, tell=quiet):
+def unet_after(vae, folder, tell=quiet, among=POOL, **changes):
     return train_unet(
-        settings(unet_steps=5),
-        POOL,
+        settings(unet_steps=5, **changes),
+        among,
         vae,
         "cpu",
         checkpoint=folder / "unet.safetensors",
-        identity="unet",
         tell=tell,
     )
 
@@ -83,6 +81,44 @@ def test_a_killed_unet_resumes_to_the_same_bits(vae, tmp_path):
     assert_equal(unet.state_dict(), unet_again.state_dict())
     assert_equal(text.state_dict(), text_again.state_dict())
     assert history == again
+
+
+def test_a_velocity_is_learnt_too(vae, tmp_path):
+    _, _, _, velocity = unet_after(vae, tmp_path / "v", prediction="v_prediction")
+    _, _, _, noise = unet_after(vae, tmp_path / "e", prediction="epsilon")
+    assert velocity[-1]["validation"] != noise[-1]["validation"]
+    # Both are the error of the noise, at most about 1 before anything is learnt.
+    assert 0 < velocity[0]["validation"] < 1.2
+
+
+@pytest.mark.parametrize("velocity", [False, True])
+def test_weights_are_min_snr_of_the_image_s_error(velocity):
+    from diffusers import DDPMScheduler
+
+    scheduler = DDPMScheduler(**networks.SCHEDULE)
+    share = scheduler.alphas_cumprod.double().numpy()
+    found = snr_weights(scheduler, velocity).double().numpy()
+    ratio = share / (1 - share)
+    # Of the noise: error of the image = error / ratio; of the velocity: error / (ratio + 1).
+    of_image = ratio + velocity
+    expected = np.minimum(of_image, 5 + velocity) / of_image
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_longer_training_goes_on_from_a_shorter_one(vae, tmp_path):
+    short = settings(unet_steps=2)
+    long = settings(unet_steps=5)
+    for chosen in (short, long):
+        unet, *_ = train_unet(
+            chosen, POOL, vae, "cpu", checkpoint=tmp_path / "unet.safetensors", tell=quiet
+        )
+    assert_equal(unet.state_dict(), unet_after(vae, tmp_path / "whole")[0].state_dict())
+
+
+def test_the_checkpoint_of_another_pool_is_refused(vae, tmp_path):
+    unet_after(vae, tmp_path)
+    with pytest.raises(UserError, match=r"checkpoint of open UNetJob .* delete it"):
+        unet_after(vae, tmp_path, among=dataclasses.replace(POOL, sha256="1" * 64))
 
 
 def test_the_autoencoder_learns_and_its_latents_have_unit_deviation(tmp_path):

@@ -6,17 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from miniature import dataset, untrained
+from miniature import pool, untrained
 from miniature_unclip import WIDTH, denoiser, pipeline, settings
 from safetensors.torch import load_file
 
 from fedgenbench.foundation import unclip
 from fedgenbench.foundation.folder import part_files
-from fedgenbench.foundation.pool import public_pool
 from fedgenbench.foundation.unclip_settings import UnCLIP, UnCLIPPlan
 from fedgenbench.runtime.files import read_json
 
-POOL = public_pool(dataset(), holdout=4)
+POOL = pool()
 MODEL = Path(__file__).parents[2] / "models/unclip"
 FOUNDATION = Path(__file__).parents[2] / "models/foundation"
 
@@ -174,7 +173,9 @@ def test_only_the_new_layers_and_the_projections_of_time_learn(tmp_path):
 
 def test_the_normalizer_has_the_mean_and_deviation_of_the_training_images(tmp_path):
     towers, found, _ = trained(tmp_path, settings(variants=1))
-    own = unclip.embedded(towers.vision, unclip.to_tensor(POOL.part(held_out=False).images))
+    own = unclip.embedded(
+        towers.vision, unclip.to_tensor(POOL.part(held_out=False).of_a_class().images)
+    )
     scaled = found.normalizer.scale(own)
     assert torch.allclose(scaled.mean(0), torch.zeros(WIDTH), atol=1e-4)
     assert torch.allclose(scaled.std(0), torch.ones(WIDTH), atol=1e-4)
@@ -207,7 +208,7 @@ def test_training_lowers_the_loss_on_unseen_images(tmp_path):
 
 @pytest.mark.parametrize("same_name", [True, False])
 def test_other_embeddings_are_of_the_class_in_another_style(same_name):
-    unseen = POOL.part(held_out=True)
+    unseen = POOL.part(held_out=True).of_a_class()
     pairs = unclip._others(settings(), unseen, same_name).tolist()
     assert len(pairs) == len(unseen.names)
     for mine, other in pairs:
@@ -231,7 +232,7 @@ def test_the_evidence_is_level_before_the_new_layers_learn_and_json(tmp_path):
 
 def test_an_embedding_in_which_an_image_knows_itself_is_recognised():
     """The encoder's numbers, where the vision tower gives each image its own direction."""
-    unseen = POOL.part(held_out=True)
+    unseen = POOL.part(held_out=True).of_a_class()
     views = torch.eye(len(unseen.names), dtype=torch.float32)
 
     class Given(torch.nn.Module):
@@ -244,7 +245,9 @@ def test_an_embedding_in_which_an_image_knows_itself_is_recognised():
     found = unclip._recognised(settings(), unseen, towers, untrained(), views)
     assert found["view_accuracy"] == 1
     assert found["view_chance"] == 1 / len(views)
-    assert found["caption_chance"] == 1 / len(set(zip(unseen.labels, unseen.names, strict=True)))
+    assert found["caption_chance"] == 1 / len(
+        {*zip(unseen.labels, unseen.names, unseen.kinds, strict=True)}
+    )
 
 
 def test_what_moves_the_digest(tmp_path):
@@ -254,12 +257,12 @@ def test_what_moves_the_digest(tmp_path):
     weights = model / "unet" / "weights.safetensors"
     weights.write_bytes(b"1")
 
-    def made(chosen=None, holdout=4, data="data", code="code"):
+    def made(chosen=None, among="pool", code="code"):
         chosen = (chosen or settings()).model_copy(update={"source": str(model)})
-        return UnCLIPPlan(chosen, holdout, data, [code, "file"]).digest
+        return UnCLIPPlan(chosen, among, [code, "file"]).digest
 
     known = made()
-    changed = [made(settings(steps=5)), made(holdout=5), made(data="other"), made(code="other")]
+    changed = [made(settings(steps=5)), made(among="other"), made(code="other")]
     weights.write_bytes(b"2")
     changed.append(made())
     assert len({known, *changed}) == 6

@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from fedgenbench.data.prepare import emoji_classes
+from fedgenbench.data.emoji import emoji_classes
 from fedgenbench.reporting.figures import BLUE, ORANGE, STYLE, Figure, finish, lay_out
 from fedgenbench.reporting.tables import Cell, Column, Row, Table
 from fedgenbench.runtime.files import read_json
