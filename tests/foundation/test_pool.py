@@ -81,7 +81,7 @@ def test_validation_draws_held_out_images_of_a_class():
 
 def test_a_pool_is_what_was_made_and_says_so(tmp_path):
     images = noise("public", count=5)
-    made = drawings(images, ["a", "b", "c", "d", "e"], [0, 0, 1, 1, 0])
+    made = drawings(images, list("abcde"), [0, 0, 1, 1, 0])
     make_pool(made, PRIVATE, "open", tmp_path)
     found = load_pool(tmp_path)
     assert np.array_equal(found.images, images)

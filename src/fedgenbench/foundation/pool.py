@@ -18,6 +18,7 @@ from fedgenbench.runtime.files import atomic_path, read_json, sha256_file, write
 
 # Share of twins among common subjects from which a set redraws a client's style.
 VALIDATION = 500  # images
+PARTS = ("train", "validation")
 REDRAWN = 0.5
 
 
@@ -116,6 +117,7 @@ def make_pool(drawings: Dataset, private: Dataset, subjects: str, folder: Path) 
     images = np.concatenate([drawings.train_images, drawings.test_images])
     labels = np.concatenate([drawings.train_labels, drawings.test_labels])
     sets = np.concatenate([drawings.train_domains, drawings.test_domains])
+    # Sets stand one after another in each part.
     names = card["train_names"] + card["test_names"]
     held_out = np.repeat([0, 1], [len(drawings.train_labels), len(drawings.test_labels)])
     clients = np.concatenate([private.train_images, private.test_images])
@@ -150,6 +152,14 @@ def make_pool(drawings: Dataset, private: Dataset, subjects: str, folder: Path) 
     }
     with atomic_path(folder / "pool.safetensors") as temporary:
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+
+    def listing(held: int) -> dict[str, list[str]]:
+        """The names that a part keeps, by set; their order is that of the arrays."""
+        return {
+            name: [names[row] for row in kept if sets[row] == number and held_out[row] == held]
+            for number, name in enumerate(card["domains"])
+        }
+
     refused = np.flatnonzero(twin >= 0)
     write_json(
         folder / "pool.json",
@@ -158,7 +168,7 @@ def make_pool(drawings: Dataset, private: Dataset, subjects: str, folder: Path) 
             "classes": card["classes"],
             "sets": card["domains"],
             "kinds": card["kinds"],
-            "names": [names[row] for row in kept],
+            "drawings": {part: listing(held) for held, part in enumerate(PARTS)},
             "sha256": sha256_file(folder / "pool.safetensors"),
             "made_of": {"drawings": card["sha256"], "private": owned["sha256"]},
             "subjects_refused": int((tested & (twin < 0)).sum()),
@@ -212,7 +222,9 @@ def load_pool(folder: str | Path) -> Pool:
         classes=record["classes"],
         images=arrays["images"],
         labels=arrays["labels"],
-        names=record["names"],
+        names=[
+            n for part in PARTS for name in record["sets"] for n in record["drawings"][part][name]
+        ],
         styles=[record["sets"][number] for number in arrays["sets"]],
         kinds=[record["kinds"][number] for number in arrays["sets"]],
         held_out=arrays["held_out"].astype(bool),
