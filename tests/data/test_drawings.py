@@ -67,7 +67,10 @@ def write_sets(folder, **sets):
 def sketches(path, count=3):
     with tarfile.open(path, "w:gz") as pack:
         for name in ("cat", "alarm clock"):
-            rows = [[0.0] * 400 + [1.0, 0.5] + [(i + len(name)) / 20] + [0.0] * 381 for i in range(count)]
+            rows = [
+                [0.0] * 400 + [1.0, 0.5] + [(i + len(name)) / 20] + [0.0] * 381
+                for i in range(count)
+            ]
             content = gzip.compress("\n".join(map(json.dumps, rows)).encode())
             entry = tarfile.TarInfo(f"package/src/drawings/{name}.ndjson.gz")
             entry.size = len(content)
