@@ -84,6 +84,14 @@ def train(
     return history
 
 
+def recorded_history(checkpoint: Path) -> list[dict[str, Any]]:
+    """The history in a checkpoint: step, mean training loss and validation loss of each entry."""
+    from safetensors import safe_open
+
+    with safe_open(checkpoint, "pt") as file:
+        return json.loads(file.metadata()["history"])
+
+
 def _save(
     path: Path,
     identity: str,

@@ -1,0 +1,113 @@
+"""Trains the foundation model for hours in the background, outside the workflow.
+
+    python tools/train_foundation.py open --threads 2 --state ~/foundation
+
+goes on where the checkpoints in the state folder stopped, until the steps of params.yaml are made; it may
+be killed at any time. ``--export FOLDER`` writes the model as it stands, with its records, and trains
+nothing. The workflow's own rule (`snakemake foundation`) makes the same steps with the same random streams,
+on one thread and with the instructions that every x86-64 machine with AVX2 has; here all are used, since
+the weights are kept as an artifact.
+"""
+
+import argparse
+import shutil
+import time
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+
+from fedgenbench.config import load as load_settings
+from fedgenbench.foundation.folder import part_files
+from fedgenbench.foundation.pipeline import assemble, save
+from fedgenbench.foundation.pool import Pool, load_pool
+from fedgenbench.foundation.settings import Foundation, UNetJob, VaeJob
+from fedgenbench.foundation.training import recorded_history
+from fedgenbench.foundation.unet import train_unet
+from fedgenbench.foundation.vae import train_vae
+from fedgenbench.runtime.files import read_json, write_json
+from fedgenbench.runtime.provenance import Stopwatch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("subjects", choices=["open", "strict"])
+    parser.add_argument("--pool", type=Path, required=True, help="made by the rule foundation_pool")
+    parser.add_argument("--state", type=Path, required=True, help="folder of the checkpoints")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--export", type=Path, help="write the model as it stands to this folder")
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    settings = load_settings("params.yaml").foundation
+    settings = settings.model_copy(update={"subjects": chosen.subjects})
+    pool = load_pool(chosen.pool)
+    chosen.state.mkdir(parents=True, exist_ok=True)
+    if chosen.export:
+        done = recorded_history(chosen.state / "unet.safetensors")[-1]["step"]
+        unet = settings.unet
+        training = unet.training.model_copy(update={"steps": done})
+        settings = settings.model_copy(
+            update={"unet": unet.model_copy(update={"training": training})}
+        )
+    vae = autoencoder(settings, pool, chosen.state)
+    watch = Stopwatch()
+    unet, text_encoder, tokenizer, history = train_unet(
+        UNetJob.model_validate(settings.model_dump(include=set(UNetJob.model_fields))),
+        pool,
+        vae,
+        "cpu",
+        checkpoint=chosen.state / "unet.safetensors",
+        tell=teller(chosen.state / "unet.log"),
+    )
+    if chosen.export:
+        export(chosen, settings, assemble(vae, unet, text_encoder, tokenizer, settings.unet.prediction),
+               {"history": history, "pool_sha256": pool.sha256, **watch.record("cpu")})  # fmt: skip
+
+
+def autoencoder(settings: Foundation, pool: Pool, state: Path) -> AutoencoderKL:
+    """The trained autoencoder, from the state folder where it is finished."""
+    if not (state / "vae.json").exists():
+        job = VaeJob.model_validate(settings.model_dump(include=set(VaeJob.model_fields)))
+        watch = Stopwatch()
+        network, history = train_vae(
+            job,
+            pool,
+            "cpu",
+            checkpoint=state / "vae.safetensors",
+            tell=teller(state / "vae.log"),
+        )
+        network.save_pretrained(state / "vae")
+        record = watch.record("cpu") | {"history": history, "pool_sha256": pool.sha256}
+        write_json(state / "vae.json", record | {"settings": job.model_dump()})
+    return AutoencoderKL.from_pretrained(state / "vae", local_files_only=True)
+
+
+def teller(log: Path):
+    """Writes a line every fifty steps: step, loss, wall and processor seconds."""
+    started = time.time() - time.process_time()
+
+    def tell(step: int, text: str) -> None:
+        if step % 50 == 0:
+            with log.open("a") as file:
+                spent = f"{time.time() - started:.0f} s, {time.process_time():.0f} s of processor"
+                print(step, text, spent, file=file)
+
+    return tell
+
+
+def export(
+    chosen: argparse.Namespace, settings: Foundation, pipeline: object, record: dict
+) -> None:
+    save(pipeline, chosen.export)
+    shutil.copy2(chosen.pool / "pool.json", chosen.export)
+    write_json(
+        chosen.export / "provenance.json",
+        record
+        | {"settings": settings.model_dump(include=set(UNetJob.model_fields))}
+        | {"vae": read_json(chosen.state / "vae.json")}
+        | {"files": part_files(chosen.export)},
+    )
+
+
+if __name__ == "__main__":
+    main()
