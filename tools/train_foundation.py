@@ -4,9 +4,9 @@
 
 goes on where the checkpoints in the state folder stopped, until the steps of params.yaml are made; it may
 be killed at any time. ``--export FOLDER`` writes the model as it stands, with its records, and trains
-nothing. The workflow's own rule (`snakemake foundation`) makes the same steps with the same random streams,
-on one thread and with the instructions that every x86-64 machine with AVX2 has; here all are used, since
-the weights are kept as an artifact.
+nothing. The rule of the workflow (`snakemake foundation`) makes the same steps from the same random
+streams, on one thread and with the instructions that all machines with AVX2 share; here every one is used,
+since the weights are kept as an artifact.
 """
 
 import argparse
