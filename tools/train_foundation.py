@@ -5,8 +5,8 @@
 goes on where the checkpoints in the state folder stopped, until the steps of params.yaml are made; it may
 be killed at any time. ``--export FOLDER`` writes the model as it stands, with its records, and trains
 nothing. The rule of the workflow (`snakemake foundation`) makes the same steps from the same random
-streams, on one thread and with the instructions that all machines with AVX2 share; here every one is used,
-since the weights are kept as an artifact.
+streams, on one thread and with the instructions that all machines with AVX2 share; here every one may be
+used, since the weights are kept as an artifact.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="write the model as it stands to this folder")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    settings = load_settings("params.yaml").foundation
+    settings = load_settings("params.yaml")[1]["embedded"].foundation
     settings = settings.model_copy(update={"subjects": chosen.subjects})
     pool = load_pool(chosen.pool)
     chosen.state.mkdir(parents=True, exist_ok=True)
