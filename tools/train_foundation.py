@@ -50,7 +50,7 @@ def main() -> None:
             update={"unet": unet.model_copy(update={"training": training})}
         )
     vae = autoencoder(settings, pool, chosen.state)
-    watch = Stopwatch()
+    watch = Stopwatch(chosen.state / "unet.safetensors")
     unet, text_encoder, tokenizer, history = train_unet(
         UNetJob.model_validate(settings.model_dump(include=set(UNetJob.model_fields))),
         pool,
@@ -68,7 +68,7 @@ def autoencoder(settings: Foundation, pool: Pool, state: Path) -> AutoencoderKL:
     """The trained autoencoder, from the state folder where it is finished."""
     if not (state / "vae.json").exists():
         job = VaeJob.model_validate(settings.model_dump(include=set(VaeJob.model_fields)))
-        watch = Stopwatch()
+        watch = Stopwatch(state / "vae.safetensors")
         network, history = train_vae(
             job,
             pool,
