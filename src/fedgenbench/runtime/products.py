@@ -46,8 +46,12 @@ def _altered(manifest: Path) -> list[str]:
     try:
         content = read_json(manifest)
         listed = {manifest.parent / name: check for name, check in content["files"].items()}
-        listed |= {manifest.parents[1] / name: check for name, check in content.get("beside", {}).items()}
+        listed |= {
+            manifest.parents[1] / name: check for name, check in content.get("beside", {}).items()
+        }
     except (UserError, KeyError, TypeError, AttributeError):
+        listed = {}
+    if not listed:
         return [manifest.name]
     return [
         path.name
