@@ -5,13 +5,13 @@ import pytest
 from stand_ins import entry, write_files
 
 from fedgenbench.data.dataset import load
-from fedgenbench.data.prepare import (
+from fedgenbench.data.emoji import (
     EMOJI_TRAIN_PER_CLASS,
     emoji_classes,
     is_test_name,
     name_hash,
-    prepare,
 )
+from fedgenbench.data.prepare import prepare
 from fedgenbench.data.sources import source_table
 from fedgenbench.errors import UserError
 
@@ -280,12 +280,12 @@ def test_an_icon_that_cannot_be_drawn_is_named(emoji):
     def edit(styles):
         styles["noto"]["icons"][name] = {"body": "<path"}
 
-    with pytest.raises(UserError, match=f"cannot draw {name} of noto"):
+    with pytest.raises(UserError, match=f"cannot draw {name} of the set noto"):
         emoji(edit)
 
 
 def test_the_number_of_drawings_is_checked(emoji):
-    with pytest.raises(UserError, match=r"listed emoji in noto: 3, found \d+"):
+    with pytest.raises(UserError, match=r"expected 3 listed emoji in noto, found \d+"):
         emoji(drawn={style: 3 for style in STYLES})
 
 
