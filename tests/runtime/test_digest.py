@@ -100,6 +100,32 @@ def test_only_what_is_imported_counts(package):
     assert not rewritten(package / "config.py", "A = 2\n")
 
 
+def test_a_module_that_moves_keeps_the_digest(package):
+    before = code_digest("fedgenbench.main")
+    (package / "new").mkdir()
+    (package / "new/__init__.py").write_text("", encoding="utf-8")
+    (package / "part.py").rename(package / "new/pieces.py")
+    (package / "main.py").write_text(
+        MODULE.replace("fedgenbench.part", "fedgenbench.new.pieces"), encoding="utf-8"
+    )
+    assert code_digest("fedgenbench.main") == before
+    (package / "new/pieces.py").write_text("def helper(a):\n    return a\n", encoding="utf-8")
+    assert code_digest("fedgenbench.main") != before
+
+
+def test_a_renamed_data_file_keeps_the_digest_but_for_its_name_in_the_code(package):
+    for name in ("a.json", "b.json"):
+        (package / name).write_text("[1]", encoding="utf-8")
+    (package / "main.py").write_text(MODULE + "\nNAME = 'a.json'\n", encoding="utf-8")
+    before = code_digest("fedgenbench.main")
+    (package / "main.py").write_text(MODULE + "\nNAME = 'b.json'\n", encoding="utf-8")
+    assert code_digest("fedgenbench.main") != before
+
+
+def test_another_librarys_import_counts(package):
+    assert rewritten(package / "main.py", MODULE.replace("import math", "import cmath"))
+
+
 def test_a_script_is_digested_with_its_imports(package, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     script = Path("job.py")

@@ -47,7 +47,9 @@ def code_digest(*entries: str) -> str:
 
     Follows imports of this package anywhere in a module, inside functions too, and the data files
     beside a module (or in its templates folder) that it calls by name. Comments, docstrings and
-    layout do not count; nor does the version of Python.
+    layout do not count, nor does the version of Python, nor what modules and files are called: moving
+    or renaming a module keeps every digest. The price: where a name is imported from another module
+    than before, and both modules were imported anyway, the digest stays too.
     """
     seen: dict[str, str] = {}
     queue = list(entries)
@@ -58,8 +60,8 @@ def code_digest(*entries: str) -> str:
         path = Path(entry) if entry.endswith(".py") else module_file(entry)
         seen[entry], imports, data = _parse(path, path.stat().st_mtime_ns)
         queue += imports
-        seen |= {str(file.relative_to(ROOT)): sha256_file(file) for file in data}
-    return digest(seen)
+        seen |= {str(file): sha256_file(file) for file in data}
+    return digest(sorted(set(seen.values())))
 
 
 def module_file(module: str) -> Path:
@@ -93,12 +95,12 @@ def _parse(path: Path, _modified: int) -> tuple[str, list[str], list[Path]]:
 
 
 def _plain(node: Any) -> Any:
-    """A syntax tree as nested tuples, without positions, docstrings and empty fields.
+    """A syntax tree as nested tuples, without positions, docstrings, empty fields and our imports.
 
     Empty fields are left out because Python's versions differ in which ones there are.
     """
     if isinstance(node, list):
-        return [_plain(item) for item in node]
+        return [_plain(item) for item in node if not _imports_ours(item)]
     if not isinstance(node, ast.AST):
         return node
     fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
@@ -110,6 +112,12 @@ def _plain(node: Any) -> Any:
     if isinstance(node, ast.Constant):  # None is a value here, and 1, 1.0 and True are not equal
         fields = {"value": (type(node.value).__name__, node.value)}
     return (type(node).__name__, *((name, _plain(value)) for name, value in fields.items()))
+
+
+def _imports_ours(node: Any) -> bool:
+    if isinstance(node, ast.Import):
+        return all(name.name.split(".")[0] == PACKAGE for name in node.names)
+    return isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE
 
 
 def _data(path: Path, words: set[str]) -> list[Path]:
