@@ -1,6 +1,6 @@
 # The miniature Stable Diffusion of the embedded scale: pool, autoencoder, U-Net with text encoder, evidence.
-# The recorded weights are in models/foundation (open subjects) and models/foundation_strict; `snakemake
-# foundation` trains the first anew, with `--config subjects=strict` the second.
+# `snakemake foundation` trains the model of open subjects (recorded in models/foundation), `snakemake
+# foundation_strict` that of strict ones.
 # Beside it the miniature unCLIP, recorded in models/unclip; `snakemake unclip` trains that anew.
 from fedgenbench.foundation.plan import Plan
 from fedgenbench.foundation.settings import Foundation, PoolJob, UNetJob, VaeJob
@@ -32,14 +32,22 @@ UNCLIP_PLANS = {
 UNCLIP = {plan.digest: plan for plan in UNCLIP_PLANS.values()}
 
 
-def foundation_evidence(subjects):
-    plan = FOUNDATION_PLANS.get((SCALE, subjects))
-    return [f"results/foundation/evidence-{plan.evaluate}/evidence.json"] if plan else []
-
-
 rule foundation:
     input:
-        foundation_evidence(config.get("subjects", "open")),
+        [
+            f"results/foundation/evidence-{plan.evaluate}/evidence.json"
+            for (scale, subjects), plan in FOUNDATION_PLANS.items()
+            if (scale, subjects) == (SCALE, "open")
+        ],
+
+
+rule foundation_strict:
+    input:
+        [
+            f"results/foundation/evidence-{plan.evaluate}/evidence.json"
+            for (scale, subjects), plan in FOUNDATION_PLANS.items()
+            if (scale, subjects) == (SCALE, "strict")
+        ],
 
 
 rule foundation_pool:
