@@ -133,10 +133,12 @@ rule foundation_evaluate:
         model=lambda wildcards: (
             f"results/foundation/model-{FOUNDATION_EVIDENCE[wildcards.digest].unet}/model"
         ),
+        inception=ancient("data/raw/inception/SOURCE.json"),
     output:
         evidence="results/foundation/evidence-{digest}/evidence.json",
         samples="results/foundation/evidence-{digest}/samples.png",
         nearest="results/foundation/evidence-{digest}/nearest.png",
+        styles="results/foundation/evidence-{digest}/styles.png",
         vae="results/foundation/evidence-{digest}/vae.png",
     log:
         "results/logs/foundation/evidence-{digest}.log",
@@ -150,6 +152,7 @@ rule foundation_evaluate:
     params:
         code=lambda wildcards: FOUNDATION_EVIDENCE[wildcards.digest].codes["evaluate"],
         settings=lambda wildcards: FOUNDATION_EVIDENCE[wildcards.digest].job(Foundation),
+        weights=source_digest("inception"),
     script:
         "../workflow_scripts/foundation_evaluate.py"
 

@@ -9,6 +9,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     import torch
 
     from fedgenbench.data.dataset import load as load_data
+    from fedgenbench.evaluation.inception import inception
     from fedgenbench.foundation.evidence import evaluate
     from fedgenbench.foundation.pipeline import load
     from fedgenbench.foundation.pool import load_pool
@@ -21,7 +22,8 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     target = Path(snakemake.output.evidence)
     pipeline = load(snakemake.input.model, torch.float32, device)
     pool = load_pool(Path(snakemake.input.pool).parent)
-    found = evaluate(pipeline, settings, pool, data, target.parent)
+    layers = inception(Path(snakemake.input.inception).parents[1]).to(device)
+    found = evaluate(pipeline, settings, pool, data, layers, target.parent)
     write_json(target, found | {"digest": snakemake.wildcards.digest})
     score = found["accuracy_trained_on"]["generated"]["validation"]
     print(f"foundation model: a classifier of its images scores {100 * score:.1f} %", flush=True)

@@ -14,6 +14,7 @@ from fedgenbench.foundation.evidence import (
     copied_share,
     evaluate,
     grid,
+    inception_evidence,
     nearest,
     psnr,
     trained_classifier,
@@ -99,9 +100,31 @@ def test_as_many_real_images_follow_the_shares():
     assert sorted(everything.names) == sorted(seen.names)
 
 
+class Colours(torch.nn.Module):
+    """In the Inception's place: the mean colour of each image, and zeros up to its 2,048 features."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return torch.nn.functional.pad(self.scale.detach() * x.mean((2, 3)), (0, 2045))
+
+
+def test_inception_compares_sets_of_one_size():
+    black, white = (np.full((30, 32, 32, 3), value, np.uint8) for value in (0, 255))
+    mixed = np.concatenate([black[:10], white[:10]])
+    found = inception_evidence(Colours(), {"same": mixed, "other": black}, mixed)
+    assert found["images"] == 20
+    assert found["same"]["frechet"] == pytest.approx(0, abs=1e-6)
+    assert found["same"]["precision"] == found["same"]["recall"] == found["same"]["coverage"] == 1
+    assert found["other"]["frechet"] > 0.1
+    assert found["other"]["recall"] < 1
+
+
 def test_the_whole_evidence(tmp_path):
     chosen = settings()
-    found = evaluate(untrained(), chosen, POOL, clients(), tmp_path)
+    found = evaluate(untrained(), chosen, POOL, clients(), Colours(), tmp_path)
     json.dumps(found, allow_nan=False)
     assert found["images"] == chosen.evidence.per_class * (len(CLASSES) - 1)
     assert found["real_images"] == found["images"]

@@ -13,7 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedgenbench.data.dataset import Dataset
-from fedgenbench.evaluation.distances import kernel_distance
+from fedgenbench.evaluation.distances import (
+    coverage,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+)
+from fedgenbench.evaluation.inception import features
 from fedgenbench.foundation.captions import STYLE_WORDS, class_prompt
 from fedgenbench.foundation.images import to_bytes, to_tensor
 from fedgenbench.foundation.pipeline import sample
@@ -27,6 +33,7 @@ from fedgenbench.runtime.files import atomic_path
 
 BATCH = 32  # images in a training step of a classifier
 PART = 256  # images at a time where nothing is learnt
+INCEPTION = 500  # images of a set, at most, that the FID Inception sees
 SAMPLED = 50  # images drawn at a time
 COLUMNS = 10  # images per class in the pictures, at most
 
@@ -182,14 +189,47 @@ def as_many(pool: Pool, settings: Foundation, per_class: int) -> Pool:
     return pool.select(kept)
 
 
+def inception_evidence(
+    layers: nn.Module, sets: dict[str, np.ndarray], reference: np.ndarray
+) -> dict[str, Any]:
+    """Each set of images against ``reference``, by features of the FID Inception at 299 pixels.
+
+    All are cut to the size of the smallest, at most ``INCEPTION``, as distances depend on it.
+    """
+    count = min(INCEPTION, len(reference), *map(len, sets.values()))
+
+    def some(images: np.ndarray) -> Tensor:
+        return features(layers, images[np.linspace(0, len(images) - 1, count).astype(int)])
+
+    known = some(reference)
+    found: dict[str, Any] = {"images": count}
+    for name, images in sets.items():
+        ours = some(images)
+        precision, recall = precision_recall(known, ours)
+        found[name] = {
+            "frechet": frechet_distance(known, ours),
+            "kernel": kernel_distance(known, ours),
+            "precision": precision,
+            "recall": recall,
+            "coverage": coverage(known, ours),
+        }
+    return found
+
+
 def evaluate(
-    pipeline: Any, settings: Foundation, pool: Pool, dataset: Dataset, folder: Path
+    pipeline: Any,
+    settings: Foundation,
+    pool: Pool,
+    dataset: Dataset,
+    layers: nn.Module,
+    folder: Path,
 ) -> dict[str, Any]:
     """All evidence on a trained pipeline; pictures go to ``folder``.
 
     A classifier is trained on generated images, another on as many real ones of the pool. Both are
     tested on real ones: held-out names of the pool, each counted as often as training would draw it,
     and the clients' training images, whose styles the model never saw. Test images are not touched.
+    ``layers`` is the FID Inception (``evaluation.inception``).
     """
     seen = pool.part(held_out=False).of_a_class()
     unseen = pool.part(held_out=True).of_a_class()
@@ -238,6 +278,11 @@ def evaluate(
             "validation": float(np.median(nearest(unseen.images, seen.images)[0])),
             "copied_share": copied_share(images, compared["validation"], seen.images),
         },
+        "inception": inception_evidence(
+            layers,
+            {"generated": images, "validation": compared["validation"]},
+            same_number.images,
+        ),
         "autoencoder_psnr_db": {
             "validation": psnr(pipeline.vae, unseen.images),
             "clients": psnr(pipeline.vae, dataset.train_images),
