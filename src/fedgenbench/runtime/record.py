@@ -17,10 +17,9 @@ from fedgenbench import config
 from fedgenbench.errors import UserError
 from fedgenbench.grid import PRODUCTS, Grid
 from fedgenbench.runtime.files import read_json, sha256_file, write_json
+from fedgenbench.runtime.products import MEASURED
 
 PHASES = ("data", "runs", "report")
-# Times, memory and hardware: another on every machine, so only their presence is recorded.
-MEASURED = frozenset({"run.json"})
 
 
 def list_phase(phase: str) -> Path:
@@ -33,7 +32,7 @@ def list_phase(phase: str) -> Path:
     grid = Grid(settings[scale], settings["paper"])
     places = _products(scale, grid) if phase == "report" else _places(grid, phase)
     files = {
-        str(file): None if file.name in MEASURED else sha256_file(file)
+        str(file): None if _measured(file) else sha256_file(file)
         for place in places
         for file in _files(Path(place))
     }
@@ -130,13 +129,20 @@ def _places(grid: Grid, phase: str) -> list[str]:
 
 
 def _products(scale: str, grid: Grid) -> list[Path]:
-    """Files of the tables, the figures and the report, by their manifests; what DVC compares."""
-    results = Path("results", scale)
-    places = [results / "metrics.json", results / "curves.csv"]
+    """Files of the tables, the figures and the report, and what DVC compares, by their manifests."""
+    places = []
     for product in PRODUCTS.keys() - {"collect"}:
-        manifest = results / product / f"{product}-{grid.product_digest(product)}.json"
-        places += [manifest, *(manifest.parent / name for name in read_json(manifest)["files"])]
+        folder = Path("results", scale, product)
+        manifest = folder / f"{product}-{grid.product_digest(product)}.json"
+        content = read_json(manifest)
+        places += [manifest, *(folder / name for name in content["files"])]
+        places += [folder.parent / name for name in content["beside"]]
     return places
+
+
+def _measured(file: Path) -> bool:
+    """Times, memory and hardware: other on every machine, so that only its presence is recorded."""
+    return file.name.endswith("run.json") or file.name.startswith(MEASURED)
 
 
 def _files(place: Path) -> list[Path]:
