@@ -6,12 +6,13 @@ PYTHON ?= python3
 # Empty: what this machine and a container's quota allow (profiles/default).
 CORES ?=
 GPUS ?= 4
+BASELINE ?= ../baseline
 
 # Without written bytecode every job would recompile torch's thousands of modules.
 export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup reproduce test test-all record restore unlock docs lock lint clean-setup
+.PHONY: help setup reproduce test test-all record restore unlock docs lock lint clean-setup baseline
 
 help:
 	@echo "make reproduce   set up, then run the main job at the scale that params.yaml names"
@@ -21,6 +22,7 @@ help:
 	@echo "make restore     bring recorded results back from DVC's store without recomputing"
 	@echo "make unlock      free the folder of a killed run's lock, if nothing is alive"
 	@echo "make clean-setup remove what set-up made (.boot, .venv); the next command makes it anew"
+	@echo "make baseline    in a clone at BASELINE (../baseline): results that later commits are compared with"
 	@echo "make lint        ruff, snakefmt and snakemake --lint"
 	@echo "make docs        bring docs/settings.md and the numbers quoted in README.md and docs up to date"
 	@echo "make lock        resolve requirements/requirements.in into requirements/lock.txt"
@@ -49,6 +51,9 @@ record: setup
 
 restore: setup
 	python -m fedgenbench.runtime.restore
+
+baseline: setup
+	CORES="$(CORES)" bash tools/record_baseline.sh "$(BASELINE)"
 
 lint: setup
 	ruff check .
