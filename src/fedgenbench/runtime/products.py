@@ -28,21 +28,29 @@ def forget_altered(results: Path) -> list[str]:
     A product without its manifest is made again, and then the renamed one goes with what it lists.
     """
     said = []
-    for manifest in sorted(results.glob("*/*/*.json")):
-        if not re.fullmatch(rf"{manifest.parent.name}-[0-9a-f]{{10}}\.json", manifest.name):
-            continue
-        if altered := _altered(manifest):
+    for manifest in (each for scale in sorted(results.glob("*")) for each in manifests(scale)):
+        if names := altered(manifest):
             with contextlib.suppress(OSError):
                 manifest.replace(manifest.with_name(f"{manifest.parent.name}-altered.json"))
-            more = f" and {len(altered) - 3} more" if len(altered) > 3 else ""
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             said.append(
-                f"{manifest.parent}: {', '.join(altered[:3])}{more} altered or deleted since it was "
+                f"{manifest.parent}: {', '.join(names[:3])}{more} altered or deleted since it was "
                 "made, so it is made again."
             )
     return said
 
 
-def _altered(manifest: Path) -> list[str]:
+def manifests(results: Path) -> list[Path]:
+    """The manifests of products in the folder of a scale."""
+    return [
+        path
+        for path in sorted(results.glob("*/*.json"))
+        if re.fullmatch(rf"{path.parent.name}-[0-9a-f]{{10}}\.json", path.name)
+    ]
+
+
+def altered(manifest: Path) -> list[str]:
+    """Names of what a manifest lists and that is no longer as listed; its own where it is damaged."""
     try:
         content = read_json(manifest)
         listed = {manifest.parent / name: check for name, check in content["files"].items()}

@@ -1,0 +1,145 @@
+"""The command ``fedgenbench``: looks at the grid, the machine and what was made; trains nothing.
+
+Work is Snakemake's. Each command imports what it needs when it is called, so that help is quick.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fedgenbench.errors import UserError
+
+SCALES = ("smoke", "embedded", "paper")
+
+
+class _Plain(click.Group):
+    """Says what cannot be done in a sentence, without a traceback, and exits with status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            said = str(error)
+        except ImportError as error:
+            said = (
+                f"the package {error.name} cannot be imported: `make setup` installs what is needed"
+            )
+        click.echo(f"Error: {said}", err=True)
+        ctx.exit(2)
+
+
+@click.group(
+    cls=_Plain, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="fedgenbench")
+def main() -> None:
+    """FedGenBench: the grid, this machine, and what was made.
+
+    Run it in the repository's folder. Jobs are run by `snakemake` (docs/running.md). Exit status: 0,
+    1 where something was found amiss, 2 where the command could not do what it was asked.
+    """
+
+
+_scale = click.option(
+    "--scale", type=click.Choice(SCALES), help="In place of the one that params.yaml names."
+)
+
+
+@main.command()
+@_scale
+@click.option(
+    "--paths", is_flag=True, help="Also list every job's file; + stands before finished ones."
+)
+def plan(scale: str | None, paths: bool) -> None:
+    """Jobs by kind: finished, left, and their cost."""
+    from fedgenbench.commands.plan import asked, shown
+
+    click.echo(shown(asked(scale), paths))
+
+
+@main.command()
+@_scale
+def forecast(scale: str | None) -> None:
+    """What the grid costs by experiment, finished or not."""
+    from fedgenbench.commands.plan import asked
+
+    click.echo(asked(scale).forecast())
+
+
+@main.command()
+@click.argument("experiment", required=False)
+@_scale
+def settings(experiment: str | None, scale: str | None) -> None:
+    """The resolved settings, as YAML.
+
+    Of a whole scale, or of one EXPERIMENT with its data set and each row's method.
+    """
+    from fedgenbench.commands.settings import resolved
+
+    click.echo(resolved(scale, experiment), nl=False)
+
+
+@main.command()
+@click.pass_context
+def doctor(ctx: click.Context) -> None:
+    """What this machine has, and what the main job lacks.
+
+    Exit status 1 when the main job cannot run.
+    """
+    from fedgenbench.commands.doctor import examine, shown
+
+    found = examine()
+    click.echo(shown(found))
+    ctx.exit(int(any(each.state == "lacking" for each in found)))
+
+
+@main.command()
+@_scale
+@click.pass_context
+def verify(ctx: click.Context, scale: str | None) -> None:
+    """Finished jobs' files against their checksums.
+
+    Exit status 1 when a file is not as recorded. Nothing is changed.
+    """
+    from fedgenbench.commands.plan import asked
+    from fedgenbench.commands.verify import shown, verified
+
+    checks = verified(asked(scale))
+    click.echo(shown(checks))
+    ctx.exit(int(any(each.faults for each in checks)))
+
+
+@main.command()
+def restore() -> None:
+    """Bring recorded results back without computing."""
+    from fedgenbench.runtime.restore import restore as bring_back
+
+    bring_back()
+    click.echo("Restored: data and results are as recorded, and Snakemake has nothing to do.")
+
+
+@main.command()
+@_scale
+@click.option("--evidence", is_flag=True, help="Also print what each verdict rests on.")
+def claims(scale: str | None, evidence: bool) -> None:
+    """Verdicts of the collected runs on papers' claims."""
+    from fedgenbench.commands.claims import judged, shown
+
+    found, remark = judged(scale)
+    if remark:
+        click.echo(f"Note: {remark}", err=True)
+    click.echo(shown(found, evidence))
+
+
+@main.command("new-method")
+@click.argument("name")
+def new_method(name: str) -> None:
+    """Start a method: its file and documentation row.
+
+    Writes src/fedgenbench/federated/methods/NAME.py and a row in docs/methods.md.
+    """
+    from fedgenbench.commands.new_method import add
+
+    click.echo(add(name))

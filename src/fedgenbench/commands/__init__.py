@@ -1,0 +1,1 @@
+"""What the commands of ``fedgenbench`` do; ``cli`` has their options and loads them when asked."""

@@ -1,0 +1,103 @@
+"""Jobs by kind: which there are, which are finished, what the rest costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from fedgenbench import config
+from fedgenbench.grid import PRODUCTS, Grid
+
+FEDLMG = ("classifiers", "guided", "rival", "dense", "server")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the grid, by the file that stands for it.
+
+    ``seconds``: its forecast on one CPU core, None where it has none of its own.
+    """
+
+    kind: str
+    path: str
+    seconds: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        return Path(self.path).is_file()
+
+
+def asked(scale: str | None) -> Grid:
+    """The grid of a scale; None: of the one that params.yaml names.
+
+    Raises:
+        UserError: the settings are faulty, or a model's folder is not there.
+    """
+    chosen, scales = config.load(overrides={"scale": scale} if scale else None)
+    grid = Grid(scales[chosen], scales["paper"])
+    grid.require_models()
+    return grid
+
+
+def jobs(grid: Grid) -> Iterator[Job]:
+    """All jobs of a grid, in the order of the workflow."""
+    for name, prepared in grid.used_data.items():
+        yield Job("fetch", f"data/raw/{name}/SOURCE.json")
+        yield Job("prepare", f"{prepared.folder}/card.json")
+    for part in grid.partitions.values():
+        yield Job("partition", part.path)
+    for run in grid.runs:
+        yield Job("federate", f"{run.folder}/metrics.json", grid.seconds(run))
+    for study in grid.studies.values():
+        yield Job(study.kind, f"{study.folder}/{study.kind}.json")
+        if study.kind == "fit":
+            yield Job("aggregate", f"{study.folder}/aggregate.json")
+    results = f"results/{grid.settings.scale}"
+    for name in PRODUCTS:
+        file = f"{name}-{grid.product_digest(name)}"
+        collected = f"{results}/collected-{grid.product_digest('collect')}/context.json"
+        yield Job(name, collected if name == "collect" else f"{results}/{name}/{file}.json")
+
+
+def shown(grid: Grid, paths: bool) -> str:
+    """The jobs by kind, what is left out, and, with ``paths``, each job's file."""
+    by_kind: dict[str, list[Job]] = {}
+    for job in jobs(grid):
+        by_kind.setdefault(job.kind, []).append(job)
+    rows = []
+    for kind, group in by_kind.items():
+        left = [job for job in group if not job.finished]
+        costs = [job.seconds for job in left if job.seconds is not None]
+        known = group[0].seconds is not None
+        rows.append([kind, len(group), len(group) - len(left), sum(costs) / 60 if known else None])
+    drawn = _fedlmg_seconds(grid)
+    if drawn is not None:
+        rows.append([f"({', '.join(FEDLMG)} together)", None, None, drawn / 60])
+    totals = [sum(row[column] or 0 for row in rows) for column in (1, 2, 3)]
+    table = tabulate(
+        [*rows, ["all", *totals]],
+        headers=["kind of job", "jobs", "finished", "core minutes left"],
+        floatfmt=".1f",
+        missingval="",
+    )
+    text = [f"FedGenBench, scale {grid.settings.scale}", "", table]
+    for name, reason in grid.absent.items():
+        text += ["", f"Left out, {name}: {reason.splitlines()[0].rstrip(':')}"]
+    if paths:
+        for kind, group in by_kind.items():
+            text += ["", f"{kind}:", *(f"{'+' if j.finished else ' '} {j.path}" for j in group)]
+    return "\n".join(text)
+
+
+def _fedlmg_seconds(grid: Grid) -> float | None:
+    """Forecast of FedLMG's jobs in repetitions that are not finished; None where there are none."""
+    studies = grid.of_kind(*FEDLMG)
+    left = {
+        (study.experiment, study.seed)
+        for study in studies
+        if not Path(study.folder, f"{study.kind}.json").is_file()
+    }
+    return sum(grid.fedlmg_seconds(name) for name, _ in left) if studies else None

@@ -1,0 +1,165 @@
+"""Finished jobs' files against the checksums that were written with them. Nothing is changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tabulate import tabulate
+
+from fedgenbench.data import dataset
+from fedgenbench.data.partition import Partition
+from fedgenbench.data.sources import source_of
+from fedgenbench.errors import UserError
+from fedgenbench.grid import Grid, Run, Study
+from fedgenbench.runtime.artifacts import KEY, anew, load
+from fedgenbench.runtime.files import read_json, sha256_file
+from fedgenbench.runtime.products import altered, manifests
+from fedgenbench.runtime.record import listing_path, same
+from fedgenbench.runtime.reports import whole_report
+
+
+@dataclass
+class Check:
+    """What was looked at of one kind.
+
+    total: how many the grid has. finished: how many are there. faults: sentences on those that are
+    not as recorded.
+    """
+
+    kind: str
+    total: int = 0
+    finished: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def verified(grid: Grid) -> list[Check]:
+    """Raw files, prepared sets, partitions, runs, studies, products and listings of a grid."""
+    results = Path("results", grid.settings.scale)
+    raw = [
+        (Path("data/raw", name, file), pin)
+        for name in grid.used_data
+        for file, pin in source_of(name)["files"].items()
+        if pin
+    ]
+    kinds = dict.fromkeys(study.kind for study in grid.studies.values())
+    return [
+        _checked("raw files", ((path, lambda p=path, s=pin: _pinned(p, s)) for path, pin in raw)),
+        _checked(
+            "prepared sets",
+            (
+                (Path(part.folder, "card.json"), lambda p=part: dataset.load(p.folder))
+                for part in grid.used_data.values()
+            ),
+        ),
+        _checked(
+            "partitions",
+            (
+                (Path(part.path), lambda p=part: Partition.load(p.path))
+                for part in grid.partitions.values()
+            ),
+        ),
+        _checked(
+            "runs",
+            ((Path(r.folder, "metrics.json"), lambda r=r: _run(r)) for r in grid.runs),
+        ),
+        *(
+            _checked(
+                kind,
+                (
+                    (Path(s.folder, f"{s.kind}.json"), lambda s=s: _study(s))
+                    for s in grid.of_kind(kind)
+                ),
+            )
+            for kind in kinds
+        ),
+        _checked("products", ((each, lambda m=each: _product(m)) for each in manifests(results))),
+        *_listings(grid.settings.scale),
+    ]
+
+
+def shown(checks: list[Check]) -> str:
+    """A table of the checks, and below it what is not as recorded."""
+    rows = [[c.kind, c.total, c.finished, len(c.faults)] for c in checks if c.total]
+    table = tabulate(rows, headers=["what", "in the grid", "there", "not as recorded"])
+    faults = [fault for check in checks for fault in check.faults]
+    count = sum(check.finished for check in checks)
+    if not faults:
+        said = f"All {count} that are there are as recorded." if count else "Nothing is there yet."
+        return f"{table}\n\n{said}"
+    return "\n".join([table, "", "Not as recorded:", *(f"  {fault}" for fault in faults)])
+
+
+def _checked(kind: str, items: Iterable[tuple[Path, Callable[[], object]]]) -> Check:
+    """Each item is the file that stands for a job and what raises a UserError if it is altered."""
+    check = Check(kind)
+    for path, look in items:
+        check.total += 1
+        if path.is_file():
+            check.finished += 1
+            try:
+                look()
+            except UserError as error:
+                check.faults.append(str(error))
+            except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+                check.faults.append(
+                    f"{path} or a file beside it is damaged ({error!r}): {anew(path)}"
+                )
+    return check
+
+
+def _pinned(path: Path, pin: str) -> None:
+    if sha256_file(path) != pin:
+        raise UserError(f"{path} is not the file that sources.yaml pins: delete it and fetch again")
+
+
+def _run(run: Run) -> None:
+    metrics, notes = Path(run.folder, "metrics.json"), Path(run.folder, "run.json")
+    if read_json(metrics).get("digest") != run.digest:
+        raise UserError(f"{metrics} is of another job than its folder's: {anew(metrics)}")
+    if read_json(notes).get("metrics_sha256") != sha256_file(metrics):
+        raise UserError(f"{metrics} is not what {notes} was written with: {anew(metrics)}")
+
+
+def _study(study: Study) -> None:
+    for path in sorted(Path(study.folder).glob("*.json")):
+        if not path.name.endswith(".run.json"):
+            whole_report(path, study.digest)
+    for path in sorted(Path(study.folder).glob("*.safetensors")):
+        load(path, _kind(path))
+
+
+def _kind(path: Path) -> str:
+    """The kind that an artifact says it is."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            return json.loads((file.metadata() or {})[KEY])["kind"]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}): {anew(path)}") from error
+
+
+def _product(manifest: Path) -> None:
+    if names := altered(manifest):
+        raise UserError(
+            f"{manifest.parent}: {', '.join(names)}: altered or deleted since made; the next `snakemake` "
+            "makes it again"
+        )
+
+
+def _listings(scale: str) -> Iterator[Check]:
+    """What ``dvc repro`` listed, phase by phase."""
+    for phase in ("data", "runs", "report"):
+        path = listing_path(scale, phase)
+        if path.is_file():
+            files = read_json(path)
+            there = {name: check for name, check in files.items() if Path(name).is_file()}
+            faults = [
+                f"{name} is not as {path} lists it: `dvc repro` makes it or lists it anew"
+                for name, checksum in there.items()
+                if not same(Path(name), checksum)
+            ]
+            yield Check(f"listed in {path.name}", len(files), len(there), faults)
