@@ -20,32 +20,29 @@ include: "rules/report.smk"
 rule all:
     default_target: True
     input:
-        products(SCALE),
+        asked(SCALE, products),
 
 
 rule smoke:
     input:
-        products("smoke"),
+        asked("smoke", products),
 
 
 rule embedded:
     input:
-        products("embedded"),
+        asked("embedded", products),
 
 
 rule paper:
     input:
-        products("paper"),
+        asked("paper", products),
 
 
 rule data:
     input:
-        [part.path for part in GRIDS[SCALE].partitions.values()],
+        asked(SCALE, partition_files, part="the data and its partitions"),
 
 
 rule runs:
     input:
-        run_files(SCALE, "metrics.json"),
-        study_files(SCALE),
-        synthesis_files(SCALE),
-        fedlmg_files(SCALE),
+        asked(SCALE, results, part="runs and studies"),

@@ -7,6 +7,9 @@ from pathlib import Path
 from fedgenbench import config as configuration
 from fedgenbench.errors import UserError
 from fedgenbench.grid import Grid, job_code, source_digest
+from fedgenbench.plan import needs
+from fedgenbench.plan.forecast import forecast
+from fedgenbench.plan.selection import require_known, select
 from fedgenbench.runtime.products import forget_altered
 from fedgenbench.runtime.reports import run_file
 from fedgenbench.runtime.start import remarks, started
@@ -28,6 +31,9 @@ if shlex.quote(sys.executable) != sys.executable:
 
 try:
     SCALE, ALL_SETTINGS = configuration.load("params.yaml", overrides=config)
+    require_known(ALL_SETTINGS[SCALE].only, ALL_SETTINGS)
+    SELECTED = {name: select(each) for name, each in ALL_SETTINGS.items()}
+    ALL_SETTINGS = {name: each for name, (each, _) in SELECTED.items()}
     GRIDS = {name: Grid(each, ALL_SETTINGS["paper"]) for name, each in ALL_SETTINGS.items()}
     GRIDS[SCALE].require_models()
 except UserError as error:
@@ -184,20 +190,68 @@ def manifest(scale, product):
     return f"results/{scale}/{product}/{product}-{GRIDS[scale].product_digest(product)}.json"
 
 
-def products(scale):
+def partition_files(scale):
+    return [part.path for part in GRIDS[scale].partitions.values()]
+
+
+def results(scale):
     return [
         *run_files(scale, "metrics.json"),
         *study_files(scale),
         *synthesis_files(scale),
         *fedlmg_files(scale),
+    ]
+
+
+def products(scale):
+    return [
+        *results(scale),
         *(manifest(scale, product) for product in ("tables", "figures", "report")),
     ]
+
+
+PLANNED = set()  # scales whose plan was printed
+
+
+def asked(scale, files, part=None):
+    """``files`` as a target's input: its plan is printed, or refused, once the target is asked for.
+
+    ``part`` says which part of the scale's grid the target is.
+    """
+
+    def found(wildcards):
+        if workflow.is_main_process and scale not in PLANNED:
+            PLANNED.add(scale)
+            show_plan(scale, part)
+        return files(scale)
+
+    return found
+
+
+def show_plan(scale, part):
+    grid, in_vain = GRIDS[scale], SELECTED[scale][1]
+    if grid.absent and not grid.settings.experiments:
+        in_vain = ["no data set of what is asked for is there:", *needs.left_out(grid)]
+    if in_vain:
+        sys.exit("\n" + "\n".join([*in_vain, "See docs/running.md."]) + "\n")
+    whole = f", of which this makes {part}" if part else ""
+    said = [f"FedGenBench, scale {scale}{whole}:", forecast(grid)]
+    lacking = needs.missing(grid)
+    for title, lines in (
+        ("Left out:", needs.left_out(grid)),
+        ("To be fetched:", needs.fetched(grid)),
+        ("Missing:", lacking),
+    ):
+        said += [title, *(f"  {line}" for line in lines)] if lines else []
+    print("\n" + "\n".join(said) + "\n", file=sys.stderr)
+    # A part may do without; a whole scale would come to it after hours.
+    if lacking and not part and not workflow.dryrun:
+        sys.exit("Nothing was started: mend what is missing, or leave it out (docs/running.md).\n")
 
 
 if workflow.is_main_process:
     for altered in forget_altered(Path("results")):
         print(f"Note: {altered}", file=sys.stderr)
-    print(f"\nFedGenBench, scale {SCALE}:\n{GRIDS[SCALE].forecast()}\n", file=sys.stderr)
     for remark in remarks(config["device"], workflow.resource_settings.cores):
         print(f"Note: {remark}\n", file=sys.stderr)
 

@@ -3,7 +3,7 @@
 
 rule fedlmg:
     input:
-        fedlmg_files(SCALE),
+        asked(SCALE, fedlmg_files, part="FedLMG's studies"),
 
 
 rule classifiers:

@@ -6,7 +6,7 @@ wildcard_constraints:
 
 rule synthesis:
     input:
-        synthesis_files(SCALE),
+        asked(SCALE, synthesis_files, part="adapters, synthetic images and what builds on them"),
 
 
 rule lora:

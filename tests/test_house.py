@@ -162,10 +162,12 @@ def test_a_dry_run_loads_nothing_heavy():
 import json, sys
 from fedgenbench.config import load
 from fedgenbench.grid import PRODUCTS, Grid
+from fedgenbench.plan.forecast import forecast
+from fedgenbench.plan.needs import missing
 _, scales = load()
 for settings in scales.values():
     grid = Grid(settings, scales["paper"])
-    grid.forecast(), grid.method_notes(), grid.experiment_notes()
+    forecast(grid), missing(grid), grid.method_notes(), grid.experiment_notes()
     [grid.product_digest(product) for product in PRODUCTS]
 import fedgenbench.runtime.gpu, fedgenbench.runtime.job, fedgenbench.runtime.provenance
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))

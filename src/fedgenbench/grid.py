@@ -155,7 +155,7 @@ class Grid:
         self.runs = [
             self._run(name, method, seed)
             for name, experiment in present.items()
-            for method in (*experiment.methods, *experiment.ablations)
+            for method in experiment.rows
             for seed in settings.seeds
         ]
         # One experiment more per domain that is left out.
@@ -200,7 +200,7 @@ class Grid:
             "mean": dataset.mean,
             "std": dataset.std,
             "augment": dataset.augment,
-            "score_rounds": self.settings.score_rounds,
+            "score_rounds": self.settings.score_rounds_of(experiment),
             "on_bad_upload": self.settings.on_bad_upload,
         } | experiment.model_dump(
             include={
@@ -256,7 +256,7 @@ class Grid:
             self._add_weight_studies(name, seed)
         if experiment.fedlmg:
             self._add_fedlmg_studies(name, seed)
-        used = {self.settings.images(row) for row in (*experiment.methods, *experiment.ablations)}
+        used = {self.settings.images(row) for row in experiment.rows}
         if used >= {"adapters", "prompts"}:
             images, prompts = (self._images(name, seed, k) for k in ("adapters", "prompts"))
             adapters = tuple(made.after[0] for made in images)
@@ -502,7 +502,9 @@ class Grid:
 
     def product_digest(self, product: str) -> str:
         """Digest of a product of the whole grid, one of ``PRODUCTS``."""
-        shown = self.settings.model_dump(exclude={"forecast", "device", "foundation", "unclip"})
+        shown = self.settings.model_dump(
+            exclude={"forecast", "device", "foundation", "unclip", "only"}
+        )
         # The notes too: this module is in no digest, and what it says of a run stands in every table.
         notes = [self.experiment_notes(), self.method_notes()]
         listings = self.listing(), self.study_listing(), self.synthesis_listing()
@@ -657,82 +659,12 @@ class Grid:
                 notes[name] |= {"of": variant.method, "start": variant.start}
         return notes
 
-    # Forecast ---------------------------------------------------------------------------------
-    def seconds(self, run: Run) -> float:
-        """Forecast of a run on one CPU core; evaluation counts as a third of a training pass."""
-        costs = self.settings.forecast
-        base, *_ = self.left_out.get(run.experiment, (run.experiment,))
-        experiment = self.settings.experiments[base]
-        limit = self.settings.datasets[experiment.dataset].limit_per_class
-        clients, train, test = experiment.partition.size_hint(experiment.dataset, limit)
-        train *= experiment.participation
-        passes = (
-            costs.passes.get(run.settings["method"], 1.0)
-            * experiment.local.epochs
-            * experiment.rounds
-        )
-        evaluations = 3 * (1 + experiment.rounds // experiment.evaluate_every)
-        samples = clients * (train * passes + test * evaluations / 3)
-        per_1000 = costs.seconds_per_1000_samples[experiment.model]
-        return costs.start_seconds + samples / 1000 * per_1000
-
-    def fedlmg_seconds(self, name: str) -> float:
-        """Forecast of FedLMG's jobs of one repetition on one CPU core, as if all clients and the
-        server had the experiment's model: classifiers, images, and what is trained on them."""
-        experiment, costs = self.settings.experiments[name], self.settings.forecast
-        chosen = experiment.fedlmg
-        if chosen is None:
-            return 0.0
-        limit = self.settings.datasets[experiment.dataset].limit_per_class
-        clients, train, _ = experiment.partition.size_hint(experiment.dataset, limit)
-        classes = len(source_of(experiment.dataset)["facts"]["train"])
-        held = clients * getattr(experiment.partition, "classes_per_client", classes)
-        rivals = chosen.drawing_rivals
-        plain = chosen.sampler.steps / 4  # a denoising step costs a quarter of a gradient
-        gradients = held * chosen.per_class * plain * (chosen.baselines + len(rivals))
-        for row in ("main", *chosen.changes):
-            count = chosen.per_class if row == "main" else chosen.ablation_per_class
-            gradients += held * count * (chosen.guidance_of(row).editing_steps + 5 * plain)
-        # Images per row of the server: three ways of FedLMG, and one of each other.
-        trained = held * (
-            3 * chosen.per_class + 3 * len(chosen.changes) * chosen.ablation_per_class
-        )
-        trained += held * 3 * sum(chosen.sizes)
-        if chosen.baselines:
-            trained += held * (chosen.per_class * (2 + len(rivals)) + sum(chosen.sizes))
-            trained += clients * train * 4 / 3  # the ceilings; a head alone is a third of the work
-        passes = trained * chosen.server.epochs
-        passes += clients * train * chosen.clients.epochs * (1 + chosen.averages)
-        per_1000 = costs.seconds_per_1000_samples[experiment.model]
-        jobs = 3 + 2 * len(chosen.changes) + chosen.baselines + len(rivals)
-        if chosen.rivals and (dense := chosen.rivals.dense):
-            jobs += 1  # each of the generator's steps passes through all clients' classifiers
-            passes += clients * dense.epochs * dense.generator_steps * dense.batch_size
-        start = costs.start_seconds * jobs
-        return start + gradients * costs.guided_step_seconds + passes / 1000 * per_1000
-
-    def forecast(self) -> str:
-        """The grid and what it will cost, as lines of text."""
-        lines = [f"{'experiment':<22}{'methods':>8}{'seeds':>7}{'runs':>6}{'core minutes':>14}"]
-        total = 0.0
-        for name, experiment in self.settings.experiments.items():
-            names = {name, *(left for left, (base, *_) in self.left_out.items() if base == name)}
-            runs = [run for run in self.runs if run.experiment in names]
-            seconds = sum(self.seconds(run) for run in runs)
-            seconds += len(self.settings.seeds) * self.fedlmg_seconds(name)
-            minutes = seconds / 60
-            total += minutes
-            methods, seeds = len(experiment.methods), len(self.settings.seeds)
-            lines.append(f"{name:<22}{methods:>8}{seeds:>7}{len(runs):>6}{minutes:>14.1f}")
-        lines.append(f"{'all':<22}{'':>15}{len(self.runs):>6}{total:>14.1f}")
-        return "\n".join(lines)
-
 
 def _role(experiment: Experiment) -> str:
     """Which tables show an experiment; those of "main" compare everything, "oneshot" has no rounds."""
     if experiment.score_on == "valid":
         return "tuning"
-    if not experiment.methods:
+    if experiment.fedlmg and not experiment.rows:
         return "oneshot"
     return "scale" if experiment.beside else "main"
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from fedgenbench import config
-from fedgenbench.config import SCALES, load, merge
+from fedgenbench.config import SCALES, load
 from fedgenbench.errors import UserError
+from fedgenbench.federated.method import METHODS
 from fedgenbench.models.registry import MODELS
+from fedgenbench.plan import pages
+from fedgenbench.plan.merging import merge
 
 FIRST = "fashion_mnist-10"
 EMOJI = "emoji_domains"
@@ -36,7 +38,7 @@ FAULTS = [
     ("seeds", ["0"], ["seeds.0 = '0'", "integer"]),
     ("seeds", [], ["seeds = []"]),
     ("seeds", [-1], ["seeds.0 = -1"]),
-    ("seeds", [1, 2, 1], ["seeds: [1, 2, 1] names one twice"]),
+    ("seeds", [1, 2, 1], ["seeds: names 1 twice"]),
     (f"experiments/{FIRST}/partition/clients", 0, [f"{FIRST}.partition.clients = 0"]),
     (f"experiments/{FIRST}/partition/groups", [[0], []], [f"{FIRST}.partition.groups.1 = []"]),
     (f"experiments/{FIRST}/partition/scheme", "fedpack", ["partition", "fedpack", "'dirichlet'"]),
@@ -47,14 +49,18 @@ FAULTS = [
         ["'fedavgg' is not known; did you mean 'fedavg'"],
     ),
     (f"experiments/{FIRST}/methods", ["zzz"], ["'zzz' is not known; known: ", "fedbabu"]),
-    (f"experiments/{FIRST}/methods", ["local", "local"], [f"{FIRST}.methods names one twice"]),
+    (f"experiments/{FIRST}/methods", ["local", "local"], [f"{FIRST}.methods: names 'local' twice"]),
     (f"experiments/{FIRST}/dataset", "fashon_mnist", ["did you mean 'fashion_mnist'"]),
     (f"experiments/{FIRST}/report_global", True, [f"{FIRST}.report_global"]),
     ("methods/fedprox", {}, ["methods.fedprox.mu: missing"]),
     ("methods/fedprox", None, ["methods.fedprox = None"]),
     ("methods/fedprx", {"mu": 0.1}, ["'fedprx' is not known; did you mean 'fedprox'"]),
     ("device", "gpu", ["device = 'gpu'", "'cuda'"]),
-    ("datasets/fashion_mnist/std", [0.1, 0.2], ["datasets.fashion_mnist: mean and std"]),
+    (
+        "datasets/fashion_mnist/std",
+        [0.1, 0.2],
+        ["datasets.fashion_mnist.std: 2 value(s) for images of 1 channel(s)"],
+    ),
     ("forecast/passes/fedprx", 2.0, ["forecast.passes: 'fedprx'"]),
     ("forecast/seconds_per_1000_samples", {"mlp": 1.0}, ["no figure for 'fedpac_cnn'"]),
 ]
@@ -231,12 +237,12 @@ def test_the_command_line_stands_above_the_file_and_below_the_overlays(raw, load
 # Generated documentation ----------------------------------------------------------------------------
 def test_the_generated_pages_are_up_to_date():
     hint = "run `python -m fedgenbench.config`"
-    assert Path("docs/params.schema.json").read_text(encoding="utf-8") == config.schema(), hint
-    assert Path("docs/settings.md").read_text(encoding="utf-8") == config.page(), hint
+    assert Path("docs/params.schema.json").read_text(encoding="utf-8") == pages.schema(), hint
+    assert Path("docs/settings.md").read_text(encoding="utf-8") == pages.page(), hint
 
 
 def test_params_follow_the_schema_and_a_misspelt_key_does_not(raw):
-    validator = jsonschema.Draft202012Validator(json.loads(config.schema()))
+    validator = jsonschema.Draft202012Validator(json.loads(pages.schema()))
     assert list(validator.iter_errors(raw)) == []
     raw["experiments"][FIRST]["roundz"] = 3
     raw["methods"]["fedprox"] = {"muu": 1.0}
@@ -245,8 +251,8 @@ def test_params_follow_the_schema_and_a_misspelt_key_does_not(raw):
 
 
 def test_every_method_and_model_is_on_the_page():
-    page = config.page()
-    for name in config.METHODS:
+    page = pages.page()
+    for name in METHODS:
         assert f"### `{name}`" in page
     for name in MODELS:
         assert f"`{name}`" in page
@@ -259,9 +265,12 @@ def test_null_leaves_an_experiment_out(raw, load_raw):
     _, scales = load_raw(raw)
     assert "twin" in scales["embedded"].experiments
     assert set(scales["embedded"].experiments) - set(scales["smoke"].experiments) == {"twin"}
-    raw["experiments"]["third"] = {"like": "twin", "title": "Third"}
-    with pytest.raises(UserError, match=r"experiments\.third\.like: name another experiment"):
-        load_raw(raw)
+    # What is like it, or stands beside it, is taken over first.
+    raw["experiments"]["third"] = {"like": "twin", "title": "Third", "beside": "twin"}
+    _, scales = load_raw(raw)
+    assert scales["embedded"].experiments["third"].beside == "twin"
+    third, model = (scales["smoke"].experiments[name] for name in ("third", FIRST))
+    assert third == model.model_copy(update={"title": "Third"})
 
 
 def test_like_takes_over_what_an_experiment_does_not_say(raw, load_raw):

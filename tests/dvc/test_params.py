@@ -8,14 +8,15 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import load_yaml
 
-from fedgenbench.config import NoTwins, load
+from fedgenbench.config import load
+from fedgenbench.plan.reading import read_yaml
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 RANK = "experiments.emoji_domains.synthesis.lora.rank"
 
 
 def read(path):
-    return yaml.load(path.read_text(encoding="utf-8"), NoTwins)
+    return read_yaml(path)
 
 
 def comments(path):

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import scratch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -53,7 +55,7 @@ def flip(path, at=-20):
 def test_the_first_run_makes_everything_and_says_what_it_will_cost(finished):
     said = (finished / "first.txt").read_text()
     assert jobs(said) == MADE | PRODUCTS
-    assert re.search(rf"^{EXPERIMENT} +2 +2 +4 +\d+\.\d$", said, re.MULTILINE)
+    assert re.search(rf"^{EXPERIMENT} +2 +2 +4 +0 +\d+\.\d$", said, re.MULTILINE)
     for product in ("tables", "figures", "report"):
         folder = finished / f"results/embedded/{product}"
         (manifest,) = folder.glob(f"{product}-*.json")
@@ -119,6 +121,51 @@ def test_a_deleted_or_edited_product_is_made_again(copy):
     assert f"Note: results/embedded/report: report.html {note}" in said
     assert contents(copy, *SHOWN, "results/embedded/report") == before
     assert planned(copy) == {}
+
+
+# A part of the grid ---------------------------------------------------------------------------------
+def test_a_part_of_a_finished_grid_has_a_report_without_new_runs(copy):
+    asked = ("--config", "methods=fedavg", "seeds=0")
+    assert jobs(snakemake(copy, *asked)) == PRODUCTS
+    (manifest,) = (copy / "results/embedded/tables").glob("tables-*.json")
+    assert list(read_json(manifest)["runs"]) == [f"{EXPERIMENT}/fedavg/seed0"]
+    assert planned(copy, *asked) == {}
+    # What the whole grid was collected to is still there.
+    assert planned(copy) == {"tables": 1, "figures": 1, "report": 1}
+
+
+def test_a_grid_of_controls_or_of_tuning_alone_has_a_report(copy):
+    assert jobs(snakemake(copy, "--config", "methods=local")) == PRODUCTS
+    change_experiment(copy, score_on="valid", methods=["fedavg"])
+    params = scratch.read_params(copy)
+    params["experiments"][EXPERIMENT]["partition"]["valid_fraction"] = 0.2
+    scratch.write_params(copy, params)
+    assert jobs(snakemake(copy)) == {"partition": 2, "federate": 2} | PRODUCTS
+
+
+def test_what_is_asked_in_vain_and_a_missing_model_stop_before_the_first_job(copy):
+    said = snakemake(copy, "--config", "methods=fedavgg", ok=False)
+    assert "only.methods: 'fedavgg' is not known; did you mean 'fedavg'" in said
+    assert "Building DAG" not in said
+    said = snakemake(copy, "--config", "methods=ditto", ok=False)
+    assert "only: nothing of scale embedded is left of {'methods': ['ditto']}" in said
+    for each in (said, snakemake(copy, "--unlock")):
+        assert "Traceback" not in each
+    assert planned(copy) == {}
+
+
+@pytest.mark.slow
+def test_the_documented_selections_are_planned(copy):
+    for name in ("params.yaml", "src/fedgenbench/data/sources.yaml"):
+        shutil.copy2(scratch.REPOSITORY / name, copy / name)
+    page = (scratch.REPOSITORY / "docs/running.md").read_text(encoding="utf-8")
+    section = page[page.index("## A part of the grid") : page.index("## GPUs")]
+    commands = [shlex.split(line)[1:] for line in re.findall(r"^\$ (.*)$", section, re.MULTILINE)]
+    assert len(commands) == 5
+    for command in commands:
+        made = jobs(snakemake(copy, *command))
+        assert made["report"] == 1
+        assert made["federate" if "papers=fedlmg" not in command else "server"] >= 1
 
 
 # Trap 1: a changed setting reruns what it touches and only that ---------------------------------------

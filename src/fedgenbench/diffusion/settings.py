@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from fedgenbench.plan.fields import Distinct
+
 
 def filled_by(*names: str) -> AfterValidator:
     """A validator of prompts whose placeholders are these, each without a format of its own."""
@@ -60,7 +62,9 @@ class Lora(Strict):
 
     rank: int = Field(ge=1, description="Rank r of each pair of matrices.")
     alpha: float = Field(gt=0, description="The product is scaled by alpha / rank.")
-    targets: list[str] = Field(min_length=1, description="Names of the U-Net's linear layers.")
+    targets: Annotated[list[str], Distinct] = Field(
+        min_length=1, description="Names of the U-Net's linear layers."
+    )
     steps: int = Field(ge=1, description="Optimiser steps.")
     batch_size: int = Field(ge=1, description="Images in a step; a client with fewer takes all.")
     lr: float = Field(gt=0, description="Learning rate, constant.")

@@ -21,8 +21,9 @@ from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
 from fedgenbench.config import SCALES, Strict
 from fedgenbench.errors import UserError
-from fedgenbench.evaluation.published import Names, checked, read_yaml
+from fedgenbench.evaluation.published import Names, checked
 from fedgenbench.federated.method import METHODS
+from fedgenbench.plan.reading import read_yaml
 from fedgenbench.weightspace.study_settings import ARMS
 from fedgenbench.wording import counted
 

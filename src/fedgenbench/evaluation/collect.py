@@ -13,6 +13,16 @@ from fedgenbench.errors import UserError
 from fedgenbench.runtime.files import read_json, sha256_file
 from fedgenbench.runtime.reports import whole_report
 
+SCORES = ("experiment", "method", "seed", "metric", "client", "domain", "value")
+ROUNDS = ("experiment", "method", "seed", "metric", "round", "client", "domain", "value")
+# What comes out otherwise the next time, apart from the rest: columns of runs, quantities of others.
+MEASURED_RUNS = ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "started")
+RUNS = (
+    *("experiment", "method", "seed", "scale", "digest", "rounds", "engine", "device", "hardware"),
+    *MEASURED_RUNS,
+    *("bytes_up", "bytes_down", "bytes_up_once", "bytes_down_once", "refused"),
+    *("torch", "git_revision", "git_dirty"),
+)
 SERVER = ("experiment", "method", "seed", "round", "name", "client", "value")
 WEIGHTS = ("experiment", "seed", "fit", "rule", "eta", "start", "metric", "client", "value")
 NEWCOMERS = (
@@ -24,11 +34,12 @@ FEDLMG = (
     *("experiment", "seed", "kind", "name", "row"),
     *("client", "step", "quantity", "value"),
 )
+_TYPES = dict.fromkeys(("seed", "client", "round", "refused"), "int64")
+_TYPES |= dict.fromkeys(("value", *MEASURED_RUNS[:-1]), "float64")
+_TYPES |= dict.fromkeys(("bytes_up", "bytes_down", "bytes_up_once", "bytes_down_once"), "float64")
 # Guidances and rivals of which images are shown, but for FedDISC's from the same noise.
 GUIDED = ("prompts", "fgl", "feddisc", "feddeo", "no_editing", "main")
 METRICS = ("personal", "start", "trained", "global")
-# What comes out otherwise the next time, apart from the rest: columns of runs, quantities of others.
-MEASURED_RUNS = ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "started")
 MEASURED = ("wall_seconds", "seconds_per_image", "client_seconds")
 _NAMED_BY = {"synthesis": "name", "fedlmg": "quantity"}
 _RUN = ["experiment", "method", "seed"]
@@ -77,11 +88,20 @@ def collect(
             server += _server_rows(base | {"round": entry["round"]}, entry.get("server", {}))
         facts.append(base | {"scale": scale} | _facts(metrics, run))
     return {
-        "scores": pd.DataFrame(scores),
-        "rounds": pd.DataFrame(rounds),
-        "runs": pd.DataFrame(facts),
-        "server": pd.DataFrame(server, columns=SERVER),
+        "scores": _frame(scores, SCORES),
+        "rounds": _frame(rounds, ROUNDS),
+        "runs": _frame(facts, RUNS),
+        "server": _frame(server, SERVER),
     }
+
+
+def _frame(rows: list[dict], columns: tuple[str, ...]) -> pd.DataFrame:
+    """``rows`` as a table, which has its columns and their types without rows, too."""
+    if rows:
+        return pd.DataFrame(rows)
+    return pd.DataFrame(columns=columns).astype(
+        {name: kind for name, kind in _TYPES.items() if name in columns}
+    )
 
 
 def _server_rows(base: dict[str, Any], audit: dict[str, Any]) -> list[dict]:

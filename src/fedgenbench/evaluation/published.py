@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
-from fedgenbench.config import NoTwins, Strict
+from fedgenbench.config import Strict
 from fedgenbench.errors import UserError
+from fedgenbench.plan.reading import read_yaml
 from fedgenbench.wording import counted
 
 NOTHING_PUBLISHED = (
@@ -61,16 +61,6 @@ class Published(Strict):
 def published(path: str | Path) -> Published:
     """The content of a paper's published.yaml; raises UserError with the file and each faulty key."""
     return checked(Published, read_yaml(path), str(path))
-
-
-def read_yaml(path: str | Path) -> Any:
-    """The content of a YAML file of a paper; UserError where it is missing or no YAML."""
-    try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"), NoTwins)  # a SafeLoader
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run in the repository's folder") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
 
 
 def checked(model: type[Strict], raw: Any, where: str) -> Any:

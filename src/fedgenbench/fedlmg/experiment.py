@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from fedgenbench.diffusion.guidance_settings import Guidance
 from fedgenbench.diffusion.settings import Strict
 from fedgenbench.fedlmg.rival_settings import DRAWING, Rivals
 from fedgenbench.fedlmg.settings import Clients, Drawn, Server
+from fedgenbench.plan.fields import Distinct, PlainName
 
 
 class FedLMG(Drawn):
@@ -17,10 +18,10 @@ class FedLMG(Drawn):
 
     clients: Clients = Field(description="Training of the clients' classifiers.")
     server: Server = Field(description="Training of the server's model.")
-    sizes: list[int] = Field(
+    sizes: Annotated[list[Annotated[int, Field(ge=1)]], Distinct] = Field(
         description="Numbers of images per client and class for the curve, besides all of them."
     )
-    ablations: dict[str, dict[str, float | int | bool | str] | None] | None = Field(
+    ablations: dict[PlainName, dict[str, float | int | bool | str] | None] | None = Field(
         description="Rows of the ablation table: a name, and what it changes in `guidance`; null "
         "leaves one out, or all."
     )

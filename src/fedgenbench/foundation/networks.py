@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from fedgenbench.foundation.settings import Text, UNet, Vae
+from fedgenbench.foundation.settings import EDGE, Text, UNet, Vae
 
-EDGE = 32  # pixels
 NORM_GROUPS = 8
 
 # Stable Diffusion's noise schedule (FedLMG sheet §4).

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fedgenbench.plan.fields import Seed
 
 Channels = Annotated[int, Field(ge=8, multiple_of=8)]
+
+
+EDGE = 32  # pixels of the images
 
 
 class Strict(BaseModel):
@@ -48,6 +53,17 @@ class Text(Strict):
     layers: int = Field(ge=1, description="Transformer layers.")
     heads: int = Field(ge=1, description="Attention heads; divides the width.")
 
+    @model_validator(mode="after")
+    def _whole_heads(self) -> Self:
+        require_whole_heads(self.heads, self.width)
+        return self
+
+
+def require_whole_heads(heads: int, *widths: int) -> None:
+    for width in widths:
+        if width % heads:
+            raise ValueError(f"heads {heads} do not divide the width {width}: choose a divisor")
+
 
 class UNet(Strict):
     """The denoiser on latents, with cross-attention at every level."""
@@ -64,6 +80,11 @@ class UNet(Strict):
         ge=1, description="Flipped and shifted versions of an image whose latents are kept."
     )
     training: Training = Field(description="On latents of the public training images.")
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> Self:
+        require_whole_heads(self.heads, *self.channels)
+        return self
 
 
 class Sampler(Strict):
@@ -104,7 +125,7 @@ class PoolJob(Strict):
 class VaeJob(PoolJob):
     """What decides the autoencoder, beside data and code."""
 
-    seed: int = Field(ge=0, description="Root of the foundation model's random streams.")
+    seed: Seed = Field(description="Root of the foundation model's random streams.")
     shares: Shares = Field(description="Of the kinds of drawings.")
     vae: Vae = Field(description="Between images and latents.")
 
@@ -114,6 +135,16 @@ class UNetJob(VaeJob):
 
     text: Text = Field(description="Tokenizer and text encoder.")
     unet: UNet = Field(description="The denoiser.")
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        levels = len(self.vae.channels) + len(self.unet.channels) - 2
+        if EDGE % 2**levels:
+            raise ValueError(
+                f"vae.channels and unet.channels halve an edge of {EDGE} pixels {levels} times: "
+                "name fewer levels"
+            )
+        return self
 
 
 class Foundation(UNetJob):

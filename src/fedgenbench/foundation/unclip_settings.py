@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fedgenbench.foundation.plan import fingerprint
-from fedgenbench.foundation.settings import Channels, Strict, Training
+from fedgenbench.foundation.settings import EDGE, Channels, Strict, Training, require_whole_heads
+from fedgenbench.plan.fields import Seed
 from fedgenbench.runtime.digest import digest
 
 
@@ -20,6 +22,13 @@ class Encoder(Strict):
     heads: int = Field(ge=1, description="Attention heads; divides the width.")
     projection: int = Field(ge=2, multiple_of=2, description="Numbers of an image's embedding.")
     training: Training = Field(description="Contrastive, on the public training images.")
+
+    @model_validator(mode="after")
+    def _whole_patches(self) -> Self:
+        require_whole_heads(self.heads, self.width)
+        if EDGE % self.patch:
+            raise ValueError(f"patch {self.patch} does not divide the {EDGE} pixels of an image")
+        return self
 
 
 class Conditioning(Strict):
@@ -41,7 +50,7 @@ class UnCLIP(Strict):
     """A foundation model that also takes an image's embedding, as Stable unCLIP does."""
 
     source: str = Field(min_length=1, description="Folder of the foundation model.")
-    seed: int = Field(ge=0, description="Root of the random streams.")
+    seed: Seed = Field(description="Root of the random streams.")
     encoder: Encoder = Field(description="Embeds images.")
     conditioning: Conditioning = Field(description="Draws from embeddings.")
 

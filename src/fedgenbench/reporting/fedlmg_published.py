@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import pandas as pd
-import yaml
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
-from fedgenbench.config import NoTwins, Strict
+from fedgenbench.config import Strict
 from fedgenbench.errors import UserError
 from fedgenbench.evaluation.published import Names, PublishedFigure
+from fedgenbench.plan.reading import read_yaml
 
 COLUMNS = ("setting", "dataset", "method", "column", "value", "status", "source")
 
@@ -79,12 +79,7 @@ def fedlmg_published(path: str | Path) -> FedLMGPublished:
         UserError: names the file and each faulty key.
     """
     try:
-        raw = yaml.load(Path(path).read_text(encoding="utf-8"), NoTwins)  # a SafeLoader
-        return FedLMGPublished.model_validate(raw)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run in the repository's folder") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
+        return FedLMGPublished.model_validate(read_yaml(path))
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise UserError("\n  ".join([f"{path}: correct the entries", *faults])) from None

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from fedgenbench.federated.method import MethodSettings
+from fedgenbench.plan.fields import Distinct
 
 STEPS_OF_T = 1000  # length of the diffusion chain; inversion steps must divide it
 
@@ -19,7 +20,7 @@ Count = Annotated[int, Field(ge=0)]
 class GeneratorSettings(MethodSettings):
     """What the server learns from uploads, and how it generates (papers/pfedgpa.md §8)."""
 
-    layers: list[str] = Field(
+    layers: Annotated[list[str], Distinct] = Field(
         description="Generated layers, e.g. [head]; empty is the whole model."
     )
     buffer: int = Field(
@@ -55,5 +56,5 @@ class GeneratorSettings(MethodSettings):
     @classmethod
     def _divides(cls, value: int) -> int:
         if STEPS_OF_T % value:
-            raise ValueError(f"inversion_steps: {value} does not divide the {STEPS_OF_T} steps")
+            raise ValueError(f"{value} does not divide the {STEPS_OF_T} steps")
         return value

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from fedgenbench.federated.method import MethodSettings
+from fedgenbench.plan.fields import Distinct, PlainName
 from fedgenbench.weightspace.settings import STEPS_OF_T, GeneratorSettings, RuleName
 
 # The arms of the newcomers' study, and what tables and figures call them.
@@ -38,7 +39,9 @@ class Fit(MethodSettings):
     generator: dict[str, Any] = Field(
         description="What differs from the method's own settings, e.g. {autoencoder: conv}."
     )
-    rows: list[AggregateRow] = Field(min_length=1, description="What is generated with it.")
+    rows: Annotated[list[AggregateRow], Distinct] = Field(
+        min_length=1, description="What is generated with it."
+    )
 
     @field_validator("generator")
     @classmethod
@@ -46,16 +49,14 @@ class Fit(MethodSettings):
         allowed = sorted(GeneratorSettings.model_fields.keys() - OF_THE_UPLOADS)
         for name in value:
             if name not in allowed:
-                raise ValueError(f"generator: {name!r} is none of {', '.join(allowed)}")
+                raise ValueError(f"{name!r} is none of {', '.join(allowed)}")
         return value
 
 
 class OneShotSettings(MethodSettings):
     """The one-shot study: generators fitted to the same saved uploads (papers/pfedgpa.md §8)."""
 
-    fits: dict[Annotated[str, Field(pattern="^[a-zA-Z0-9_]+$")], Fit] = Field(
-        min_length=1, description="By name, which stands in paths."
-    )
+    fits: dict[PlainName, Fit] = Field(min_length=1, description="By name, which stands in paths.")
 
     def of_fit(self, name: str, run: dict[str, Any]) -> dict[str, Any]:
         """The settings of ``oneshot.fit`` and ``aggregate``, from those of pfedgpa's ``run``.
@@ -79,9 +80,9 @@ class NewcomerSettings(MethodSettings):
     rounds: int = Field(
         ge=1, description="Initialisation rounds I of local training and generation."
     )
-    steps: list[Annotated[int, Field(ge=1)]] = Field(
+    steps: Annotated[list[Annotated[int, Field(ge=1)]], Distinct] = Field(
         min_length=1, description="Denoising steps s of a round, the lowest of `inversion_steps`."
     )
-    omegas: list[Annotated[float, Field(ge=-1)]] = Field(
+    omegas: Annotated[list[Annotated[float, Field(ge=-1)]], Distinct] = Field(
         min_length=1, description="Guidance strengths ω; -1 is none."
     )

@@ -1,0 +1,1 @@
+"""From ``params.yaml`` to a plan: read, merge, check, select, forecast. Loads nothing heavy."""

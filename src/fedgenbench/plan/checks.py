@@ -1,0 +1,259 @@
+"""What settings get wrong together, in one sentence each: the key, and the way out.
+
+What a single value may be, its type in ``config`` or beside a method says.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from fedgenbench.data.sources import HOW_TO_ADD, source_of, source_table
+from fedgenbench.federated.method import METHODS, method_class
+from fedgenbench.plan.images import image_faults
+from fedgenbench.plan.models import model_faults
+from fedgenbench.plan.partitions import partition_faults
+
+if TYPE_CHECKING:
+    from fedgenbench.config import Experiment, Settings
+    from fedgenbench.fedlmg.experiment import FedLMG
+
+
+def faults(settings: Settings, overridden: Mapping[str, list[str]]) -> list[str]:
+    """Everything that is wrong with ``settings`` of the right types, as sentences.
+
+    ``overridden``: the methods that an experiment itself gives ``overrides`` of.
+    """
+    found = list(_unknown_names(settings))
+    if found:  # what follows looks names up
+        return found
+    found += [*_titles(settings), *_method_settings(settings)]
+    for key, experiment in settings.experiments.items():
+        where = f"experiments.{key}"
+        found += _idle_overrides(where, experiment, settings, overridden.get(key, []))
+        found += _guidance(f"{where}.fedlmg", experiment.fedlmg)
+        found += _scores(where, experiment, settings)
+    found += _forecast(settings)
+    found += image_faults(settings)
+    found += model_faults(settings)
+    return found or list(partition_faults(settings)) or list(_rounds(settings))
+
+
+def unknown(name: str, known: Collection[str]) -> str:
+    """A sentence on a name that is none of ``known``, with the nearest one."""
+    close = difflib.get_close_matches(name, list(known), 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+    return f"{name!r} is not known; {hint}"
+
+
+def explain(error: Any, prefix: tuple[str, ...] = ()) -> str:
+    """One of pydantic's errors as a sentence, ``prefix`` being the place of what was validated."""
+    # Of a partition's address pydantic makes partition.<scheme>.<key>.
+    place = [str(part) for part in (*prefix, *error["loc"]) if part != "[key]"]
+    if place[0] == "experiments" and place[2:3] == ["partition"]:
+        del place[3:4]
+    key = ".".join(place)
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key; is it misspelt or in the wrong place?"
+    if error["type"] == "missing":
+        return f"{key}: missing"
+    if error["type"] == "value_error":
+        return f"{key}: {error['ctx']['error']}"
+    value = "" if isinstance(error["input"], dict) else f" = {error['input']!r}"
+    return f"{key}{value}: {error['msg']}"
+
+
+# Names ---------------------------------------------------------------------------------------------
+def _unknown_names(settings: Settings) -> Iterator[str]:
+    """Names that lead nowhere, and what an experiment lacks for what it asks."""
+    for name in settings.datasets:
+        if name not in source_table():
+            yield f"datasets: {unknown(name, source_table())}; one of yours: {HOW_TO_ADD}"
+    for name in settings.methods:
+        if name not in METHODS:
+            yield f"methods: {unknown(name, METHODS)}"
+    for name, variant in settings.variants.items():
+        if name in METHODS:
+            yield f"variants.{name}: a method has this name; choose another"
+        if variant.method not in settings.methods:
+            yield f"variants.{name}.method: {unknown(variant.method, settings.methods)}"
+    for key, experiment in settings.experiments.items():
+        yield from _experiment_names(f"experiments.{key}", experiment, settings)
+
+
+def _experiment_names(where: str, experiment: Experiment, settings: Settings) -> Iterator[str]:
+    if not (experiment.rows or experiment.fedlmg):
+        yield f"{where}.methods: name one, or give it `fedlmg`"
+    if experiment.dataset not in settings.datasets:
+        fault = unknown(experiment.dataset, settings.datasets)
+        yield f"{where}.dataset: {fault}; `datasets` has to name it"
+    for name in experiment.methods:
+        if name not in METHODS:
+            yield f"{where}.methods: {unknown(name, METHODS)}"
+        elif name not in settings.methods:
+            yield f"{where}.methods: {name!r} has no settings under `methods`"
+    for name in experiment.ablations:
+        if name not in settings.variants:
+            yield f"{where}.ablations: {unknown(name, settings.variants)}"
+    for name in experiment.rows:
+        known = name in METHODS or settings.variants.get(name)
+        if known and experiment.synthesis is None and settings.images(name):
+            yield f"{where}: {name} needs `synthesis`"
+    for name in experiment.leave_one_out:
+        if name not in experiment.rows:
+            yield f"{where}.leave_one_out: {name!r} is none of its rows"
+    if experiment.leave_one_out and experiment.partition.scheme != "domain":
+        yield f"{where}.leave_one_out: needs partition.scheme: domain"
+    if experiment.beside is not None and experiment.beside not in settings.experiments:
+        yield f"{where}.beside: {unknown(experiment.beside, settings.experiments)}"
+    for name in experiment.overrides:
+        if name not in settings.methods:
+            yield f"{where}.overrides: {unknown(name, settings.methods)}"
+    if (experiment.oneshot or experiment.newcomers) and "pfedgpa" not in settings.methods:
+        yield f"{where}: its studies are of pfedgpa, which `methods` lacks"
+    if experiment.report_global and experiment.partition.scheme == "fedpac":
+        # The same label mix in training and test is what that scheme is for.
+        yield f"{where}.report_global: fedpac's test sets are personal"
+
+
+def _titles(settings: Settings) -> Iterator[str]:
+    """Two rows, or two tables, that nobody could tell apart."""
+    seen: dict[str, str] = {}
+    for key, experiment in settings.experiments.items():
+        if (first := seen.setdefault(experiment.title, key)) != key:
+            title = f"experiments.{key}.title: {experiment.title!r}"
+            yield f"{title} is that of {first}, too: tables could not tell them apart"
+        domains = experiment.leave_one_out and source_of(experiment.dataset)["facts"]["domains"]
+        for domain in domains or ():
+            if (name := f"{key}-without-{domain}") in settings.experiments:
+                yield f"experiments.{name}: {key}.leave_one_out makes one of this name; choose another"
+        rows: dict[tuple[str, str], str] = {}
+        for name in experiment.ablations:
+            variant = settings.variants[name]
+            first = rows.setdefault((variant.method, variant.title), name)
+            if first != name:
+                yield f"variants.{name}.title: {variant.title!r} is that of {first}, too ({key})"
+
+
+def _idle_overrides(
+    where: str, experiment: Experiment, settings: Settings, own: list[str]
+) -> Iterator[str]:
+    rows = experiment.rows
+    played = {
+        settings.variants[name].method if name in settings.variants else name for name in rows
+    }
+    if experiment.oneshot or experiment.newcomers:
+        played.add("pfedgpa")
+    for name in own:
+        if name not in played:
+            known = ", ".join(sorted(played)) or "none"
+            yield f"{where}.overrides.{name}: no row of it plays {name}; it plays {known}"
+
+
+# Values --------------------------------------------------------------------------------------------
+def _method_settings(settings: Settings) -> Iterator[str]:
+    """What the methods' own types refuse: of `methods`, and as experiments play them."""
+
+    def refused(name: str, values: dict[str, Any], *where: str) -> Iterator[str]:
+        try:
+            method_class(name).Settings.model_validate(values)
+        except ValidationError as error:
+            yield from (explain(item, where) for item in error.errors())
+
+    for name, values in settings.methods.items():
+        yield from refused(name, values, "methods", name)
+    for key, experiment in settings.experiments.items():
+        for name in experiment.rows:
+            yield from refused(*settings.played(key, name), f"experiments.{key}: {name}")
+        for name, fit in experiment.oneshot.fits.items() if experiment.oneshot else ():
+            values = settings.played(key, "pfedgpa")[1] | fit.generator
+            where = f"experiments.{key}.oneshot.fits.{name}.generator"
+            yield from refused("pfedgpa", values, where)
+
+
+def _guidance(where: str, chosen: FedLMG | None) -> Iterator[str]:
+    """Ablations that change no setting of guidance, sizes that are no part of all images."""
+    if chosen is None:
+        return
+    for name in chosen.changes:
+        if name in ("main", "prompts"):
+            yield f"{where}.ablations: {name!r} is a row already; choose another name"
+            continue
+        try:
+            chosen.guidance_of(name)
+        except ValidationError as error:
+            yield from (explain(item, (where, "ablations", name)) for item in error.errors())
+    for size in chosen.sizes:
+        if size >= chosen.per_class:
+            yield f"{where}.sizes: {size} is not below per_class, {chosen.per_class}"
+    compared = chosen.ablation_per_class
+    if chosen.changes and compared not in (*chosen.sizes, chosen.per_class):
+        yield f"{where}.ablation_per_class: {compared} is neither per_class nor one of sizes"
+    if chosen.rivals and not chosen.baselines:
+        yield f"{where}.rivals: they stand beside the baselines; set baselines to true"
+
+
+def _scores(where: str, experiment: Experiment, settings: Settings) -> Iterator[str]:
+    if experiment.score_on == "valid" and not experiment.partition.valid_fraction:
+        yield f"{where}.score_on: valid needs a partition.valid_fraction above 0"
+    rounds, every = experiment.rounds, experiment.evaluate_every
+    evaluated = len({1, rounds, *range(every, rounds + 1, every)})
+    wanted = settings.score_rounds_of(experiment)
+    if experiment.rows and wanted > evaluated:
+        yield (
+            f"{where}.score_rounds: a score over {wanted} evaluations, of which {rounds} round(s) have "
+            f"{evaluated}: set it to {evaluated} or fewer here, or raise rounds"
+        )
+
+
+def _forecast(settings: Settings) -> Iterator[str]:
+    for name in set(settings.forecast.passes) - set(METHODS):
+        yield f"forecast.passes: {unknown(name, METHODS)}"
+    for key, experiment in settings.experiments.items():
+        if experiment.model not in settings.forecast.seconds_per_1000_samples:
+            yield f"forecast.seconds_per_1000_samples: no figure for {experiment.model!r} ({key})"
+
+
+def _rounds(settings: Settings) -> Iterator[str]:
+    """What methods would refuse, given an experiment's rounds and clients."""
+    for key, experiment in settings.experiments.items():
+        limit = settings.datasets[experiment.dataset].limit_per_class
+        clients, _, _ = experiment.partition.size_hint(experiment.dataset, limit)
+        present = max(1, round(experiment.participation * clients))
+        for name in experiment.rows:
+            method, values = settings.played(key, name)
+            chosen = method_class(method).Settings.model_validate(values)
+            if fault := chosen.fault(present, experiment.rounds):
+                yield f"experiments.{key}: {name}: {fault}"
+        if experiment.newcomers:
+            yield from _newcomers(key, clients, settings)
+
+
+def _newcomers(key: str, clients: int, settings: Settings) -> Iterator[str]:
+    experiment, where = settings.experiments[key], f"experiments.{key}.newcomers"
+    joining = experiment.newcomers
+    residents = clients - max(1, round(joining.share * clients))
+    values = settings.played(key, "pfedgpa")[1]
+    chosen = method_class("pfedgpa").Settings.model_validate(values)
+    present = max(1, round(experiment.participation * residents))
+    if residents < 2:
+        yield f"{where}.share: {joining.share:g} of {clients} clients leaves {residents}"
+    elif fault := chosen.fault(present, experiment.rounds):
+        yield f"{where}: {fault}"
+    if max(joining.steps) > chosen.inversion_steps:
+        most = chosen.inversion_steps
+        yield f"{where}.steps: {max(joining.steps)} is more than inversion_steps {most}"
+
+
+def not_finite(tree: Any, prefix: str = "") -> Iterator[str]:
+    """Places of infinite numbers and of those that are none, each with its value."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in items:
+        if isinstance(value, dict | list):
+            yield from not_finite(value, f"{prefix}{key}.")
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield f"{prefix}{key} = {value}"

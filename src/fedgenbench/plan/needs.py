@@ -1,0 +1,133 @@
+"""What a grid needs from outside and does not find: told before work starts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fedgenbench.data.sources import source_of
+from fedgenbench.plan.models import local_folder, sources
+
+if TYPE_CHECKING:
+    from fedgenbench.config import Experiment
+    from fedgenbench.grid import Grid, Study
+
+# The programs that a kind of source is fetched with.
+_PROGRAMS = {"debian": ("apt-get", "dpkg-deb"), "npm": ("npm",)}
+_DRAWING = ("adapter", "images", "prompts", "guided", "rival")
+
+
+def left_out(grid: Grid) -> list[str]:
+    """The experiments that do not run, since their data set is not there."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in grid.absent.items():
+        by_reason.setdefault(reason.splitlines()[0].rstrip(":"), []).append(name)
+    return [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
+
+
+def fetched(grid: Grid) -> list[str]:
+    """What a run will ask the network for."""
+    found = [f"{name}: {_ways(name)}" for name in _absent_data(grid)]
+    for source, where in _models(grid).items():
+        if not local_folder(source) and not _cached(source):
+            found.append(f"{source} ({where}): a model from the hub, several GB")
+    return found
+
+
+def missing(grid: Grid) -> list[str]:
+    """What a run would die without, a sentence each with the way out."""
+    found = []
+    for name in _absent_data(grid):
+        kinds = {source["kind"] for source in source_of(name)["sources"]} - {"placed"}
+        absent = [
+            each for kind in kinds for each in _PROGRAMS.get(kind, ()) if not shutil.which(each)
+        ]
+        if kinds and all(any(p in absent for p in _PROGRAMS.get(kind, ())) for kind in kinds):
+            found.append(
+                f"{', '.join(absent)}: {source_of(name)['title']} is fetched with it; install it, or put "
+                f"the files into data/raw/{name} (docs/data.md)"
+            )
+    for source, where in _models(grid).items():
+        if local_folder(source):
+            if not Path(source).expanduser().is_dir():
+                found.append(
+                    f"{source}: {where} names this folder; put the model there, or correct it"
+                )
+        elif os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") and not _cached(source):
+            found.append(f"{source} ({where}): a model from the hub, and HF_HUB_OFFLINE is set")
+    for name, experiment in grid.settings.experiments.items():
+        found += _weights(name, experiment) if _pending(grid, name, "classifiers") else ()
+    return list(dict.fromkeys(found))
+
+
+def _weights(name: str, experiment: Experiment) -> Iterator[str]:
+    chosen = experiment.fedlmg
+    if chosen is None or chosen.imagenet is None:
+        return
+    for model in dict.fromkeys((*chosen.clients.models, chosen.server.model)):
+        stem = f"{chosen.imagenet}/{model}"
+        if not any(Path(f"{stem}{end}").is_file() for end in (".pth", ".safetensors")):
+            yield (
+                f"{stem}.pth: experiments.{name}.fedlmg.imagenet names this folder; put torchvision's "
+                "ImageNet weights there, .pth or .safetensors"
+            )
+
+
+def _absent_data(grid: Grid) -> list[str]:
+    """Data sets that are neither prepared nor, by the names of their files, in data/raw."""
+    names = []
+    for name, prepared in grid.used_data.items():
+        files, raw = source_of(name)["files"], Path("data/raw") / name
+        there = files and all((raw / file).is_file() for file in files)
+        if not (
+            there or "folder" in source_of(name) or Path(prepared.folder, "card.json").is_file()
+        ):
+            names.append(name)
+    return names
+
+
+def _ways(name: str) -> str:
+    kinds = dict.fromkeys(source["kind"] for source in source_of(name)["sources"])
+    return f"the data set, by {' or '.join(kind for kind in kinds if kind != 'placed')}"
+
+
+def _models(grid: Grid) -> dict[str, str]:
+    """Diffusion and captioning models that unfinished studies load -> the key that names them."""
+    found = {}
+    for where, source in sources(grid.settings).items():
+        if _pending(grid, where.split(".")[1], *_DRAWING):
+            found.setdefault(source, where)
+    for name, experiment in grid.settings.experiments.items():
+        rivals = experiment.fedlmg and experiment.fedlmg.rivals
+        if (
+            rivals
+            and rivals.fgl
+            and rivals.fgl.captioner != "names"
+            and _pending(grid, name, "rival")
+        ):
+            found.setdefault(
+                rivals.fgl.captioner, f"experiments.{name}.fedlmg.rivals.fgl.captioner"
+            )
+    return found
+
+
+def _pending(grid: Grid, experiment: str, *kinds: str) -> bool:
+    """Is a study of these kinds of an experiment unfinished?"""
+    return any(
+        study.experiment == experiment and not _report(study).is_file()
+        for study in grid.of_kind(*kinds)
+    )
+
+
+def _report(study: Study) -> Path:
+    return Path(study.folder) / f"{study.kind}.json"
+
+
+def _cached(source: str) -> bool:
+    """Is a model of the hub in its cache?"""
+    home = os.environ.get("HF_HOME") or Path("~/.cache/huggingface").expanduser()
+    hub = Path(os.environ.get("HF_HUB_CACHE") or Path(home, "hub"))
+    return (hub / f"models--{source.replace('/', '--')}" / "snapshots").is_dir()

@@ -1,0 +1,186 @@
+"""The part of a grid that is asked for: by experiment, method, seed and paper."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedgenbench.errors import UserError
+from fedgenbench.plan.fields import Distinct
+from fedgenbench.plan.reading import typed
+
+if TYPE_CHECKING:
+    from fedgenbench.config import Experiment, Settings
+
+PAPERS = ("pfedgpa", "warmfed", "fedlmg")
+FEDLMG = "fedlmg"  # no method of the rounds; its name here stands for the block `fedlmg`
+
+Some = Annotated[list[str], Field(min_length=1), Distinct]
+
+
+class Only(BaseModel):
+    """What runs of the grid; a key that is not given leaves nothing out."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    experiments: Some | None = Field(default=None, description="Keys of `experiments`.")
+    methods: Some | None = Field(
+        default=None,
+        description="Keys of `methods` and `variants`; pfedgpa brings its studies, fedlmg the block.",
+    )
+    seeds: Annotated[list[int], Field(min_length=1), Distinct] | None = Field(
+        default=None, description="Some of `seeds`."
+    )
+    papers: Some | None = Field(
+        default=None,
+        description="pfedgpa, warmfed, fedlmg: experiments that play the paper's method or study.",
+    )
+
+
+def selecting(overrides: dict[str, Any]) -> dict[str, Any]:
+    """The overrides of a command line with all that selects in ``only``.
+
+    ``experiments``, ``methods`` and ``papers`` that are words or lists select, and so does ``seeds``
+    that is no list: ``seeds=0,1`` picks seeds of the scale, ``seeds=[7]`` sets them.
+
+    Raises:
+        UserError: ``only`` is no mapping.
+    """
+    rest, only = dict(overrides), overrides.get("only") or {}
+    if not isinstance(only, dict):
+        raise UserError(
+            f"only={only}: write 'only={{experiments: [...], methods: [...]}}', or experiments=... alone"
+        )
+    only = dict(only)
+    for key in ("experiments", "methods", "papers", "seeds"):
+        if key in rest and isinstance(rest[key], str | int if key == "seeds" else str | list):
+            only[key] = rest.pop(key)
+    return (
+        rest | {"only": {key: _listed(key, each) for key, each in only.items()}} if only else rest
+    )
+
+
+def _listed(key: str, value: Any) -> Any:
+    """A list of names, numbers for seeds: a name of digits alone was read as a number before."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    elif isinstance(value, int):
+        value = [value]
+    if not isinstance(value, list):
+        return value
+    return typed(value) if key == "seeds" else [str(each) for each in value]
+
+
+def papers_of(experiment: Experiment) -> set[str]:
+    """The papers whose method, images or study an experiment has."""
+    found = set()
+    if "pfedgpa" in experiment.methods or experiment.oneshot or experiment.newcomers:
+        found.add("pfedgpa")
+    if experiment.synthesis and experiment.rows:
+        found.add("warmfed")
+    if experiment.fedlmg:
+        found.add("fedlmg")
+    return found
+
+
+_SETS = "; --config 'seeds=[...]' sets others"
+
+
+def require_known(only: Only, scales: dict[str, Settings]) -> None:
+    """Refuses what ``only`` names and no scale has."""
+    every = scales.values()
+    known = {
+        "experiments": {name for each in every for name in each.experiments},
+        "methods": {FEDLMG} | {n for each in every for n in (*each.methods, *each.variants)},
+        "seeds": {seed for each in every for seed in each.seeds},
+        "papers": set(PAPERS),
+    }
+    faults = [
+        f"only.{key}: {_near(name, known[key])}{_SETS if key == 'seeds' else ''}"
+        for key in known
+        for name in getattr(only, key) or ()
+        if name not in known[key]
+    ]
+    if faults:
+        raise UserError("\n".join([*faults, "See docs/running.md."]))
+
+
+def _near(name: Any, known: Collection[Any]) -> str:
+    close = difflib.get_close_matches(str(name), [str(each) for each in known], 3)
+    if close:
+        return f"{name!r} is not known; did you mean {' or '.join(map(repr, close))}?"
+    return f"{name!r} is not known; known: {', '.join(str(each) for each in sorted(known))}"
+
+
+def select(settings: Settings) -> tuple[Settings, list[str]]:
+    """The part of valid ``settings`` that their ``only`` asks for, and what it asks in vain.
+
+    An experiment that stands ``beside`` one that is not selected stands for itself. The settings of
+    what remains are as before, so that finished work is found again.
+    """
+    only = settings.only
+    kept, faults = {}, []
+    for name, experiment in settings.experiments.items():
+        asked = only.experiments is None or name in only.experiments
+        paper = only.papers is None or papers_of(experiment) & set(only.papers)
+        part = _played(experiment, only.methods) if asked and paper else None
+        if part is not None:
+            kept[name] = part
+        elif asked and only.experiments is not None:
+            faults.append(_in_vain(name, experiment, only))
+    for name in only.experiments or ():
+        if name not in settings.experiments:
+            faults.append(f"only.experiments: {name} is not part of scale {settings.scale}")
+    played = {row for part in kept.values() for row in _rows(part)}
+    for method in only.methods or ():
+        if method not in played and kept and not faults:
+            faults.append(f"only.methods: {method} is not played in {', '.join(kept)}")
+    for seed in only.seeds or ():
+        if seed not in settings.seeds:
+            faults.append(
+                f"only.seeds: scale {settings.scale} has the seeds {settings.seeds}, not {seed}; "
+                f"--config 'seeds=[{seed}]' sets another"
+            )
+    if not kept and not faults:
+        asked = only.model_dump(exclude_none=True)
+        faults.append(f"only: nothing of scale {settings.scale} is left of {asked}")
+    for name, experiment in kept.items():
+        if experiment.beside not in kept:
+            kept[name] = experiment.model_copy(update={"beside": None})
+    seeds = [seed for seed in settings.seeds if only.seeds is None or seed in only.seeds]
+    return settings.model_copy(update={"experiments": kept, "seeds": seeds}), faults
+
+
+def _rows(experiment: Experiment) -> tuple[str, ...]:
+    studies = ("pfedgpa",) if experiment.oneshot or experiment.newcomers else ()
+    return (*experiment.rows, *studies, *((FEDLMG,) if experiment.fedlmg else ()))
+
+
+def _played(experiment: Experiment, methods: list[str] | None) -> Experiment | None:
+    """The experiment with ``methods`` alone, or None where it plays none of them."""
+    if methods is None:
+        return experiment
+    if not {*methods} & {*_rows(experiment)}:
+        return None
+    update: dict[str, Any] = {
+        key: [name for name in getattr(experiment, key) if name in methods]
+        for key in ("methods", "ablations", "leave_one_out")
+    }
+    if FEDLMG not in methods:
+        update["fedlmg"] = None
+    if "pfedgpa" not in methods:
+        update |= {"oneshot": None, "newcomers": None}
+    return experiment.model_copy(update=update)
+
+
+def _in_vain(name: str, experiment: Experiment, only: Only) -> str:
+    if only.papers is not None and not papers_of(experiment) & set(only.papers):
+        papers = ", ".join(sorted(papers_of(experiment))) or "none"
+        return (
+            f"only.papers: {name} is no experiment of {', '.join(only.papers)}; it is of {papers}"
+        )
+    rows = ", ".join(_rows(experiment))
+    return f"only.methods: {name} plays none of {', '.join(only.methods)}; it plays {rows}"

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fedgenbench.config import load
+from fedgenbench.errors import UserError
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+
+
+@pytest.fixture
+def raw():
+    """The content of params.yaml, to be spoiled."""
+    return yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def alone(raw):
+    """The content with one experiment, at one scale, where no other repeats its faults."""
+
+    def keep(name):
+        experiments = raw["experiments"]
+        chosen = experiments[name]
+        if "like" in chosen:
+            chosen = experiments[chosen.pop("like")] | chosen
+        raw["experiments"] = {name: chosen}
+        raw["scales"] = {}
+        return raw
+
+    return keep
+
+
+@pytest.fixture
+def write(tmp_path):
+    def put(content):
+        path = tmp_path / "params.yaml"
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        return path
+
+    return put
+
+
+@pytest.fixture
+def refusal(write):
+    """The message with which a content is refused."""
+
+    def read(content, overrides=None):
+        with pytest.raises(UserError) as caught:
+            load(write(content), overrides)
+        return str(caught.value)
+
+    return read
