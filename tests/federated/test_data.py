@@ -1,13 +1,18 @@
 """Which samples a client sees, and in which order."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import SYNTHETIC, TRAIN, make_data
 
+from fedgenbench.data.dataset import Dataset
+from fedgenbench.data.partition import DomainShardsSettings, make_partition
+from fedgenbench.errors import UserError
 from fedgenbench.federated.data import SERVER, BatchOrder, augment, normalised
 from fedgenbench.federated.method import Phase
+from fedgenbench.federated.run import federated_data
 
 BLACK = torch.tensor([-0.5], dtype=torch.float64)
 sizes = st.lists(st.integers(1, 11), min_size=1, max_size=4)
@@ -151,3 +156,21 @@ def test_pooling_joins_the_training_sets_alone():
     assert [len(rows) for rows in pooled.train] == [sum(TRAIN)]
     assert torch.equal(pooled.train[0], torch.cat(data.train))
     assert all(torch.equal(a, b) for a, b in zip(data.test, pooled.test, strict=True))
+
+
+def test_a_client_without_images_to_be_scored_on_is_named():
+    pictures, labels = np.zeros((8, 4, 4, 1), np.uint8), np.arange(8) % 2
+    card = {
+        "name": "toy",
+        "title": "Toy",
+        "sha256": "",
+        "classes": ["a", "b"],
+        "domains": ["u", "v"],
+    }
+    toy = Dataset(card, pictures, labels, pictures, labels, labels, labels)
+    scheme = DomainShardsSettings(scheme="domain_shards", clients_per_domain=2, valid_fraction=0.4)
+    dealt = make_partition(toy, scheme, 0)
+    assert [len(client.valid) for client in dealt.clients] == [0, 0, 0, 0]
+    said = "client 0 has no valid image to be scored on: raise partition.valid_fraction"
+    with pytest.raises(UserError, match=said):
+        federated_data(toy, dealt, [0.5], [0.5], False, "cpu", "valid")

@@ -11,6 +11,7 @@ import torch
 
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
+from fedgenbench.errors import UserError
 from fedgenbench.federated.data import FederatedData, normalised
 from fedgenbench.federated.method import method_class
 from fedgenbench.federated.rounds import Federation
@@ -38,6 +39,9 @@ def federated_data(
     """
     train = np.unique(np.concatenate([client.train for client in partition.clients]))
     kept = [client.valid if score_on == "valid" else client.test for client in partition.clients]
+    if poor := [number for number, rows in enumerate(kept) if not len(rows)]:
+        way = "raise partition.valid_fraction" if score_on == "valid" else "change its partition"
+        raise UserError(f"client {poor[0]} has no {score_on} image to be scored on: {way}")
     test = np.unique(np.concatenate(kept))
     part = "train" if score_on == "valid" else "test"
     held_out = getattr(dataset, f"{part}_images"), getattr(dataset, f"{part}_labels")
