@@ -16,6 +16,7 @@ from pathlib import Path
 from fedgenbench import config
 from fedgenbench.errors import UserError
 from fedgenbench.grid import PRODUCTS, Grid
+from fedgenbench.plan.selection import select
 from fedgenbench.runtime.files import read_json, sha256_file, write_json
 from fedgenbench.runtime.products import MEASURED
 
@@ -29,7 +30,7 @@ def list_phase(phase: str) -> Path:
         UserError: names the first file or folder that is missing.
     """
     scale, settings = config.load()
-    grid = Grid(settings[scale], settings["paper"])
+    grid = Grid(select(settings[scale])[0], settings["paper"])
     places = _products(scale, grid) if phase == "report" else _places(grid, phase)
     files = {
         str(file): None if _measured(file) else sha256_file(file)
