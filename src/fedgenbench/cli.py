@@ -5,6 +5,7 @@ Work is Snakemake's. Each command imports what it needs when it is called, so th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -47,25 +48,40 @@ _scale = click.option(
 )
 
 
+def _selection(command: Callable) -> Callable:
+    """Options that pick a part of the grid; each may be given several times."""
+    for key, what in (
+        ("paper", "One of pfedgpa, warmfed, fedlmg."),
+        ("seed", "One of the scale's seeds."),
+        ("method", "A key of `methods` or `variants`."),
+        ("experiment", "A key of `experiments`."),
+    ):
+        command = click.option(f"--{key}", f"{key}s", multiple=True, help=what)(command)
+    return command
+
+
 @main.command()
 @_scale
+@_selection
 @click.option(
     "--paths", is_flag=True, help="Also list every job's file; + stands before finished ones."
 )
-def plan(scale: str | None, paths: bool) -> None:
+def plan(scale: str | None, paths: bool, **only: tuple[str, ...]) -> None:
     """Jobs by kind: finished, left, and their cost."""
     from fedgenbench.commands.plan import asked, shown
 
-    click.echo(shown(asked(scale), paths))
+    click.echo(shown(asked(scale, only), paths))
 
 
 @main.command()
 @_scale
-def forecast(scale: str | None) -> None:
+@_selection
+def forecast(scale: str | None, **only: tuple[str, ...]) -> None:
     """What the grid costs by experiment, finished or not."""
     from fedgenbench.commands.plan import asked
+    from fedgenbench.plan.forecast import forecast as lines
 
-    click.echo(asked(scale).forecast())
+    click.echo(lines(asked(scale, only)))
 
 
 @main.command()
@@ -97,8 +113,9 @@ def doctor(ctx: click.Context) -> None:
 
 @main.command()
 @_scale
+@_selection
 @click.pass_context
-def verify(ctx: click.Context, scale: str | None) -> None:
+def verify(ctx: click.Context, scale: str | None, **only: tuple[str, ...]) -> None:
     """Finished jobs' files against their checksums.
 
     Exit status 1 when a file is not as recorded. Nothing is changed.
@@ -106,7 +123,7 @@ def verify(ctx: click.Context, scale: str | None) -> None:
     from fedgenbench.commands.plan import asked
     from fedgenbench.commands.verify import shown, verified
 
-    checks = verified(asked(scale))
+    checks = verified(asked(scale, only))
     click.echo(shown(checks))
     ctx.exit(int(any(each.faults for each in checks)))
 

@@ -36,7 +36,7 @@ def collected(name, time):
 
 
 def test_the_present_runs_are_judged_without_a_remark(folder, read, call):
-    name = f"collected-{asked(None).product_digest('collect')}"
+    name = f"collected-{asked(None, {}).product_digest('collect')}"
     present = collected(name, 1)
     collected("collected-0000000000", 2)
     text = call("claims", "--evidence")

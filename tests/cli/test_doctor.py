@@ -80,11 +80,12 @@ def test_a_full_disk_is_lacking(folder, call, monkeypatch):
 
 def test_data_that_nothing_can_fetch_are_lacking(folder, call, monkeypatch):
     monkeypatch.setattr(doctor, "_found", lambda program: False)
-    spec = {"sources": [{"kind": "npm"}], "files": {"a": "0"}}
-    monkeypatch.setattr("fedgenbench.data.sources.source_of", lambda name: spec)
+    monkeypatch.setattr("fedgenbench.plan.needs.shutil.which", lambda program: None)
+    spec = {"title": "Fashion-MNIST", "sources": [{"kind": "npm"}], "files": {"a": "0"}}
+    monkeypatch.setattr("fedgenbench.plan.needs.source_of", lambda name: spec)
     text = call("doctor", status=1)
-    assert "lacking  data fashion_mnist: 0 of 1 files in data/raw/fashion_mnist" in text
-    assert "install npm to fetch them, or see docs/data.md" in text
+    assert "lacking  npm: is missing" in text
+    assert "put the files into data/raw/fashion_mnist" in text
 
 
 def test_a_package_that_a_look_needs_is_named():

@@ -17,7 +17,7 @@ TABLES = "results/embedded/tables"
 @pytest.fixture
 def made(folder):
     """A run, a study with an artifact, and a product, as jobs leave them; gives their folders."""
-    grid = asked(None)
+    grid = asked(None, {})
     run, (study, *_) = grid.runs[0], grid.of_kind("uploads")
     metrics = Path(run.folder, "metrics.json")
     write_json(metrics, {"digest": run.digest, "score": 0.5})

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from fedgenbench.commands.plan import asked
 from fedgenbench.errors import UserError
+from fedgenbench.plan.selection import PAPERS
 
 if TYPE_CHECKING:
     from fedgenbench.reporting.report import Claim
-
-PAPERS = ("pfedgpa", "warmfed", "fedlmg")
 
 
 def judged(scale: str | None) -> tuple[Mapping[str, Sequence[Claim]], str]:
@@ -26,7 +25,7 @@ def judged(scale: str | None) -> tuple[Mapping[str, Sequence[Claim]], str]:
     from fedgenbench.evaluation.claims import Evidence, judge, load_claims
     from fedgenbench.reporting.store import read_results
 
-    grid = asked(scale)
+    grid = asked(scale, {})
     folder = Path("results", grid.settings.scale)
     current = folder / f"collected-{grid.product_digest('collect')}"
     found = sorted(

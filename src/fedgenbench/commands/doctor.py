@@ -22,8 +22,6 @@ WANTED = Path("requirements/requirements.in")
 OLDEST = (3, 11)
 LEAST_GB = 2  # raw and prepared data and the results of the embedded scale take about one
 SETUP = "`make setup`"
-# The programs that a kind of source is fetched with.
-_PROGRAMS = {"debian": ("apt-get", "dpkg-deb"), "npm": ("npm",)}
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def _settings() -> Iterator[Finding]:
     from fedgenbench.runtime.gpu import NO_GPU, visible_gpus
 
     try:
-        grid = asked(None)
+        grid = asked(None, {})
     except UserError as error:
         yield Finding("lacking", "settings", "cannot be planned", str(error))
         return
@@ -143,30 +141,25 @@ def _settings() -> Iterator[Finding]:
 
 
 def _data(grid: Grid) -> Iterator[Finding]:
-    """Data sets, prepared or raw; those that are neither have to be fetched."""
+    """Data sets, prepared, raw or to be fetched; and what a run would die without."""
     from fedgenbench.data.sources import source_of
+    from fedgenbench.plan import needs
 
     for name, prepared in grid.used_data.items():
-        spec, raw = source_of(name), Path("data/raw") / name
-        there = [file for file in spec["files"] if (raw / file).is_file()]
-        title = f"data {name}"
+        files, raw = source_of(name)["files"], Path("data/raw") / name
+        there = [file for file in files if (raw / file).is_file()]
         if Path(prepared.folder, "card.json").is_file():
-            yield Finding("ok", title, f"prepared in {prepared.folder}")
-        elif len(there) == len(spec["files"]):
-            yield Finding("ok", title, f"raw in {raw}")
+            yield Finding("ok", f"data {name}", f"prepared in {prepared.folder}")
+        elif len(there) == len(files):
+            yield Finding("ok", f"data {name}", f"raw in {raw}")
         else:
-            kinds = {source["kind"] for source in spec["sources"]} - {"placed"}
-            absent = [
-                each for kind in kinds for each in _PROGRAMS.get(kind, ()) if not _found(each)
-            ]
-            ways = [kind for kind in kinds if all(map(_found, _PROGRAMS.get(kind, ())))]
-            said = f"{len(there)} of {len(spec['files'])} files in {raw}"
-            way = f"`snakemake data` fetches them, by {' or '.join(sorted(ways))}"
-            if not ways:
-                way = f"install {' or '.join(absent)} to fetch them, or see docs/data.md"
-            yield Finding("note" if ways else "lacking", title, said, way)
-    for name, reason in grid.absent.items():
-        yield Finding("note", "left out", f"{name}: {reason.splitlines()[0].rstrip(':')}")
+            said = f"{len(there)} of {len(files)} files in {raw}"
+            yield Finding("note", f"data {name}", said, "`snakemake data` fetches them")
+    for line in needs.left_out(grid):
+        yield Finding("note", "left out", line)
+    for line in needs.missing(grid):
+        what, _, way = line.partition(": ")
+        yield Finding("lacking", what, "is missing", way)
 
 
 def _weights() -> Iterator[Finding]:

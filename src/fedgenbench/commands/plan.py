@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
 from fedgenbench import config
+from fedgenbench.errors import UserError
 from fedgenbench.grid import PRODUCTS, Grid
+from fedgenbench.plan import needs
+from fedgenbench.plan.forecast import fedlmg_seconds, seconds
+from fedgenbench.plan.selection import require_known, select
 
 FEDLMG = ("classifiers", "guided", "rival", "dense", "server")
 
@@ -30,14 +35,19 @@ class Job:
         return Path(self.path).is_file()
 
 
-def asked(scale: str | None) -> Grid:
-    """The grid of a scale; None: of the one that params.yaml names.
+def asked(scale: str | None, only: Mapping[str, tuple[str, ...]]) -> Grid:
+    """The grid of a scale (None: the one that params.yaml names), or the part that ``only`` selects.
 
     Raises:
-        UserError: the settings are faulty, or a model's folder is not there.
+        UserError: the settings are faulty, a name is unknown, or nothing is left of what is asked.
     """
-    chosen, scales = config.load(overrides={"scale": scale} if scale else None)
-    grid = Grid(scales[chosen], scales["paper"])
+    overrides: dict[str, Any] = {key: ",".join(names) for key, names in only.items() if names}
+    chosen, scales = config.load(overrides=overrides | ({"scale": scale} if scale else {}))
+    require_known(scales[chosen].only, scales)
+    settings, in_vain = select(scales[chosen])
+    if in_vain:
+        raise UserError("\n".join(in_vain))
+    grid = Grid(settings, select(scales["paper"])[0])
     grid.require_models()
     return grid
 
@@ -50,7 +60,7 @@ def jobs(grid: Grid) -> Iterator[Job]:
     for part in grid.partitions.values():
         yield Job("partition", part.path)
     for run in grid.runs:
-        yield Job("federate", f"{run.folder}/metrics.json", grid.seconds(run))
+        yield Job("federate", f"{run.folder}/metrics.json", seconds(grid, run))
     for study in grid.studies.values():
         yield Job(study.kind, f"{study.folder}/{study.kind}.json")
         if study.kind == "fit":
@@ -63,7 +73,7 @@ def jobs(grid: Grid) -> Iterator[Job]:
 
 
 def shown(grid: Grid, paths: bool) -> str:
-    """The jobs by kind, what is left out, and, with ``paths``, each job's file."""
+    """The jobs by kind, what is left out, fetched or missing, and, with ``paths``, each job's file."""
     by_kind: dict[str, list[Job]] = {}
     for job in jobs(grid):
         by_kind.setdefault(job.kind, []).append(job)
@@ -84,8 +94,12 @@ def shown(grid: Grid, paths: bool) -> str:
         missingval="",
     )
     text = [f"FedGenBench, scale {grid.settings.scale}", "", table]
-    for name, reason in grid.absent.items():
-        text += ["", f"Left out, {name}: {reason.splitlines()[0].rstrip(':')}"]
+    for title, lines in (
+        ("Left out:", needs.left_out(grid)),
+        ("To be fetched:", needs.fetched(grid)),
+        ("Missing:", needs.missing(grid)),
+    ):
+        text += ["", title, *(f"  {line}" for line in lines)] if lines else []
     if paths:
         for kind, group in by_kind.items():
             text += ["", f"{kind}:", *(f"{'+' if j.finished else ' '} {j.path}" for j in group)]
@@ -100,4 +114,4 @@ def _fedlmg_seconds(grid: Grid) -> float | None:
         for study in studies
         if not Path(study.folder, f"{study.kind}.json").is_file()
     }
-    return sum(grid.fedlmg_seconds(name) for name, _ in left) if studies else None
+    return sum(fedlmg_seconds(grid, name) for name, _ in left) if studies else None

@@ -27,7 +27,7 @@ def resolved(scale: str | None, experiment: str | None) -> str:
         hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}"
         raise UserError(f"scale {chosen} has no experiment {experiment!r}; {hint}")
     own = settings.experiments[experiment]
-    rows = {name: settings.played(experiment, name) for name in (*own.methods, *own.ablations)}
+    rows = {name: settings.played(experiment, name) for name in own.rows}
     return _text(
         {
             "scale": chosen,
