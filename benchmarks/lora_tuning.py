@@ -68,7 +68,7 @@ def model(tiny: bool, device: str) -> Any:
             )
         )
     tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER, model_max_length=77)
-    pipeline = assemble(vae, unet, text, tokenizer)
+    pipeline = assemble(vae, unet, text, tokenizer, "epsilon")
     for part in (unet, vae, text):
         part.eval().requires_grad_(False)
     return pipeline.to(device, torch.bfloat16)

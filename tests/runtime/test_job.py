@@ -67,7 +67,7 @@ def test_a_job_starts_with_the_code_it_was_planned_with(snakemake, tmp_path, mon
     script.write_text("from fedgenbench.rng import stream  # the same\n", encoding="utf-8")
     with frame(snakemake):
         pass
-    script.write_text("from fedgenbench.rng import torch_seed\n", encoding="utf-8")
+    script.write_text("from fedgenbench.rng import stream\nstream(0)\n", encoding="utf-8")
     with pytest.raises(SystemExit) as ended, frame(snakemake):
         pytest.fail("the job ran")
     assert ended.value.code == 2
