@@ -252,7 +252,8 @@ def test_interruption_leaves_nothing_behind(tmp_path, set_table, monkeypatch):
 
 def test_unknown_data_set(tmp_path):
     with pytest.raises(
-        UserError, match=r"femnist.*fashion_mnist, mnist, cifar10, emoji_domains, public_drawings, emnist"
+        UserError,
+        match=r"femnist.*fashion_mnist, mnist, cifar10, emoji_domains, public_drawings, emnist",
     ):
         fetch("femnist", tmp_path / "femnist")
 
