@@ -237,12 +237,8 @@ def show_plan(scale, part):
     whole = f", of which this makes {part}" if part else ""
     said = [f"FedGenBench, scale {scale}{whole}:", forecast(grid)]
     lacking = needs.missing(grid)
-    for title, lines in (
-        ("Left out:", needs.left_out(grid)),
-        ("To be fetched:", needs.fetched(grid)),
-        ("Missing:", lacking),
-    ):
-        said += [title, *(f"  {line}" for line in lines)] if lines else []
+    for section in needs.sections(grid, lacking):
+        said += section
     print("\n" + "\n".join(said) + "\n", file=sys.stderr)
     # A part may do without; a whole scale would come to it after hours.
     if lacking and not part and not workflow.dryrun:

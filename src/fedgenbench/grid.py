@@ -129,6 +129,11 @@ class Study:
     client: int = -1
     after: tuple[Study, ...] = ()
 
+    @property
+    def report(self) -> str:
+        """The file that stands for it."""
+        return f"{self.folder}/{self.kind}.json"
+
 
 class Grid:
     """All that one scale asks for; ``paper`` is what its report compares it with."""
@@ -547,7 +552,7 @@ class Grid:
     def fedlmg_listing(self) -> list[list[Any]]:
         """Report, digest, experiment, seed, kind and name of every study of FedLMG."""
         return [
-            [f"{s.folder}/{s.kind}.json", s.digest, s.experiment, s.seed, s.kind, s.name]
+            [s.report, s.digest, s.experiment, s.seed, s.kind, s.name]
             for s in self.of_kind("classifiers", "guided", "rival", "dense", "server")
         ]
 
@@ -561,7 +566,7 @@ class Grid:
     def synthesis_listing(self) -> list[list[Any]]:
         """Report, digest, experiment, seed, kind and client of every study of synthetic images."""
         return [
-            [f"{s.folder}/{s.kind}.json", s.digest, s.experiment, s.seed, s.kind, s.client]
+            [s.report, s.digest, s.experiment, s.seed, s.kind, s.client]
             for s in self.of_kind("adapter", "images", "prompts", "warm", "examined")
         ]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fedgenbench.errors import UserError
-from fedgenbench.wording import counted
+from fedgenbench.wording import counted, first_of
 
 if TYPE_CHECKING:
     from fedgenbench.grid import Grid
@@ -95,10 +95,10 @@ def _packages() -> Iterator[Finding]:
         if found[pin.name] and not pin.specifier.contains(found[pin.name], prereleases=True)
     ]
     if absent:
-        said = f"{len(absent)} of {len(pins)} are missing: {_short(absent)}"
+        said = f"{len(absent)} of {len(pins)} are missing: {first_of(absent)}"
         yield Finding("lacking", "packages", said, SETUP)
     if other:
-        yield Finding("note", "packages", f"other versions than {LOCK}: {_short(other)}", SETUP)
+        yield Finding("note", "packages", f"other versions than {LOCK}: {first_of(other)}", SETUP)
     if not absent and not other:
         yield Finding("ok", "packages", f"{len(pins)} as in {LOCK}")
 
@@ -183,7 +183,7 @@ def _weights() -> Iterator[Finding]:
         if not bad:
             yield Finding("ok", f"model {folder}", f"{len(files)} files as recorded")
             continue
-        said = f"missing or not as recorded: {_short(bad)}"
+        said = f"missing or not as recorded: {first_of(bad)}"
         way = f"git checkout {folder}, unless you mean to use another model there"
         yield Finding("note", f"model {folder}", said, way)
 
@@ -251,8 +251,3 @@ def _found(program: str) -> bool:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def _short(names: list[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

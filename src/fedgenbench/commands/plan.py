@@ -62,7 +62,7 @@ def jobs(grid: Grid) -> Iterator[Job]:
     for run in grid.runs:
         yield Job("federate", f"{run.folder}/metrics.json", seconds(grid, run))
     for study in grid.studies.values():
-        yield Job(study.kind, f"{study.folder}/{study.kind}.json")
+        yield Job(study.kind, study.report)
         if study.kind == "fit":
             yield Job("aggregate", f"{study.folder}/aggregate.json")
     results = f"results/{grid.settings.scale}"
@@ -94,12 +94,8 @@ def shown(grid: Grid, paths: bool) -> str:
         missingval="",
     )
     text = [f"FedGenBench, scale {grid.settings.scale}", "", table]
-    for title, lines in (
-        ("Left out:", needs.left_out(grid)),
-        ("To be fetched:", needs.fetched(grid)),
-        ("Missing:", needs.missing(grid)),
-    ):
-        text += ["", title, *(f"  {line}" for line in lines)] if lines else []
+    for section in needs.sections(grid, needs.missing(grid)):
+        text += ["", *section]
     if paths:
         for kind, group in by_kind.items():
             text += ["", f"{kind}:", *(f"{'+' if j.finished else ' '} {j.path}" for j in group)]
@@ -109,9 +105,5 @@ def shown(grid: Grid, paths: bool) -> str:
 def _fedlmg_seconds(grid: Grid) -> float | None:
     """Forecast of FedLMG's jobs in repetitions that are not finished; None where there are none."""
     studies = grid.of_kind(*FEDLMG)
-    left = {
-        (study.experiment, study.seed)
-        for study in studies
-        if not Path(study.folder, f"{study.kind}.json").is_file()
-    }
+    left = {(study.experiment, study.seed) for study in studies if not Path(study.report).is_file()}
     return sum(fedlmg_seconds(grid, name) for name, _ in left) if studies else None

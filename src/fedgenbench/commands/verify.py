@@ -68,10 +68,7 @@ def verified(grid: Grid) -> list[Check]:
         *(
             _checked(
                 kind,
-                (
-                    (Path(s.folder, f"{s.kind}.json"), lambda s=s: _study(s))
-                    for s in grid.of_kind(kind)
-                ),
+                ((Path(s.report), lambda s=s: _study(s)) for s in grid.of_kind(kind)),
             )
             for kind in kinds
         ),

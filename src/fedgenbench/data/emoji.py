@@ -45,6 +45,12 @@ def is_test_name(name: str) -> bool:
 def read(
     dataset: str, raw: Path, limit: int | None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and card of EmojiDomains; ``limit`` keeps so many drawings per class, style and part.
+
+    Raises:
+        UserError: a style holds another number of the listed drawings than it is known to hold, or one
+            cannot be drawn.
+    """
     facts, classes = source_of(dataset)["facts"], emoji_classes()
     columns, drawings = defaultdict(list), {}
     for style in (*facts["domains"], *facts["public_domains"]):

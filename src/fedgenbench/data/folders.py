@@ -18,10 +18,11 @@ import numpy as np
 
 from fedgenbench.data.pictures import BadImageError, square
 from fedgenbench.data.readers import reader_modules
-from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, shown
+from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, require_apart
 from fedgenbench.data.sources import missing, placed_root, source_of
 from fedgenbench.errors import UserError
 from fedgenbench.rng import stream
+from fedgenbench.wording import first_of
 
 OnBadImage = Literal["refuse", "skip"]
 OnTwins = Literal["refuse", "drop"]
@@ -64,7 +65,8 @@ def read(
         raise UserError(reason)
     root = placed_root(dataset, raw.parent)
     listing = import_module(*reader_modules(dataset)).listing(dataset, root)
-    _require_apart(dataset, root, listing.rows)
+    names = ((row.name for row in listing.rows[part]) for part in PARTS)
+    require_apart(dataset, *names, f"Mend the lists in {root}")
     rows = {part: _slice(dataset, part, listing.rows[part], limit) for part in PARTS}
     _require_files(dataset, root, listing, rows)
     _require_room(dataset, sum(map(len, rows.values())), spec["edge"])
@@ -156,26 +158,17 @@ def _require_files(dataset: str, root: Path, listing: Listing, rows: Rows) -> No
         ]
         if lacking:
             counts = [sum(n for (i, _), n in c.items() if i == d) for c in (absent, wanted)]
-            lines.append(f"  {domain} lacks {counts[0]} of {counts[1]}: {shown(lacking)}")
+            lines.append(f"  {domain} lacks {counts[0]} of {counts[1]}: {first_of(lacking)}")
     raise UserError(
         "\n".join(
             [
                 f"{dataset}: {len(names)} of the {sum(wanted.values())} listed images are not in "
-                f"{root}: {shown(names)}. Put them there:",
+                f"{root}: {first_of(names)}. Put them there:",
                 *lines,
                 f"The layout is\n{spec['layout']}",
             ]
         )
     )
-
-
-def _require_apart(dataset: str, root: Path, rows: Rows) -> None:
-    both = {row.name for row in rows["train"]} & {row.name for row in rows["test"]}
-    if both:
-        raise UserError(
-            f"{dataset}: {len(both)} images are listed for training and for testing: "
-            f"{shown(sorted(both))}. Mend the lists in {root}"
-        )
 
 
 def _require_room(dataset: str, count: int, edge: int) -> None:
@@ -204,7 +197,7 @@ def _refuse(
     if found.bad and on_bad_image == "refuse":
         reasons = [f"{root / name} ({reason})" for name, reason in sorted(found.bad.items())]
         raise UserError(
-            f"{dataset}: {len(found.bad)} file(s) are no images: {shown(reasons)}. Replace them, or "
+            f"{dataset}: {len(found.bad)} file(s) are no images: {first_of(reasons)}. Replace them, or "
             f"set datasets.{dataset}.on_bad_image to skip in params.yaml: they are then left out, and "
             "the card names them"
         )
@@ -212,7 +205,7 @@ def _refuse(
         pairs = [f"{one} = {other}" for one, other in sorted(found.twins.items())]
         raise UserError(
             f"{dataset}: {len(found.twins)} training images have the pixels of a test image: "
-            f"{shown(pairs)} (in {root}). Take one of each two away, or set "
+            f"{first_of(pairs)} (in {root}). Take one of each two away, or set "
             f"datasets.{dataset}.on_twins to drop in params.yaml: the training ones are then left "
             "out, and the card names them"
         )

@@ -35,6 +35,18 @@ VOCABULARY = ("special_tokens_map.json", "added_tokens.json")  # where there are
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
+def means_folder(source: str) -> bool:
+    """Does ``source`` mean a folder of this machine, whether it is there or not?
+
+    Ids of the hub are ``owner/name``; what is here, or begins like a folder that is here, is none.
+    """
+    return Path(source).exists() or not HUB_ID.fullmatch(source) or Path(_owner(source)).is_dir()
+
+
+def _owner(source: str) -> str:
+    return source.split("/")[0]
+
+
 def require_place(source: str | Path) -> None:
     """Refuses a ``source`` that is neither a folder nor, by its looks, an id of the hub.
 
@@ -54,11 +66,10 @@ def require_place(source: str | Path) -> None:
         )
     models = [path.parent.as_posix() for path in sorted(Path().glob("*/*/model_index.json"))]
     near = difflib.get_close_matches(text.strip("/"), models, 1, 0.8)
-    owner = text.split("/")[0]
     if not HUB_ID.fullmatch(text):
         reason = "it is not of the form owner/name that an id of the hub has"
-    elif Path(owner).is_dir():
-        reason = f"a folder {owner!r} is here"
+    elif means_folder(text):
+        reason = f"a folder {_owner(text)!r} is here"
     elif near:
         reason = f"it is nearly the name of the folder {near[0]!r}"
     else:

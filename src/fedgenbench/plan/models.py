@@ -30,17 +30,6 @@ def sources(settings: Settings) -> dict[str, str]:
     return named
 
 
-def local_folder(source: str) -> bool:
-    """Does ``source`` mean a folder of this machine, whether it is there or not?
-
-    Hub ids are ``owner/name``. What begins like a path, or in a folder that is here, is none.
-    """
-    path = Path(source).expanduser()
-    if path.is_absolute() or source.startswith((".", "~")) or path.exists():
-        return True
-    return len(path.parts) != 2 or Path(path.parts[0]).is_dir()
-
-
 def model_faults(settings: Settings) -> Iterator[str]:
     """Folders that are no model, and adapters' targets that their U-Net lacks.
 

@@ -9,15 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedgenbench.data.sources import source_of
-from fedgenbench.plan.models import local_folder, sources
+from fedgenbench.foundation.folder import means_folder
+from fedgenbench.plan.models import sources
 
 if TYPE_CHECKING:
     from fedgenbench.config import Experiment
-    from fedgenbench.grid import Grid, Study
+    from fedgenbench.grid import Grid
 
 # The programs that a kind of source is fetched with.
 _PROGRAMS = {"debian": ("apt-get", "dpkg-deb"), "npm": ("npm",)}
 _DRAWING = ("adapter", "images", "prompts", "guided", "rival")
+
+
+def sections(grid: Grid, lacking: list[str]) -> list[list[str]]:
+    """What is left out, what will be fetched, and what is ``lacking``: a title and its lines each."""
+    parts = {
+        "Left out:": left_out(grid),
+        "To be fetched:": fetched(grid),
+        "Missing:": lacking,
+    }
+    return [[title, *(f"  {line}" for line in lines)] for title, lines in parts.items() if lines]
 
 
 def left_out(grid: Grid) -> list[str]:
@@ -32,7 +43,7 @@ def fetched(grid: Grid) -> list[str]:
     """What a run will ask the network for."""
     found = [f"{name}: {_ways(name)}" for name in _absent_data(grid)]
     for source, where in _models(grid).items():
-        if not local_folder(source) and not _cached(source):
+        if not means_folder(source) and not _cached(source):
             found.append(f"{source} ({where}): a model from the hub, several GB")
     return found
 
@@ -51,7 +62,7 @@ def missing(grid: Grid) -> list[str]:
                 f"the files into data/raw/{name} (docs/data.md)"
             )
     for source, where in _models(grid).items():
-        if local_folder(source):
+        if means_folder(source):
             if not Path(source).expanduser().is_dir():
                 found.append(
                     f"{source}: {where} names this folder; put the model there, or correct it"
@@ -117,13 +128,9 @@ def _models(grid: Grid) -> dict[str, str]:
 def _pending(grid: Grid, experiment: str, *kinds: str) -> bool:
     """Is a study of these kinds of an experiment unfinished?"""
     return any(
-        study.experiment == experiment and not _report(study).is_file()
+        study.experiment == experiment and not Path(study.report).is_file()
         for study in grid.of_kind(*kinds)
     )
-
-
-def _report(study: Study) -> Path:
-    return Path(study.folder) / f"{study.kind}.json"
 
 
 def _cached(source: str) -> bool:

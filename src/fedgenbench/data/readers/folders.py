@@ -10,11 +10,11 @@ from fedgenbench.data.readers.listing import (
     Rows,
     is_image,
     require_whole,
-    shown,
 )
 from fedgenbench.data.sources import source_of
 from fedgenbench.errors import UserError
 from fedgenbench.rng import stream
+from fedgenbench.wording import first_of
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def listing(dataset: str, root: Path) -> Listing:
                 found[top, d, k] = [f"{place}/{file}" for file in sorted(files)]
     if absent:
         raise UserError(
-            f"{dataset}: there is no folder {shown(absent)}. The layout is\n{spec['layout']}\n"
+            f"{dataset}: there is no folder {first_of(absent)}. The layout is\n{spec['layout']}\n"
             "A class that a domain lacks is an empty folder"
         )
     _require_all(dataset, root, found)
@@ -53,7 +53,7 @@ def listing(dataset: str, root: Path) -> Listing:
         "stream is tested; all images are used."
     ]
     if strange:
-        notes.append(f"Folders that are no class were not read: {shown(sorted(strange))}.")
+        notes.append(f"Folders that are no class were not read: {first_of(sorted(strange))}.")
         _log.warning("%s: %s", dataset, notes[-1])
     return Listing(_rows(dataset, spec, found), spec["classes"], notes, {})
 

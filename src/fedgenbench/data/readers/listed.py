@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, require_whole, shown
+from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, require_apart, require_whole
 from fedgenbench.data.sources import find_entry, source_of
 from fedgenbench.errors import UserError
 
@@ -32,7 +32,8 @@ def listing(dataset: str, root: Path) -> Listing:
                 found[part][number, category, name] = None
                 held[domain] += 1
     require_whole(dataset, root, held)
-    require_apart(dataset, root, found)
+    names = ((name for _, _, name in found[part]) for part in PARTS)
+    require_apart(dataset, *names, f"Mend the lists in {root}")
     classes = spec["classes"] or _numbered_classes(dataset, root, labels)
     if unknown := [name for name in classes if name not in labels]:
         raise UserError(f"{dataset}: the lists in {root} name no image of {', '.join(unknown)}")
@@ -48,15 +49,6 @@ def rows_of(found: Found, classes: list[str]) -> Rows:
         part: [Row(d, position[c], name) for d, c, name in found[part] if c in position]
         for part in PARTS
     }
-
-
-def require_apart(dataset: str, root: Path, found: Found) -> None:
-    """``UserError`` if the lists name an image for training and for testing."""
-    if both := sorted(set(found["train"]) & set(found["test"])):
-        raise UserError(
-            f"{dataset}: {len(both)} images are listed for training and for testing: "
-            f"{shown([name for _, _, name in both])}. Mend the lists in {root}"
-        )
 
 
 def capped(rows: Rows, cap: dict[str, int]) -> Rows:

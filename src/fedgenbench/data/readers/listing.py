@@ -1,11 +1,12 @@
 """What a reader of a layout gives back, and what no reader lets pass."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from fedgenbench.data.sources import SOURCES, source_of
 from fedgenbench.errors import UserError
+from fedgenbench.wording import first_of
 
 # What data/pictures.py opens, and what it does not: that is refused by name, not passed over.
 _OPENED = (
@@ -15,7 +16,6 @@ _OPENED = (
 _REFUSED = (".heic", ".heif", ".jxl", ".svg", ".psd", ".tga", ".eps")
 SUFFIXES = frozenset((*_OPENED, *_REFUSED))
 PARTS = ("train", "test")
-_SHOWN = 5
 
 
 class Row(NamedTuple):
@@ -37,12 +37,6 @@ class Listing(NamedTuple):
     notes: list[str]
     # sha256 of the lists that decided, by file name
     lists: dict[str, str]
-
-
-def shown(items: list[str]) -> str:
-    """The first of many names, and how many more there are."""
-    rest = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return ", ".join(items[:_SHOWN]) + rest
 
 
 def is_image(path: Path) -> bool:
@@ -74,4 +68,13 @@ def require_whole(
                     f"entry {dataset} in src/fedgenbench/data/{SOURCES.name}",
                 ]
             )
+        )
+
+
+def require_apart(dataset: str, train: Iterable[str], test: Iterable[str], remedy: str) -> None:
+    """``UserError`` if an image is listed for training and for testing."""
+    if both := sorted({*train} & {*test}):
+        raise UserError(
+            f"{dataset}: {len(both)} images are listed for training and for testing: "
+            f"{first_of(both)}. {remedy}"
         )

@@ -14,11 +14,10 @@ from fedgenbench.data.readers.listed import (
     Found,
     cap_notes,
     capped,
-    require_apart,
     rows_of,
     text_lines,
 )
-from fedgenbench.data.readers.listing import PARTS, Listing
+from fedgenbench.data.readers.listing import PARTS, Listing, require_apart
 from fedgenbench.data.sources import find_entry, source_of
 from fedgenbench.errors import UserError
 
@@ -54,7 +53,8 @@ def listing(dataset: str, root: Path) -> Listing:
             label = _words(outer if unique else inner)
             images = _UNIQUE_IMAGES if unique else _COMMON_IMAGES
             found[each.part][each.domain, label, f"{images}/{outer}/{inner}/{file}"] = None
-    require_apart(dataset, root, found)
+    names = ((name for _, _, name in found[part]) for part in PARTS)
+    require_apart(dataset, *names, f"Mend the lists in {root}")
     classes = sorted({label for part in PARTS for _, label, _ in found[part]})
     if len(classes) != (wanted := len(spec["facts"]["train"])):
         raise UserError(

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from fedgenbench.data.readers.listed import cap_notes
-from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, shown
+from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, require_apart
 from fedgenbench.data.sources import source_of
 from fedgenbench.errors import UserError
 from fedgenbench.runtime.files import sha256_file
@@ -32,12 +32,8 @@ def listing(dataset: str, root: Path) -> Listing:
         rows[part] = _labelled(root / table, part, places, spec["cap"][part])
         lists |= {name: sha256_file(root / name) for name in (names, table)}
         several[part] = sum(n > 1 for n in Counter(row.name for row in rows[part]).values())
-    both = set.intersection(*({Path(row.name).name for row in rows[part]} for part in PARTS))
-    if both:
-        raise UserError(
-            f"{dataset}: {len(both)} images are listed for training and for testing: "
-            f"{shown(sorted(both))}. Put Open Images' tables into {root}"
-        )
+    names = ((Path(row.name).name for row in rows[part]) for part in PARTS)
+    require_apart(dataset, *names, f"Put Open Images' tables into {root}")
     notes = [
         "The official parts; labels with a Confidence of 1 alone.",
         *cap_notes(spec["cap"]),
