@@ -21,13 +21,13 @@ from fedgenbench.fedlmg.experiment import FedLMG
 from fedgenbench.foundation.settings import Foundation
 from fedgenbench.foundation.unclip_settings import UnCLIP
 from fedgenbench.models.registry import FEDERATED
-from fedgenbench.plan.checks import explain, faults, not_finite, unknown
+from fedgenbench.plan.checks import explain, faults, not_finite
 from fedgenbench.plan.fields import Distinct, PathName, PlainName, Seed
 from fedgenbench.plan.merging import combine, merge
 from fedgenbench.plan.reading import read_yaml, typed
 from fedgenbench.plan.selection import Only, selecting
 from fedgenbench.weightspace.study_settings import NewcomerSettings, OneShotSettings
-from fedgenbench.wording import counted
+from fedgenbench.wording import counted, unknown
 
 SCALES = ("smoke", "embedded", "paper")
 

@@ -1,6 +1,8 @@
 """Words that every text for people needs."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
+from typing import Any
 
 
 def counted(number: int, noun: str) -> str:
@@ -12,3 +14,11 @@ def first_of(names: Sequence[str], most: int = 5) -> str:
     """The first of many names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def unknown(name: Any, known: Collection[Any], most: int = 1) -> str:
+    """A sentence on a name that is none of ``known``, with at most so many of the nearest ones."""
+    close = difflib.get_close_matches(str(name), [str(each) for each in known], most)
+    if close:
+        return f"{name!r} is not known; did you mean {' or '.join(map(repr, close))}?"
+    return f"{name!r} is not known; known: {', '.join(str(each) for each in sorted(known))}"

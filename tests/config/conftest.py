@@ -1,23 +1,13 @@
-from pathlib import Path
-
 import pytest
 import yaml
 
 from fedgenbench.config import load
 from fedgenbench.errors import UserError
 
-REPOSITORY = Path(__file__).parents[2]
-
 
 @pytest.fixture(autouse=True)
-def _in_the_repository(monkeypatch):
-    monkeypatch.chdir(REPOSITORY)
-
-
-@pytest.fixture
-def raw():
-    """The content of params.yaml, to be spoiled."""
-    return yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+def _here(in_the_repository):
+    pass
 
 
 @pytest.fixture

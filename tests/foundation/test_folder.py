@@ -5,12 +5,9 @@ import json
 import shutil
 
 import pytest
-from miniature import untrained
-from miniature_unclip import pipeline as untrained_unclip
 
 from fedgenbench.errors import UserError
 from fedgenbench.foundation.folder import part_files, require_place, require_recorded, weights
-from fedgenbench.foundation.pipeline import save
 from fedgenbench.foundation.plan import fingerprint
 from fedgenbench.runtime.files import read_json, write_json
 
@@ -27,20 +24,6 @@ FILES = [
     "vae/config.json",
     f"vae/{WEIGHTS}",
 ]
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("saved")
-    save(untrained(), folder / "model")
-    save(untrained_unclip(), folder / "unclip")
-    return folder
-
-
-@pytest.fixture
-def model(saved, tmp_path):
-    shutil.copytree(saved / "model", tmp_path / "model")
-    return tmp_path / "model"
 
 
 def edit(path, **values):

@@ -1,40 +1,17 @@
 """Folders that would load with a part missing, or with a default made for another space."""
 
 import json
-import shutil
 
 import pytest
 import torch
-from miniature import untrained
-from miniature_unclip import pipeline as untrained_unclip
 from safetensors.torch import load_file, save_file
 from test_folder import WEIGHTS, edit
 
 from fedgenbench.errors import UserError
 from fedgenbench.foundation.loading import load_pipeline
-from fedgenbench.foundation.pipeline import load, save
+from fedgenbench.foundation.pipeline import load
 
 UNCLIP = "StableUnCLIPImg2ImgPipeline"
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("saved")
-    save(untrained(), folder / "model")
-    save(untrained_unclip(), folder / "unclip")
-    return folder
-
-
-@pytest.fixture
-def model(saved, tmp_path):
-    shutil.copytree(saved / "model", tmp_path / "model")
-    return tmp_path / "model"
-
-
-@pytest.fixture
-def unclip(saved, tmp_path):
-    shutil.copytree(saved / "unclip", tmp_path / "unclip")
-    return tmp_path / "unclip"
 
 
 def refused(folder, words, kind="StableDiffusionPipeline"):

@@ -5,9 +5,8 @@ What a single value may be, its type in ``config`` or beside a method says.
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -17,6 +16,7 @@ from fedgenbench.federated.method import METHODS, method_class
 from fedgenbench.plan.images import image_faults
 from fedgenbench.plan.models import model_faults
 from fedgenbench.plan.partitions import partition_faults
+from fedgenbench.wording import unknown
 
 if TYPE_CHECKING:
     from fedgenbench.config import Experiment, Settings
@@ -41,13 +41,6 @@ def faults(settings: Settings, overridden: Mapping[str, list[str]]) -> list[str]
     found += image_faults(settings)
     found += model_faults(settings)
     return found or list(partition_faults(settings)) or list(_rounds(settings))
-
-
-def unknown(name: str, known: Collection[str]) -> str:
-    """A sentence on a name that is none of ``known``, with the nearest one."""
-    close = difflib.get_close_matches(name, list(known), 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
-    return f"{name!r} is not known; {hint}"
 
 
 def explain(error: Any, prefix: tuple[str, ...] = ()) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fedgenbench.errors import UserError
 from fedgenbench.plan.fields import Distinct
 from fedgenbench.plan.reading import typed
+from fedgenbench.wording import unknown
 
 if TYPE_CHECKING:
     from fedgenbench.config import Experiment, Settings
@@ -99,20 +98,13 @@ def require_known(only: Only, scales: dict[str, Settings]) -> None:
         "papers": set(PAPERS),
     }
     faults = [
-        f"only.{key}: {_near(name, known[key])}{_SETS if key == 'seeds' else ''}"
+        f"only.{key}: {unknown(name, known[key], 3)}{_SETS if key == 'seeds' else ''}"
         for key in known
         for name in getattr(only, key) or ()
         if name not in known[key]
     ]
     if faults:
         raise UserError("\n".join([*faults, "See docs/running.md."]))
-
-
-def _near(name: Any, known: Collection[Any]) -> str:
-    close = difflib.get_close_matches(str(name), [str(each) for each in known], 3)
-    if close:
-        return f"{name!r} is not known; did you mean {' or '.join(map(repr, close))}?"
-    return f"{name!r} is not known; known: {', '.join(str(each) for each in sorted(known))}"
 
 
 def select(settings: Settings) -> tuple[Settings, list[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fedgenbench.errors import UserError
 from fedgenbench.runtime.files import read_json, sha256_file, write_json
+from fedgenbench.wording import first_of
 
 # Files whose content is of one machine and one time.
 MEASURED = ("measured_", "costs.")
@@ -32,10 +33,9 @@ def forget_altered(results: Path) -> list[str]:
         if names := altered(manifest):
             with contextlib.suppress(OSError):
                 manifest.replace(manifest.with_name(f"{manifest.parent.name}-altered.json"))
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             said.append(
-                f"{manifest.parent}: {', '.join(names[:3])}{more} altered or deleted since it was "
-                "made, so it is made again."
+                f"{manifest.parent}: {first_of(names, 3)} altered or deleted since it was made, so it "
+                "is made again."
             )
     return said
 
