@@ -40,32 +40,35 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     settings = load_settings("params.yaml")[1]["embedded"].foundation
     settings = settings.model_copy(update={"subjects": chosen.subjects})
-    pool = load_pool(chosen.pool)
-    chosen.state.mkdir(parents=True, exist_ok=True)
-    if chosen.export:
-        done = recorded_history(chosen.state / "unet.safetensors")[-1]["step"]
-        unet = settings.unet
-        training = unet.training.model_copy(update={"steps": done})
-        settings = settings.model_copy(
-            update={"unet": unet.model_copy(update={"training": training})}
-        )
+    pool, checkpoint = load_pool(chosen.pool), chosen.state / "unet.safetensors"
     vae = autoencoder(settings, pool, chosen.state)
-    watch = Stopwatch(chosen.state / "unet.safetensors")
+    job = settings.model_dump(include=set(UNetJob.model_fields))
+    if chosen.export:
+        job["unet"]["training"]["steps"] = recorded_history(checkpoint)[-1]["step"]
+    watch = Stopwatch(checkpoint)
     unet, text_encoder, tokenizer, history = train_unet(
-        UNetJob.model_validate(settings.model_dump(include=set(UNetJob.model_fields))),
+        UNetJob.model_validate(job),
         pool,
         vae,
         "cpu",
-        checkpoint=chosen.state / "unet.safetensors",
+        checkpoint=checkpoint,
         tell=teller(chosen.state / "unet.log"),
     )
     if chosen.export:
-        export(chosen, settings, assemble(vae, unet, text_encoder, tokenizer, settings.unet.prediction),
-               {"history": history, "pool_sha256": pool.sha256, **watch.record("cpu")})  # fmt: skip
+        pipeline = assemble(vae, unet, text_encoder, tokenizer, settings.unet.prediction)
+        save(pipeline, chosen.export)
+        shutil.copy2(chosen.pool / "pool.json", chosen.export)
+        write_json(
+            chosen.export / "provenance.json",
+            watch.record("cpu")
+            | {"settings": job, "history": history, "pool_sha256": pool.sha256}
+            | {"vae": read_json(chosen.state / "vae.json")}
+            | {"files": part_files(chosen.export)},
+        )
 
 
 def autoencoder(settings: Foundation, pool: Pool, state: Path) -> AutoencoderKL:
-    """The trained autoencoder, from the state folder where it is finished."""
+    """The trained autoencoder, from ``state`` where it is finished there."""
     if not (state / "vae.json").exists():
         job = VaeJob.model_validate(settings.model_dump(include=set(VaeJob.model_fields)))
         watch = Stopwatch(state / "vae.safetensors")
@@ -93,20 +96,6 @@ def teller(log: Path):
                 print(step, text, spent, file=file)
 
     return tell
-
-
-def export(
-    chosen: argparse.Namespace, settings: Foundation, pipeline: object, record: dict
-) -> None:
-    save(pipeline, chosen.export)
-    shutil.copy2(chosen.pool / "pool.json", chosen.export)
-    write_json(
-        chosen.export / "provenance.json",
-        record
-        | {"settings": settings.model_dump(include=set(UNetJob.model_fields))}
-        | {"vae": read_json(chosen.state / "vae.json")}
-        | {"files": part_files(chosen.export)},
-    )
 
 
 if __name__ == "__main__":
