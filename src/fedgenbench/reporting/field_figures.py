@@ -11,10 +11,10 @@ from fedgenbench.reporting.results import Results
 
 def field_figures(results: Results) -> list[Figure]:
     results = results.main
+    if results.runs.empty:
+        return []
     compared = set(results.methods) - set(results.family("control"))
     ran = results.runs.loc[results.runs["method"].isin(compared), "experiment"].unique()
-    if not len(ran):
-        return []
     return [
         # Controls alone are drawn as lines to compare with, and nothing would be compared.
         *(
