@@ -34,10 +34,10 @@ clean-setup:
 	rm -rf .boot .venv
 
 unlock: setup
-	@python -m fedgenbench.runtime.start --unlock
+	@python -m fedgenbench.commands.start --unlock
 
 reproduce: setup
-	python -m fedgenbench.runtime.start $(if $(CORES),--cores $(CORES)) --resources gpu=$(GPUS) --quiet rules reason host
+	python -m fedgenbench.commands.start $(if $(CORES),--cores $(CORES)) --resources gpu=$(GPUS) --quiet rules reason host
 	@echo; echo "The report:"; ls results/*/report/report.html results/*/report/report.pdf
 
 test: setup
@@ -47,10 +47,10 @@ test-all: setup
 	pytest -n 2
 
 record: setup
-	python -m fedgenbench.runtime.record
+	python -m fedgenbench.commands.record
 
 restore: setup
-	python -m fedgenbench.runtime.restore
+	python -m fedgenbench.commands.restore
 
 baseline: setup
 	CORES="$(CORES)" bash tools/record_baseline.sh "$(BASELINE)"
@@ -62,8 +62,8 @@ lint: setup
 	bash tools/lint_workflow.sh
 
 docs: setup
-	python -m fedgenbench.config
-	python -m fedgenbench.reporting.quotes
+	python -m fedgenbench.plan.settings
+	python -m fedgenbench.report.quotes
 
 lock:
 	bash tools/lock.sh

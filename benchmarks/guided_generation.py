@@ -30,8 +30,8 @@ def orders(pipeline: Any, count: int, device: str) -> list[Any]:
     """``count`` images of two clients, each with a ResNet-18 on 224 pixels, alternately."""
     import torch
 
-    from fedgenbench.diffusion.adapters import embedded
-    from fedgenbench.diffusion.guidance import Order, Upload
+    from fedgenbench.images.adapters import embedded
+    from fedgenbench.images.guidance import Order, Upload
     from fedgenbench.models import build
 
     embedding = embedded(pipeline, ["an image of a face"])[0]
@@ -55,8 +55,8 @@ def case(tiny: bool, device: str, batch: int, checkpointing: bool) -> dict[str, 
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from fedgenbench.diffusion.guidance import Guided
-    from fedgenbench.diffusion.guidance_settings import Guidance
+    from fedgenbench.images.guidance import Guided
+    from fedgenbench.images.guidance_settings import Guidance
 
     torch.set_num_threads(1)
     pipeline, resolution = model(tiny, device), 64 if tiny else 512

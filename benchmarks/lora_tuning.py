@@ -37,7 +37,7 @@ def model(tiny: bool, device: str) -> Any:
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-    from fedgenbench.foundation.pipeline import assemble
+    from fedgenbench.images.pipeline import assemble
 
     widths = (8, 16, 16, 16) if tiny else (320, 640, 1280, 1280)
     vae_widths = (8, 16, 16, 16) if tiny else (128, 256, 512, 512)
@@ -109,9 +109,9 @@ def tune(pipeline: Any, images: Any, batch: int, steps: int) -> list[float]:
     """The library's: the time at the end of each step."""
     import numpy as np
 
-    from fedgenbench.diffusion.adapters import embedded
-    from fedgenbench.diffusion.lora import tune
-    from fedgenbench.diffusion.settings import Lora
+    from fedgenbench.images.adapters import embedded
+    from fedgenbench.images.lora import tune
+    from fedgenbench.images.settings import Lora
 
     ends: list[float] = []
     settings = Lora(
@@ -150,8 +150,8 @@ def script(pipeline: Any, images: Any, batch: int, steps: int) -> list[float]:
     from diffusers.training_utils import cast_training_params
     from peft import LoraConfig
 
-    from fedgenbench.foundation.captions import token_ids
-    from fedgenbench.foundation.images import to_tensor
+    from fedgenbench.images.pixels import to_tensor
+    from fedgenbench.systems.foundation.captions import token_ids
 
     unet, vae, text = pipeline.unet, pipeline.vae, pipeline.text_encoder
     device, dtype = unet.device, unet.dtype
@@ -191,7 +191,7 @@ def unet_flops(pipeline: Any, batch: int) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from fedgenbench.diffusion.adapters import low_rank
+    from fedgenbench.images.adapters import low_rank
 
     unet = pipeline.unet
     edge, width = unet.config.sample_size, unet.config.cross_attention_dim

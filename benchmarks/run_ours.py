@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from common import Clock, Problem, report, single_thread
 
+from fedgenbench.core.streams import stream
 from fedgenbench.federated.data import BatchOrder, FederatedData
 from fedgenbench.federated.method import method_class
 from fedgenbench.federated.rounds import Federation
 from fedgenbench.federated.task import Task
 from fedgenbench.federated.types import SGD
 from fedgenbench.models import build
-from fedgenbench.rng import stream
 
 SEED = 0
 # name: model, clients, samples of each, batch size, timed rounds

@@ -31,10 +31,10 @@ def case(how: str, autoencoder: str, clients: int, device: str) -> dict[str, flo
     import torch
 
     from fedgenbench.models import build
-    from fedgenbench.weightspace.buffer import ReplayBuffer
-    from fedgenbench.weightspace.generator import Generator
-    from fedgenbench.weightspace.settings import GeneratorSettings
-    from fedgenbench.weightspace.vectors import Layout
+    from fedgenbench.systems.pfedgpa.buffer import ReplayBuffer
+    from fedgenbench.systems.pfedgpa.generator import Generator
+    from fedgenbench.systems.pfedgpa.settings import GeneratorSettings
+    from fedgenbench.systems.pfedgpa.vectors import Layout
 
     torch.set_num_threads(1)
     settings = GeneratorSettings(

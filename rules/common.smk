@@ -4,15 +4,15 @@ import shlex
 import sys
 from pathlib import Path
 
-from fedgenbench import config as configuration
-from fedgenbench.errors import UserError
-from fedgenbench.grid import Grid, job_code, source_digest
+from fedgenbench.plan import settings as configuration
+from fedgenbench.core.errors import UserError
+from fedgenbench.plan.grid import Grid, job_code, source_digest
 from fedgenbench.plan import needs
 from fedgenbench.plan.forecast import forecast
 from fedgenbench.plan.selection import require_known, select
-from fedgenbench.runtime.products import forget_altered
-from fedgenbench.runtime.reports import run_file
-from fedgenbench.runtime.start import remarks, started
+from fedgenbench.core.products import forget_altered
+from fedgenbench.core.reports import run_file
+from fedgenbench.commands.start import remarks, started
 
 # The same bits on every CPU with AVX2: set before any job's Python starts (docs/determinism.md).
 os.environ.update(

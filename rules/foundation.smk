@@ -2,9 +2,9 @@
 # `snakemake foundation` trains the model of open subjects (recorded in models/foundation), `snakemake
 # foundation_strict` that of strict ones.
 # Beside it the miniature unCLIP, recorded in models/unclip; `snakemake unclip` trains that anew.
-from fedgenbench.foundation.plan import Plan
-from fedgenbench.foundation.settings import Foundation, PoolJob, UNetJob, VaeJob
-from fedgenbench.foundation.unclip_settings import UnCLIPPlan
+from fedgenbench.systems.foundation.plan import Plan
+from fedgenbench.systems.foundation.settings import Foundation, PoolJob, UNetJob, VaeJob
+from fedgenbench.systems.foundation.unclip_settings import UnCLIPPlan
 
 FOUNDATION_PLANS = {
     (name, subjects): Plan(

@@ -21,8 +21,8 @@ TREES = {
 # The places that draw from torch's default generator, forked and seeded by name.
 FORKED = [
     ("src/fedgenbench/models/__init__.py", "torch.random.default_generator.manual_seed"),
-    ("src/fedgenbench/fedlmg/dense.py", "torch.random.manual_seed"),
-    ("src/fedgenbench/fedlmg/training.py", "torch.random.manual_seed"),
+    ("src/fedgenbench/systems/fedlmg/dense.py", "torch.random.manual_seed"),
+    ("src/fedgenbench/systems/fedlmg/training.py", "torch.random.manual_seed"),
 ]
 NUMPY_RANDOM = {"Generator", "PCG64", "SeedSequence"}
 TORCH_DRAWS = {
@@ -160,8 +160,8 @@ def test_the_search_for_unsafe_reads_finds_them(code):
 def test_a_dry_run_loads_nothing_heavy():
     code = """
 import json, sys
-from fedgenbench.config import load
-from fedgenbench.grid import PRODUCTS, Grid
+from fedgenbench.plan.settings import load
+from fedgenbench.plan.grid import PRODUCTS, Grid
 from fedgenbench.plan.forecast import forecast
 from fedgenbench.plan.needs import missing
 _, scales = load()
@@ -169,7 +169,7 @@ for settings in scales.values():
     grid = Grid(settings, scales["paper"])
     forecast(grid), missing(grid), grid.method_notes(), grid.experiment_notes()
     [grid.product_digest(product) for product in PRODUCTS]
-import fedgenbench.runtime.gpu, fedgenbench.runtime.job, fedgenbench.runtime.provenance
+import fedgenbench.core.gpu, fedgenbench.core.job, fedgenbench.core.provenance
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
     done = subprocess.run(

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from fedgenbench.rng import stream
-from fedgenbench.runtime.files import sha256_file, write_json
+from fedgenbench.core.files import sha256_file, write_json
+from fedgenbench.core.streams import stream
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs/library.md").read_text(encoding="utf-8")
@@ -65,6 +65,6 @@ def test_the_last_block_reads_what_the_workflow_collects(tmp_path, monkeypatch):
 
     (tmp_path / "results/embedded/collected-0123456789").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fedgenbench.reporting.store.read_results", lambda folder: Results())
+    monkeypatch.setattr("fedgenbench.report.store.read_results", lambda folder: Results())
     exec(BLOCKS[-1], {"Path": Path})
     assert asked == [("emoji_domains", "personal")]

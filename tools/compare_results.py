@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fedgenbench.config import SCALES
-from fedgenbench.errors import UserError
-from fedgenbench.wording import counted
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.wording import counted
+from fedgenbench.plan.settings import SCALES
 from result_files import DIGEST, IN_PATH, content, left_out
 
 AREAS = ("runs", "synthesis", "fedlmg", "weights", "newcomers")

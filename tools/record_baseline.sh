@@ -20,5 +20,5 @@ export PYTHONPATH=$PWD/src
 sampled=$(python "$here/tools/sample_jobs.py")
 for targets in smoke "$sampled"; do
   # shellcheck disable=SC2086  # targets are words
-  python -m fedgenbench.runtime.start $targets ${CORES:+--cores $CORES} --quiet rules reason host
+  python -m fedgenbench.commands.start $targets ${CORES:+--cores $CORES} --quiet rules reason host
 done

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fedgenbench.errors import UserError
-from fedgenbench.evaluation.collect import MEASURED_RUNS
-from fedgenbench.runtime.products import MEASURED as MEASURED_FILES
-from fedgenbench.runtime.reports import MEASURED
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.products import MEASURED as MEASURED_FILES
+from fedgenbench.core.reports import MEASURED
+from fedgenbench.report.collect import MEASURED_RUNS
 
 DIGEST = re.compile(r"(?<![0-9A-Za-z.])[0-9a-f]{10}(?![0-9A-Za-z])")
 IN_PATH = re.compile(r"-([0-9a-f]{10})(?=[/.]|$)")

@@ -5,8 +5,8 @@ experiment, one seed.
 from itertools import chain
 from pathlib import Path
 
-from fedgenbench.config import load
-from fedgenbench.grid import Grid
+from fedgenbench.plan.grid import Grid
+from fedgenbench.plan.settings import load
 
 
 def sample(grid: Grid) -> list[str]:

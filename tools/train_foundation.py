@@ -17,16 +17,17 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-from fedgenbench.config import load as load_settings
-from fedgenbench.foundation.folder import part_files
-from fedgenbench.foundation.pipeline import assemble, save
-from fedgenbench.foundation.pool import Pool, load_pool
-from fedgenbench.foundation.settings import Foundation, UNetJob, VaeJob
-from fedgenbench.foundation.training import recorded_history
-from fedgenbench.foundation.unet import train_unet
-from fedgenbench.foundation.vae import train_vae
-from fedgenbench.runtime.files import read_json, write_json
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.files import read_json, write_json
+from fedgenbench.core.provenance import Stopwatch
+from fedgenbench.images.folder import part_files
+from fedgenbench.images.pipeline import save
+from fedgenbench.plan.settings import load as load_settings
+from fedgenbench.systems.foundation.networks import assemble
+from fedgenbench.systems.foundation.pool import Pool, load_pool
+from fedgenbench.systems.foundation.settings import Foundation, UNetJob, VaeJob
+from fedgenbench.systems.foundation.training import recorded_history
+from fedgenbench.systems.foundation.unet import train_unet
+from fedgenbench.systems.foundation.vae import train_vae
 
 
 def main() -> None:

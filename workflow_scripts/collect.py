@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.job import job
+from fedgenbench.core.job import job
 
 with job(snakemake):
-    from fedgenbench.evaluation.collect import (
+    from fedgenbench.core.files import atomic_path, read_json, write_json
+    from fedgenbench.report.collect import (
         GUIDED,
         client_domains,
         collect,
@@ -15,8 +16,7 @@ with job(snakemake):
         synthesis_frame,
         without_measured,
     )
-    from fedgenbench.reporting.store import shown_pictures
-    from fedgenbench.runtime.files import atomic_path, read_json, write_json
+    from fedgenbench.report.store import shown_pictures
 
     wanted = snakemake.params
     cards = {name: read_json(path) for name, path in wanted.cards.items()}

@@ -3,26 +3,26 @@
 import shutil
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.progress import Progress
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.progress import Progress
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.turns)
     import torch
 
+    from fedgenbench.core.reports import save_report
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.diffusion.shards import Shards
-    from fedgenbench.fedlmg.clients import tensors
-    from fedgenbench.fedlmg.dense import dense
-    from fedgenbench.fedlmg.rival_settings import Dense
-    from fedgenbench.fedlmg.settings import Server
-    from fedgenbench.fedlmg.training import accuracy
-    from fedgenbench.fedlmg.uploads import load as load_uploads
-    from fedgenbench.fedlmg.uploads import untrained
-    from fedgenbench.runtime.reports import save_report
+    from fedgenbench.images.shards import Shards
+    from fedgenbench.systems.fedlmg.baseline_settings import Dense
+    from fedgenbench.systems.fedlmg.clients import tensors
+    from fedgenbench.systems.fedlmg.dense import dense
+    from fedgenbench.systems.fedlmg.settings import Server
+    from fedgenbench.systems.fedlmg.training import accuracy
+    from fedgenbench.systems.fedlmg.uploads import load as load_uploads
+    from fedgenbench.systems.fedlmg.uploads import untrained
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards

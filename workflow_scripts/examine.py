@@ -2,28 +2,28 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch()
     import torch
 
+    from fedgenbench.core.files import atomic_path
+    from fedgenbench.core.reports import save_report
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.diffusion.adapters import Adapter, base_model
-    from fedgenbench.diffusion.images import load_images
-    from fedgenbench.diffusion.prompts import class_prompts
-    from fedgenbench.diffusion.settings import Looking
-    from fedgenbench.evaluation.membership import membership
-    from fedgenbench.evaluation.synthetic import Part, clients_of, examine
-    from fedgenbench.runtime.files import atomic_path
-    from fedgenbench.runtime.reports import save_report
+    from fedgenbench.images.adapters import Adapter, base_model
+    from fedgenbench.images.generated import load_images
+    from fedgenbench.images.prompts import class_prompts
+    from fedgenbench.systems.warmfed.examination import Part, clients_of, examine
+    from fedgenbench.systems.warmfed.membership import membership
+    from fedgenbench.systems.warmfed.settings import ExaminationSettings
 
     torch.set_num_threads(1)
     inputs, outputs, seed = snakemake.input, snakemake.output, snakemake.params.settings["seed"]
-    settings = Looking.model_validate(snakemake.params.settings["synthesis"])
+    settings = ExaminationSettings.model_validate(snakemake.params.settings["synthesis"])
     data = load(Path(inputs.data).parent)
     partition = Partition.load(Path(inputs.partition))
     partition.require(data)

@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.progress import Progress
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.progress import Progress
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
+    from fedgenbench.core.artifacts import read_report
+    from fedgenbench.core.files import sha256_file, write_json
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
     from fedgenbench.federated.run import federate
     from fedgenbench.federated.synthetic import read, read_model
-    from fedgenbench.runtime.artifacts import read_report
-    from fedgenbench.runtime.files import sha256_file, write_json
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards

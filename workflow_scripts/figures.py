@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.job import job
+from fedgenbench.core.job import job
 
 with job(snakemake):
-    from fedgenbench.reporting.fedlmg_figures import fedlmg_figures
-    from fedgenbench.reporting.field_figures import field_figures
-    from fedgenbench.reporting.figures import emit
-    from fedgenbench.reporting.foundation import history_figure
-    from fedgenbench.reporting.pfedgpa_figures import pfedgpa_figures
-    from fedgenbench.reporting.store import product, read_results
-    from fedgenbench.reporting.warmfed_figures import warmfed_figures
+    from fedgenbench.report.figures import emit
+    from fedgenbench.report.store import product, read_results
+    from fedgenbench.systems.fedlmg.figures import fedlmg_figures
+    from fedgenbench.systems.field.figures import field_figures
+    from fedgenbench.systems.foundation.section import history_figure
+    from fedgenbench.systems.pfedgpa.figures import pfedgpa_figures
+    from fedgenbench.systems.warmfed.figures import warmfed_figures
 
     results = read_results(Path(snakemake.input.collected).parent)
     drawn = [

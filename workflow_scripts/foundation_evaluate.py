@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     import torch
 
+    from fedgenbench.core.files import write_json
     from fedgenbench.data.dataset import load as load_data
-    from fedgenbench.evaluation.inception import inception
-    from fedgenbench.foundation.evidence import evaluate
-    from fedgenbench.foundation.pipeline import load
-    from fedgenbench.foundation.pool import load_pool
-    from fedgenbench.foundation.settings import Foundation
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.images.inception import inception
+    from fedgenbench.images.pipeline import load
+    from fedgenbench.systems.foundation.evidence import evaluate
+    from fedgenbench.systems.foundation.pool import load_pool
+    from fedgenbench.systems.foundation.settings import Foundation
 
     torch.set_num_threads(1)
     settings = Foundation.model_validate(snakemake.params.settings)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.job import job
+from fedgenbench.core.job import job
 
 with job(snakemake):
     from fedgenbench.data.dataset import load
-    from fedgenbench.foundation.pool import make_pool
+    from fedgenbench.systems.foundation.pool import make_pool
 
     drawings, private = (Path(path).parent for path in snakemake.input)
     folder = Path(snakemake.output.pool).parent

@@ -2,26 +2,26 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.progress import Progress
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.progress import Progress
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
-    from fedgenbench.foundation.folder import part_files
-    from fedgenbench.foundation.pipeline import load, save
-    from fedgenbench.foundation.pool import load_pool
-    from fedgenbench.foundation.unclip import (
+    from fedgenbench.core.files import write_json
+    from fedgenbench.images.folder import part_files
+    from fedgenbench.images.pipeline import load, save
+    from fedgenbench.systems.foundation.pool import load_pool
+    from fedgenbench.systems.foundation.unclip import (
         assemble,
         evidence,
         train_conditioning,
         train_encoder,
     )
-    from fedgenbench.foundation.unclip_settings import UnCLIP
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.systems.foundation.unclip_settings import UnCLIP
 
     torch.set_num_threads(1)
     settings = UnCLIP.model_validate(snakemake.params.settings)

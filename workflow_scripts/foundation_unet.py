@@ -2,22 +2,23 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.progress import Progress
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.progress import Progress
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.checkpoint)
     import torch
     from diffusers import AutoencoderKL
 
-    from fedgenbench.foundation.folder import part_files
-    from fedgenbench.foundation.pipeline import assemble, save
-    from fedgenbench.foundation.pool import load_pool
-    from fedgenbench.foundation.settings import UNetJob
-    from fedgenbench.foundation.unet import train_unet
-    from fedgenbench.runtime.files import read_json, write_json
+    from fedgenbench.core.files import read_json, write_json
+    from fedgenbench.images.folder import part_files
+    from fedgenbench.images.pipeline import save
+    from fedgenbench.systems.foundation.networks import assemble
+    from fedgenbench.systems.foundation.pool import load_pool
+    from fedgenbench.systems.foundation.settings import UNetJob
+    from fedgenbench.systems.foundation.unet import train_unet
 
     torch.set_num_threads(1)
     settings = UNetJob.model_validate(snakemake.params.settings)

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.progress import Progress
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.progress import Progress
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
-    from fedgenbench.foundation.pool import load_pool
-    from fedgenbench.foundation.settings import VaeJob
-    from fedgenbench.foundation.vae import train_vae
-    from fedgenbench.runtime.files import write_json
+    from fedgenbench.core.files import write_json
+    from fedgenbench.systems.foundation.pool import load_pool
+    from fedgenbench.systems.foundation.settings import VaeJob
+    from fedgenbench.systems.foundation.vae import train_vae
 
     torch.set_num_threads(1)
     settings = VaeJob.model_validate(snakemake.params.settings)

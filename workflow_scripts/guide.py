@@ -3,26 +3,26 @@
 import shutil
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.progress import Progress
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.progress import Progress
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.batches)
     import torch
 
-    from fedgenbench.diffusion.adapters import base_model
-    from fedgenbench.diffusion.prompts import class_embeddings
-    from fedgenbench.fedlmg.generation import generate
-    from fedgenbench.fedlmg.settings import Drawn
-    from fedgenbench.fedlmg.uploads import load
-    from fedgenbench.runtime.files import read_json
-    from fedgenbench.runtime.reports import save_report
+    from fedgenbench.core.files import read_json
+    from fedgenbench.core.reports import save_report
+    from fedgenbench.images.adapters import base_model
+    from fedgenbench.images.prompts import class_embeddings
+    from fedgenbench.systems.fedlmg.generation import generate
+    from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
+    from fedgenbench.systems.fedlmg.uploads import load
 
     torch.set_num_threads(1)
     facts, names = snakemake.params.settings, snakemake.wildcards
-    settings = Drawn.model_validate(facts["drawn"])
+    settings = GuidedImagesSettings.model_validate(facts["drawn"])
     classes = read_json(Path(snakemake.input.data).parent / "card.json")["classes"]
     found = load(snakemake.input.models, len(classes)).items()
     uploads = [upload.frozen(device) for name, upload in found if name.startswith("client")]

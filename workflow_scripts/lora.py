@@ -2,26 +2,26 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.progress import Progress
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.progress import Progress
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
+    from fedgenbench.core.reports import save_report
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.diffusion.adapters import base_model
-    from fedgenbench.diffusion.lora import prepared, tune
-    from fedgenbench.diffusion.prompts import class_embeddings
-    from fedgenbench.diffusion.settings import Tuning
-    from fedgenbench.runtime.reports import save_report
+    from fedgenbench.images.adapters import base_model
+    from fedgenbench.images.lora import prepared, tune
+    from fedgenbench.images.prompts import class_embeddings
+    from fedgenbench.systems.warmfed.settings import AdapterSettings
 
     torch.set_num_threads(1)
     facts = snakemake.params.settings
-    settings, client = Tuning.model_validate(facts["synthesis"]), facts["client"]
+    settings, client = AdapterSettings.model_validate(facts["synthesis"]), facts["client"]
     dataset = load(Path(snakemake.input.data).parent)
     partition = Partition.load(snakemake.input.partition)
     partition.require(dataset)

@@ -3,18 +3,18 @@
 import sys
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
+    from fedgenbench.core.reports import save_report
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.runtime.reports import save_report
-    from fedgenbench.weightspace.newcomers import newcomers
+    from fedgenbench.systems.pfedgpa.newcomers import newcomers
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards

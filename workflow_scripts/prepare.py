@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.job import job
+from fedgenbench.core.job import job
 
 with job(snakemake):
     from fedgenbench.data.prepare import prepare

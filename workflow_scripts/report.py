@@ -2,31 +2,35 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.job import job
+from fedgenbench.core.job import job
 
 with job(snakemake):
-    from fedgenbench.evaluation.claims import Evidence, judge, load_claims
-    from fedgenbench.evaluation.published import published
-    from fedgenbench.reporting.fedlmg import FIGURES as FEDLMG_FIGURES
-    from fedgenbench.reporting.fedlmg import fedlmg_bullets, fedlmg_section_text
-    from fedgenbench.reporting.fedlmg_published import fedlmg_published
-    from fedgenbench.reporting.fedlmg_tables import fedlmg_tables
-    from fedgenbench.reporting.field_tables import field_tables
-    from fedgenbench.reporting.foundation import evidence_table, foundation_text, samples_caption
-    from fedgenbench.reporting.pfedgpa import pfedgpa_section_text
-    from fedgenbench.reporting.pfedgpa_tables import pfedgpa_tables
-    from fedgenbench.reporting.published import published_bullets, published_tables
-    from fedgenbench.reporting.report import (
+    from fedgenbench.core.files import read_json
+    from fedgenbench.report.claims import Evidence, judge, load_claims
+    from fedgenbench.report.document import (
         Report,
         Section,
         build_report,
         read_picture,
         read_raster,
     )
-    from fedgenbench.reporting.store import product, read_results
-    from fedgenbench.reporting.warmfed import FIGURES, picture_caption, warmfed_section_text
-    from fedgenbench.reporting.warmfed_tables import warmfed_tables
-    from fedgenbench.runtime.files import read_json
+    from fedgenbench.report.published import published
+    from fedgenbench.report.published_tables import published_bullets, published_tables
+    from fedgenbench.report.store import product, read_results
+    from fedgenbench.systems.fedlmg.published import fedlmg_published
+    from fedgenbench.systems.fedlmg.section import FIGURES as FEDLMG_FIGURES
+    from fedgenbench.systems.fedlmg.section import fedlmg_bullets, fedlmg_section_text
+    from fedgenbench.systems.fedlmg.tables import fedlmg_tables
+    from fedgenbench.systems.field.tables import field_tables
+    from fedgenbench.systems.foundation.section import (
+        evidence_table,
+        foundation_text,
+        samples_caption,
+    )
+    from fedgenbench.systems.pfedgpa.section import pfedgpa_section_text
+    from fedgenbench.systems.pfedgpa.tables import pfedgpa_tables
+    from fedgenbench.systems.warmfed.section import FIGURES, picture_caption, warmfed_section_text
+    from fedgenbench.systems.warmfed.tables import warmfed_tables
 
     results = read_results(Path(snakemake.input.collected).parent)
     folder = Path(snakemake.input.figures).parent

@@ -4,31 +4,31 @@ import shutil
 from importlib import import_module
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.progress import Progress
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.progress import Progress
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.batches)
     import torch
 
+    from fedgenbench.core.reports import save_report
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.fedlmg.rival_settings import DRAWING
-    from fedgenbench.fedlmg.settings import Drawn
-    from fedgenbench.runtime.reports import save_report
+    from fedgenbench.systems.fedlmg.baseline_settings import DRAWING
+    from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
 
     torch.set_num_threads(1)
     facts, names = snakemake.params.settings, snakemake.wildcards
-    settings = Drawn.model_validate(facts["drawn"])
+    settings = GuidedImagesSettings.model_validate(facts["drawn"])
     dataset = load(Path(snakemake.input.data).parent)
     partition = Partition.load(snakemake.input.partition)
     partition.require(dataset)
     batches = Path(snakemake.params.batches)
     label = f"{names.name} of {names.experiment}, seed {names.seed}"
     held = [len(set(dataset.train_labels[c.train].tolist())) for c in partition.clients]
-    generated = import_module(f"fedgenbench.fedlmg.{names.name}").images(
+    generated = import_module(f"fedgenbench.systems.fedlmg.{names.name}").images(
         settings,
         DRAWING[names.name].model_validate(facts["own"]),
         dataset,

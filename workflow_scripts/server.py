@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.progress import Progress
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.progress import Progress
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch()
     import torch
 
+    from fedgenbench.core.reports import save_report
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
     from fedgenbench.federated.synthetic import read
-    from fedgenbench.fedlmg.server import planned, serve
-    from fedgenbench.fedlmg.uploads import load as load_uploads
-    from fedgenbench.runtime.reports import save_report
+    from fedgenbench.systems.fedlmg.server import planned, serve
+    from fedgenbench.systems.fedlmg.uploads import load as load_uploads
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards

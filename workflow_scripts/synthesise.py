@@ -3,25 +3,25 @@
 import shutil
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.progress import Progress
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.progress import Progress
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.shards)
     import torch
 
-    from fedgenbench.diffusion.adapters import Adapter, base_model
-    from fedgenbench.diffusion.images import save_images
-    from fedgenbench.diffusion.settings import Drawing
-    from fedgenbench.diffusion.synthesis import synthesise
-    from fedgenbench.runtime.files import read_json
-    from fedgenbench.runtime.reports import save_report
+    from fedgenbench.core.files import read_json
+    from fedgenbench.core.reports import save_report
+    from fedgenbench.images.adapters import Adapter, base_model
+    from fedgenbench.images.generated import save_images
+    from fedgenbench.systems.warmfed.images import synthesise
+    from fedgenbench.systems.warmfed.settings import SamplingSettings
 
     torch.set_num_threads(1)
     facts = snakemake.params.settings
-    settings, client = Drawing.model_validate(facts["synthesis"]), facts["client"]
+    settings, client = SamplingSettings.model_validate(facts["synthesis"]), facts["client"]
     classes = read_json(Path(snakemake.input.data).parent / "card.json")["classes"]
     adapter = Adapter.load(snakemake.input.adapter)
     shards = Path(snakemake.params.shards)

@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.job import job
+from fedgenbench.core.job import job
 
 with job(snakemake):
-    from fedgenbench.evaluation.collect import summary
-    from fedgenbench.evaluation.published import published
-    from fedgenbench.reporting.fedlmg_published import fedlmg_published
-    from fedgenbench.reporting.fedlmg_tables import fedlmg_tables
-    from fedgenbench.reporting.field_tables import field_tables
-    from fedgenbench.reporting.pfedgpa_tables import pfedgpa_tables
-    from fedgenbench.reporting.published import published_tables
-    from fedgenbench.reporting.store import product, read_results
-    from fedgenbench.reporting.tables import apart, emit
-    from fedgenbench.reporting.warmfed_tables import warmfed_tables
-    from fedgenbench.runtime.files import write_json, write_text
+    from fedgenbench.core.files import write_json, write_text
+    from fedgenbench.report.collect import summary
+    from fedgenbench.report.published import published
+    from fedgenbench.report.published_tables import published_tables
+    from fedgenbench.report.store import product, read_results
+    from fedgenbench.report.tables import apart, emit
+    from fedgenbench.systems.fedlmg.published import fedlmg_published
+    from fedgenbench.systems.fedlmg.tables import fedlmg_tables
+    from fedgenbench.systems.field.tables import field_tables
+    from fedgenbench.systems.pfedgpa.tables import pfedgpa_tables
+    from fedgenbench.systems.warmfed.tables import warmfed_tables
 
     results = read_results(Path(snakemake.input.collected).parent)
     stated = {p: published(f"papers/{p}/published.yaml") for p in ("pfedgpa", "warmfed")}

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from fedgenbench.runtime.gpu import lease
-from fedgenbench.runtime.job import job
-from fedgenbench.runtime.provenance import Stopwatch
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.provenance import Stopwatch
 
 with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch()
     import torch
 
+    from fedgenbench.core.reports import save_report
     from fedgenbench.data.dataset import load
     from fedgenbench.data.partition import Partition
-    from fedgenbench.runtime.reports import save_report
-    from fedgenbench.weightspace.oneshot import aggregate
+    from fedgenbench.systems.pfedgpa.oneshot import aggregate
 
     torch.set_num_threads(1)
     settings, names = snakemake.params.settings, snakemake.wildcards

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 
 SCALES = ("smoke", "embedded", "paper")
 
@@ -131,7 +131,7 @@ def verify(ctx: click.Context, scale: str | None, **only: tuple[str, ...]) -> No
 @main.command()
 def restore() -> None:
     """Bring recorded results back without computing."""
-    from fedgenbench.runtime.restore import restore as bring_back
+    from fedgenbench.commands.restore import restore as bring_back
 
     bring_back()
     click.echo("Restored: data and results are as recorded, and Snakemake has nothing to do.")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from fedgenbench.commands.plan import asked
-from fedgenbench.reporting.report import Claim
+from fedgenbench.report.document import Claim
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def read(monkeypatch):
     def judge(claims, evidence):
         return [Claim(claims[0].id, "It helps.", "Table 1", "supported", "Decisive: 2.0 points.")]
 
-    monkeypatch.setattr("fedgenbench.reporting.store.read_results", results)
-    monkeypatch.setattr("fedgenbench.evaluation.claims.judge", judge)
+    monkeypatch.setattr("fedgenbench.report.store.read_results", results)
+    monkeypatch.setattr("fedgenbench.report.claims.judge", judge)
     return folders
 
 

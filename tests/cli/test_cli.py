@@ -10,8 +10,9 @@ import pytest
 import yaml
 from cli_places import EXPERIMENT, REPOSITORY
 
-from fedgenbench import cli, config
+from fedgenbench import cli
 from fedgenbench.commands.plan import asked, jobs
+from fedgenbench.plan import settings as config
 
 
 def test_help_loads_nothing_heavy_and_takes_little_time():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fedgenbench.commands.plan import asked
-from fedgenbench.runtime.artifacts import save
-from fedgenbench.runtime.files import sha256_file, write_json
-from fedgenbench.runtime.products import write_manifest
-from fedgenbench.runtime.reports import save_report
+from fedgenbench.core.artifacts import save
+from fedgenbench.core.files import sha256_file, write_json
+from fedgenbench.core.products import write_manifest
+from fedgenbench.core.reports import save_report
 
 TABLES = "results/embedded/tables"
 

@@ -1,8 +1,8 @@
 import pytest
 import yaml
 
-from fedgenbench.config import load
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
+from fedgenbench.plan.settings import load
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from fedgenbench.config import SCALES, load
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 from fedgenbench.federated.method import METHODS
 from fedgenbench.models.registry import MODELS
 from fedgenbench.plan import pages
 from fedgenbench.plan.merging import merge
+from fedgenbench.plan.settings import SCALES, load
 
 FIRST = "fashion_mnist-10"
 EMOJI = "emoji_domains"
@@ -236,7 +236,7 @@ def test_the_command_line_stands_above_the_file_and_below_the_overlays(raw, load
 
 # Generated documentation ----------------------------------------------------------------------------
 def test_the_generated_pages_are_up_to_date():
-    hint = "run `python -m fedgenbench.config`"
+    hint = "run `python -m fedgenbench.plan.settings`"
     assert Path("docs/params.schema.json").read_text(encoding="utf-8") == pages.schema(), hint
     assert Path("docs/settings.md").read_text(encoding="utf-8") == pages.page(), hint
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fedgenbench.grid import Grid
 from fedgenbench.plan.forecast import fedlmg_seconds
+from fedgenbench.plan.grid import Grid
 
 ONE_SHOT = "emoji_domains-oneshot"
 FEDLMG = f"experiments/{ONE_SHOT}/fedlmg"

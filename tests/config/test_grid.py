@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fedgenbench.config import load
-from fedgenbench.grid import PRODUCTS, Grid, cuts
+from fedgenbench.core import digest
 from fedgenbench.plan.forecast import forecast, seconds
-from fedgenbench.runtime import digest
+from fedgenbench.plan.grid import PRODUCTS, Grid, cuts
+from fedgenbench.plan.settings import load
 
 REPOSITORY = Path(__file__).parents[2]
 FASHION, CIFAR, EMOJI = "fashion_mnist-10", "cifar10-10", "emoji_domains"
@@ -198,15 +198,15 @@ def code(tmp_path, monkeypatch):
 
 PACKAGE = "src/fedgenbench/"
 NO_RESULT = [
-    "config.py",
-    "grid.py",
+    "plan/settings.py",
+    "plan/grid.py",
     "models/registry.py",
-    "runtime/gpu.py",
-    "runtime/job.py",
-    "runtime/memory.py",
-    "runtime/progress.py",
-    "runtime/provenance.py",
-    "runtime/restore.py",
+    "core/gpu.py",
+    "core/job.py",
+    "core/memory.py",
+    "core/progress.py",
+    "core/provenance.py",
+    "commands/restore.py",
     "federated/methods/brand_new.py",
 ]
 
@@ -216,7 +216,7 @@ def test_code_that_decides_no_result_moves_nothing(code, module):
     assert code(PACKAGE + module) == (set(), set(), set())
 
 
-@pytest.mark.parametrize("module", ["federated/rounds.py", "rng.py", "runtime/digest.py"])
+@pytest.mark.parametrize("module", ["federated/rounds.py", "core/streams.py", "core/digest.py"])
 def test_a_comment_or_a_blank_line_moves_nothing(code, module):
     assert code(PACKAGE + module, "\n\n# a remark\n") == (set(), set(), set())
 
@@ -236,7 +236,7 @@ def test_a_model_moves_the_runs_that_use_its_file(code, grid):
 
 
 def test_another_class_for_a_model_moves_its_runs(grid, monkeypatch):
-    from fedgenbench.grid import MODELS
+    from fedgenbench.plan.grid import MODELS
 
     monkeypatch.chdir(REPOSITORY)
     before = Grid(grid.settings)
@@ -247,7 +247,7 @@ def test_another_class_for_a_model_moves_its_runs(grid, monkeypatch):
     }
 
 
-@pytest.mark.parametrize("file", ["federated/rounds.py", "federated/server.py", "rng.py"])
+@pytest.mark.parametrize("file", ["federated/rounds.py", "federated/server.py", "core/streams.py"])
 def test_the_engine_moves_every_run(code, grid, file):
     runs, products, _ = code(PACKAGE + file)
     assert runs == set(run_digests(grid))
@@ -257,9 +257,9 @@ def test_the_engine_moves_every_run(code, grid, file):
 @pytest.mark.parametrize(
     ("file", "products"),
     [
-        ("src/fedgenbench/reporting/figures.py", {"figures", "report"}),
-        ("src/fedgenbench/reporting/report.py", {"report"}),
-        ("src/fedgenbench/evaluation/collect.py", EVERYTHING),
+        ("src/fedgenbench/report/figures.py", {"figures", "report"}),
+        ("src/fedgenbench/report/document.py", {"report"}),
+        ("src/fedgenbench/report/collect.py", EVERYTHING),
         ("workflow_scripts/tables.py", {"tables"}),
         ("workflow_scripts/report.py", {"report"}),
     ],
@@ -277,7 +277,7 @@ def test_what_shows_results_moves_no_run(code, file, products):
     ],
 )
 def test_a_template_moves_what_is_written_with_it(code, file, products):
-    moved_runs, moved_products, _ = code(f"src/fedgenbench/reporting/templates/{file}", "\n")
+    moved_runs, moved_products, _ = code(f"src/fedgenbench/report/templates/{file}", "\n")
     assert moved_runs == set()
     assert moved_products == products
 
@@ -288,7 +288,7 @@ def test_a_data_file_of_the_package_moves_what_is_prepared_with_it(code, grid):
 
 
 def test_a_new_place_to_fetch_from_moves_nothing_and_another_pin_does(grid, monkeypatch):
-    from fedgenbench import grid as module
+    from fedgenbench.plan import grid as module
 
     monkeypatch.chdir(REPOSITORY)
     before, real = Grid(grid.settings), module.source_of
@@ -341,7 +341,7 @@ def test_an_experiment_that_the_paper_scale_lacks_has_no_cuts(raw, load_raw):
 
 # Optional data ------------------------------------------------------------------------------------
 def test_experiments_without_their_data_are_left_out_and_named(raw, load_raw, monkeypatch):
-    from fedgenbench import grid as module
+    from fedgenbench.plan import grid as module
 
     monkeypatch.setattr(module, "missing", lambda name: "gone" if name == "emnist" else None)
     without = grids(load_raw(raw))["embedded"]

@@ -8,10 +8,10 @@ import tarfile
 import numpy as np
 import pytest
 
+from fedgenbench.core.errors import UserError
 from fedgenbench.data import drawings
 from fedgenbench.data.drawings import NO_CLASS, class_of, class_words, plain_name, read
 from fedgenbench.data.emoji import name_hash
-from fedgenbench.errors import UserError
 
 
 @pytest.mark.parametrize(

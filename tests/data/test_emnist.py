@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from stand_ins import EMNIST, emnist_contents, emnist_entry, idx, packed, pins, write_files
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import read_json
 from fedgenbench.data.dataset import load
 from fedgenbench.data.fetch import fetch
 from fedgenbench.data.prepare import prepare
 from fedgenbench.data.sources import missing, source_table
-from fedgenbench.errors import UserError
-from fedgenbench.runtime.files import read_json
 
 CONTENTS = emnist_contents()
 GZ, ZIP = packed(CONTENTS)

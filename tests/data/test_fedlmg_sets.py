@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_folders import EDGE, place, rows, run
+from placed_folders import EDGE, place, rows, run
 
+from fedgenbench.core.errors import UserError
 from fedgenbench.data import sources
 from fedgenbench.data.readers import listed, nico, openimage
 from fedgenbench.data.readers.listing import PARTS, Row
 from fedgenbench.data.sources import missing
-from fedgenbench.errors import UserError
 
 TABLE = sources.source_table()
 SETS = ["domainnet_90", "domainnet_90_six", "openimage", "nico_common", "nico_unique"]

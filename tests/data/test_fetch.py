@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from stand_ins import IDX, entry, pins, write_files, write_tgz
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import read_json
 from fedgenbench.data import download, sources
 from fedgenbench.data import fetch as module
 from fedgenbench.data.fetch import fetch
 from fedgenbench.data.sources import source_of, source_table, weights_table
-from fedgenbench.errors import UserError
-from fedgenbench.runtime.files import read_json
 
 CONTENTS = {"a.bin": b"first file", "b/c.bin": b"second file"}
 NPM = {

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from test_folders import picture, rows, run
+from placed_folders import picture, rows, run
 
+from fedgenbench.core.errors import UserError
 from fedgenbench.data import sources
 from fedgenbench.data.readers import folders
-from fedgenbench.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]
 SECTION = (
@@ -83,7 +83,7 @@ def test_the_docs_code_prints_what_the_docs_show(repository):
 
 def test_the_docs_experiment_is_planned(repository):
     code = (
-        "from fedgenbench.config import load; from fedgenbench.grid import Grid\n"
+        "from fedgenbench.plan.settings import load; from fedgenbench.plan.grid import Grid\n"
         "grid = Grid(load()[1]['embedded'])\n"
         "print(*sorted(r.method for r in grid.runs if r.experiment == 'my_photos' and r.seed == 0))"
     )

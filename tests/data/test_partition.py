@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from fedgenbench.core.errors import UserError
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import (
     ClassBlocksSettings,
@@ -19,7 +20,6 @@ from fedgenbench.data.partition import (
     make_partition,
 )
 from fedgenbench.data.sources import source_table
-from fedgenbench.errors import UserError
 
 
 def toy(train, test, domains=None, classes=None):

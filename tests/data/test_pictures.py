@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedgenbench.core.errors import UserError
 from fedgenbench.data.pictures import BadImageError, square
-from fedgenbench.errors import UserError
 
 GREY = [0, 32768, 65535, 257]  # at 16 bits; at 8 bits:
 SHOWN = [0, 128, 255, 1]

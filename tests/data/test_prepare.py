@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from stand_ins import entry, write_files
 
+from fedgenbench.core.errors import UserError
 from fedgenbench.data.dataset import load
 from fedgenbench.data.emoji import (
     EMOJI_TRAIN_PER_CLASS,
@@ -13,7 +14,6 @@ from fedgenbench.data.emoji import (
 )
 from fedgenbench.data.prepare import prepare
 from fedgenbench.data.sources import source_table
-from fedgenbench.errors import UserError
 
 # --- sets with an official split
 

@@ -8,8 +8,8 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import load_yaml
 
-from fedgenbench.config import load
-from fedgenbench.plan.reading import read_yaml
+from fedgenbench.core.reading import read_yaml
+from fedgenbench.plan.settings import load
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 RANK = "experiments.emoji_domains.synthesis.lora.rank"

@@ -60,14 +60,14 @@ def used(stage):
     scripts = {script.resolve() for script in scripts}
     assert scripts
     assert all(script.is_file() for script in scripts)
-    config = [ROOT / f"src/fedgenbench/{name}.py" for name in ("config", "grid")]
+    config = [ROOT / f"src/fedgenbench/{name}.py" for name in ("plan/settings", "plan/grid")]
     return {*rules, ROOT / "Snakefile", *closure([*scripts, *config])}
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_phase_depends_on_all_that_it_uses(stage):
     files = used(stage)
-    assert ROOT / "src/fedgenbench/rng.py" in files or stage == "report"
+    assert ROOT / "src/fedgenbench/core/streams.py" in files or stage == "report"
     assert len(files) > 20
     places = [ROOT / dep for dep in STAGES[stage]["deps"]]
     assert not [

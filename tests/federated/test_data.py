@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import SYNTHETIC, TRAIN, make_data
 
+from fedgenbench.core.errors import UserError
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import DomainShardsSettings, make_partition
-from fedgenbench.errors import UserError
 from fedgenbench.federated.data import SERVER, BatchOrder, augment, normalised
 from fedgenbench.federated.method import Phase
 from fedgenbench.federated.run import federated_data

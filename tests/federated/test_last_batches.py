@@ -6,13 +6,13 @@ import torch
 from tiny import BATCH, CLASSES, TRAIN, TinyNet, assert_close, make_data, make_federation
 from torch import nn
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.settings import SGDSettings
 from fedgenbench.federated.data import BatchOrder
 from fedgenbench.federated.method import Phase
-from fedgenbench.fedlmg.settings import Training
-from fedgenbench.fedlmg.training import fine_tuning, train
 from fedgenbench.models import build
 from fedgenbench.models.layers import BatchNorm, needs_two_images
+from fedgenbench.systems.fedlmg.training import fine_tuning, train
 
 
 class Pointwise(nn.Module):
@@ -99,7 +99,7 @@ def fitted(model, count, batch_size):
     draws = np.random.default_rng(0).normal(size=(count, 1, 6, 6)).astype(np.float32)
     labels = torch.arange(count) % CLASSES
     return train(
-        Training(**chosen, weight_decay=0.0),
+        SGDSettings(**chosen, weight_decay=0.0),
         model,
         torch.from_numpy(draws),
         labels,

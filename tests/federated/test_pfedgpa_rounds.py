@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny import SETTINGS, assert_equal, flat, make_federation
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 
 
 def play(rounds=3, **changed):

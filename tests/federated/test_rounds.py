@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 from tiny import BATCH, TRAIN, assert_equal, make_data, make_federation
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 from fedgenbench.federated.data import BatchOrder
 from fedgenbench.federated.method import Phase
 from fedgenbench.federated.methods.fedavg import FedAvg

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tiny import assert_equal
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 from fedgenbench.federated.server import (
     admit,
     finite_faults,

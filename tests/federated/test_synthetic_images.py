@@ -6,14 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.streams import torch_seed
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Client, Partition
-from fedgenbench.diffusion.images import save_images
-from fedgenbench.errors import UserError
 from fedgenbench.federated.run import left_out
 from fedgenbench.federated.synthetic import Synthetic, read, read_model, subset, warm_start
+from fedgenbench.images.generated import save_images
 from fedgenbench.models import build
-from fedgenbench.rng import torch_seed
 
 
 def dataset(channels=3, edge=8):

@@ -8,9 +8,9 @@ from tiny import BATCH, CLASSES, TRAIN, assert_close, assert_equal, make_data, m
 from tiny import make_method as method_of
 
 from fedgenbench.federated.data import SERVER, BatchOrder
-from fedgenbench.federated.methods.warmfed import CHOICES
 from fedgenbench.federated.server import row_of
 from fedgenbench.federated.types import Batch
+from fedgenbench.systems.warmfed.method import CHOICES
 
 ENGINES = ["sequential", "vmap"]
 

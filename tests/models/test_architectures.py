@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 from fedgenbench.models import build
 from fedgenbench.models.imagenet import imagenet
 from fedgenbench.models.layers import BatchNorm

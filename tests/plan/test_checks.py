@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from fedgenbench.config import load
 from fedgenbench.models import build
 from fedgenbench.models.imagenet import HEADS
 from fedgenbench.models.limits import BATCH_NORM, LAYERS, PRETRAINED, SMALLEST
 from fedgenbench.models.registry import FEDERATED, MODELS
+from fedgenbench.plan.settings import load
 
 FASHION, EMOJI, ONE_SHOT = "fashion_mnist-10", "emoji_domains", "emoji_domains-oneshot"
 

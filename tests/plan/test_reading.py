@@ -2,8 +2,8 @@
 
 import pytest
 
-from fedgenbench.errors import UserError
-from fedgenbench.plan.reading import read_yaml, typed
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.reading import read_yaml, typed
 
 
 def read(tmp_path, content):

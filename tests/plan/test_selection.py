@@ -2,11 +2,11 @@
 
 import pytest
 
-from fedgenbench.config import load
-from fedgenbench.errors import UserError
-from fedgenbench.grid import Grid
+from fedgenbench.core.errors import UserError
 from fedgenbench.plan import needs
+from fedgenbench.plan.grid import Grid
 from fedgenbench.plan.selection import require_known, select, selecting
+from fedgenbench.plan.settings import load
 
 FASHION, EMOJI, SIXTY = "fashion_mnist-10", "emoji_domains", "emoji_domains-60"
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fedgenbench.errors import UserError
-from fedgenbench.evaluation.collect import client_domains, collect, study_frames
-from fedgenbench.reporting.store import product
-from fedgenbench.runtime.files import read_json, sha256_file, write_json
-from fedgenbench.runtime.reports import save_report
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import read_json, sha256_file, write_json
+from fedgenbench.core.reports import save_report
+from fedgenbench.report.collect import client_domains, collect, study_frames
+from fedgenbench.report.store import product
 
 KEY = ("exp", "fedavg", 0)
 

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from scratch import EXPERIMENT, MADE, PRODUCTS, contents, edit, jobs, planned, snakemake
 
-from fedgenbench.runtime.files import read_json, sha256_file, write_json
+from fedgenbench.core.files import read_json, sha256_file, write_json
 
 RUNS = f"results/runs/{EXPERIMENT}"
 SHOWN = ("results/embedded/tables", "results/embedded/figures")
@@ -257,9 +257,9 @@ def test_the_version_store_keeps_copies(finished):
 def test_an_edit_reruns_what_it_touches(copy):
     package = copy / "src/fedgenbench"
     for file, expected in (
-        ("reporting/figures.py", {"figures": 1, "report": 1}),
+        ("report/figures.py", {"figures": 1, "report": 1}),
         ("federated/methods/fedavg.py", {"federate": 2} | PRODUCTS),
-        ("config.py", {}),
+        ("plan/settings.py", {}),
         ("federated/methods/brand_new.py", {}),
     ):
         text = (package / file).read_text() if (package / file).exists() else ""
@@ -269,7 +269,7 @@ def test_an_edit_reruns_what_it_touches(copy):
         (package / file).write_text(text + "\n\n" + new)
         assert planned(copy) == expected, file
         (package / file).write_text(text) if text else (package / file).unlink()
-    for file in ("federated/rounds.py", "rng.py", "reporting/tables.py"):
+    for file in ("federated/rounds.py", "core/streams.py", "report/tables.py"):
         (package / file).write_text((package / file).read_text() + "\n# a remark\n")
     edit(package / "models/registry.py", "MODELS = {", 'MODELS = {\n    "new": ("a", "B"),')
     assert planned(copy) == {}

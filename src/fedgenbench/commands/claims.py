@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedgenbench.commands.plan import asked
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 from fedgenbench.plan.selection import PAPERS
 
 if TYPE_CHECKING:
-    from fedgenbench.reporting.report import Claim
+    from fedgenbench.report.document import Claim
 
 
 def judged(scale: str | None) -> tuple[Mapping[str, Sequence[Claim]], str]:
@@ -22,8 +22,8 @@ def judged(scale: str | None) -> tuple[Mapping[str, Sequence[Claim]], str]:
     Raises:
         UserError: nothing was collected at this scale.
     """
-    from fedgenbench.evaluation.claims import Evidence, judge, load_claims
-    from fedgenbench.reporting.store import read_results
+    from fedgenbench.report.claims import Evidence, judge, load_claims
+    from fedgenbench.report.store import read_results
 
     grid = asked(scale, {})
     folder = Path("results", grid.settings.scale)

@@ -11,11 +11,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from fedgenbench.errors import UserError
-from fedgenbench.wording import counted, first_of
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.wording import counted, first_of
 
 if TYPE_CHECKING:
-    from fedgenbench.grid import Grid
+    from fedgenbench.plan.grid import Grid
 
 LOCK = Path("requirements/lock.txt")
 WANTED = Path("requirements/requirements.in")
@@ -104,7 +104,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _torch() -> Iterator[Finding]:
-    from fedgenbench.runtime.gpu import visible_gpus, without_gpu
+    from fedgenbench.core.gpu import visible_gpus, without_gpu
 
     gpus, version = visible_gpus(), _version("torch")
     if version is None:
@@ -126,7 +126,7 @@ def _torch() -> Iterator[Finding]:
 def _settings() -> Iterator[Finding]:
     """The settings, and what the grid they ask for needs."""
     from fedgenbench.commands.plan import asked
-    from fedgenbench.runtime.gpu import NO_GPU, visible_gpus
+    from fedgenbench.core.gpu import NO_GPU, visible_gpus
 
     try:
         grid = asked(None, {})
@@ -164,7 +164,7 @@ def _data(grid: Grid) -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     """Models in folders against the checksums recorded beside them; planning needs them whole."""
-    from fedgenbench.runtime.files import read_json, sha256_file
+    from fedgenbench.core.files import read_json, sha256_file
 
     for record in sorted(Path("models").glob("*/provenance.json")):
         folder = record.parent

@@ -6,9 +6,9 @@ import keyword
 import re
 from pathlib import Path
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import write_text
 from fedgenbench.federated.method import METHODS
-from fedgenbench.runtime.files import write_text
 
 FOLDER = Path("src/fedgenbench/federated/methods")
 PAGE = Path("docs/methods.md")

@@ -9,11 +9,11 @@ from typing import Any
 
 from tabulate import tabulate
 
-from fedgenbench import config
-from fedgenbench.errors import UserError
-from fedgenbench.grid import PRODUCTS, Grid
+from fedgenbench.core.errors import UserError
 from fedgenbench.plan import needs
+from fedgenbench.plan import settings as config
 from fedgenbench.plan.forecast import fedlmg_seconds, seconds
+from fedgenbench.plan.grid import PRODUCTS, Grid
 from fedgenbench.plan.selection import require_known, select
 
 FEDLMG = ("classifiers", "guided", "rival", "dense", "server")

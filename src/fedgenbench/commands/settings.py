@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from fedgenbench import config
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
+from fedgenbench.plan import settings as config
 
 
 def resolved(scale: str | None, experiment: str | None) -> str:

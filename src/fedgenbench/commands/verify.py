@@ -9,16 +9,16 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from fedgenbench.commands.record import listing_path, same
+from fedgenbench.core.artifacts import KEY, anew, load
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import read_json, sha256_file
+from fedgenbench.core.products import altered, manifests
+from fedgenbench.core.reports import whole_report
 from fedgenbench.data import dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.data.sources import source_of
-from fedgenbench.errors import UserError
-from fedgenbench.grid import Grid, Run, Study
-from fedgenbench.runtime.artifacts import KEY, anew, load
-from fedgenbench.runtime.files import read_json, sha256_file
-from fedgenbench.runtime.products import altered, manifests
-from fedgenbench.runtime.record import listing_path, same
-from fedgenbench.runtime.reports import whole_report
+from fedgenbench.plan.grid import Grid, Run, Study
 
 
 @dataclass

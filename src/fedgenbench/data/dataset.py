@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fedgenbench.errors import UserError
-from fedgenbench.runtime.files import read_json, sha256_file
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import read_json, sha256_file
 
 _TYPES = {"U8": np.dtype("u1"), "I64": np.dtype("<i8")}
 

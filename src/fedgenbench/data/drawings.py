@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.streams import stream
 from fedgenbench.data.emoji import EMOJI_SIZE, draw, emoji_classes, name_hash
 from fedgenbench.data.sources import source_of
-from fedgenbench.errors import UserError
-from fedgenbench.rng import stream
 
 NO_CLASS = "other"
 HELD_OUT = 10

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import read_json
 from fedgenbench.data.sources import source_of
-from fedgenbench.errors import UserError
-from fedgenbench.runtime.files import read_json
 
 EMOJI_SIZE = 32
 # FedLMG gives a client 30 images per class; leaving the rest out keeps data scarce, as there.

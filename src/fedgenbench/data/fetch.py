@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import lock, read_json, sha256_file, write_json
 from fedgenbench.data import download
 from fedgenbench.data.download import SourceFailedError
 from fedgenbench.data.sources import (
@@ -31,8 +33,6 @@ from fedgenbench.data.sources import (
     source_of,
     weights_table,
 )
-from fedgenbench.errors import UserError
-from fedgenbench.runtime.files import lock, read_json, sha256_file, write_json
 
 _SCRATCH = ".fetching-"
 _log = logging.getLogger(__name__)

@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.streams import stream
+from fedgenbench.core.wording import first_of
 from fedgenbench.data.pictures import BadImageError, square
 from fedgenbench.data.readers import reader_modules
 from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, require_apart
 from fedgenbench.data.sources import missing, placed_root, source_of
-from fedgenbench.errors import UserError
-from fedgenbench.rng import stream
-from fedgenbench.wording import first_of
 
 OnBadImage = Literal["refuse", "skip"]
 OnTwins = Literal["refuse", "drop"]

@@ -22,20 +22,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import read_json, write_json
+from fedgenbench.core.settings import Strict
+from fedgenbench.core.streams import stream
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.sources import source_of
-from fedgenbench.errors import UserError
-from fedgenbench.rng import stream
-from fedgenbench.runtime.files import read_json, write_json
 
 _DIRICHLET_DRAWS = 1000
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
+class _Settings(Strict):
     valid_fraction: float = Field(
         default=0.0,
         ge=0,

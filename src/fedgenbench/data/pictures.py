@@ -10,7 +10,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

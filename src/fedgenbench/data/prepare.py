@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import atomic_path, sha256_file, write_json
+from fedgenbench.core.streams import stream
 from fedgenbench.data import drawings, emoji, folders
 from fedgenbench.data.fetch import faulty_files
 from fedgenbench.data.sources import source_of
-from fedgenbench.errors import UserError
-from fedgenbench.rng import stream
-from fedgenbench.runtime.files import atomic_path, sha256_file, write_json
 
 _CLASSES = {
     "fashion_mnist": [

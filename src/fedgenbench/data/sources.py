@@ -4,9 +4,10 @@ import functools
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.settings import Strict
 
 SOURCES = Path(__file__).with_name("sources.yaml")
 WEIGHTS = Path(__file__).with_name("weights.yaml")
@@ -16,11 +17,7 @@ _Name = Annotated[str, Field(min_length=1, pattern=r"^[^/\\{}]+$")]
 _Names = Annotated[list[_Name], Field(min_length=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Facts(_Strict):
+class _Facts(Strict):
     train: int = Field(ge=1)
     test: int = Field(ge=1)
     domains: _Names | None = None
@@ -28,7 +25,7 @@ class _Facts(_Strict):
     whole: dict[str, int] | None = None
 
 
-class _Placed(_Strict):
+class _Placed(Strict):
     """An entry of a set of folders; the head of sources.yaml says what each key means."""
 
     title: str
@@ -36,18 +33,18 @@ class _Placed(_Strict):
     reader: str
     edge: int = Field(ge=4, multiple_of=4)
     classes: _Names | None
-    works: list[dict[str, str]] = []
+    works: list[dict[str, str]] = Field(default=[])
     optional: bool = True
     folder: str
     top: str = ""
-    entries: list[str] = []
+    entries: list[str] = Field(default=[])
     layout: str = ""
     first: int | None = None
     fine: list[list[str]] | None = None
     contexts: str | None = None
     cap: dict[str, int] | None = None
-    files: dict[str, str] = {}
-    sources: list[Any] = []
+    files: dict[str, str] = Field(default={})
+    sources: list[Any] = Field(default=[])
 
 
 @functools.cache

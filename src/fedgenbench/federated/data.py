@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fedgenbench.core.streams import stream
 from fedgenbench.federated.method import Phase
 from fedgenbench.federated.types import Batch
 from fedgenbench.models.layers import needs_two_images, require_two_images
-from fedgenbench.rng import stream
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from fedgenbench.core.memory import keep_freed_memory
 from fedgenbench.federated import task as task_module
 from fedgenbench.federated.data import BatchOrder, FederatedData
 from fedgenbench.federated.method import Method, Phase
 from fedgenbench.federated.server import row_of, stack_slots
 from fedgenbench.federated.types import Batch, Slots
-from fedgenbench.runtime.memory import keep_freed_memory
 
 EVALUATION_BATCH = 100  # what a CPU core's cache holds; twice as fast there as a thousand
 

@@ -13,8 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from fedgenbench.core.settings import Strict
 from fedgenbench.federated.types import SGD, Batch, Slots, State
 
 if TYPE_CHECKING:
@@ -23,10 +22,8 @@ if TYPE_CHECKING:
     from fedgenbench.federated.task import Task
 
 
-class MethodSettings(BaseModel):
-    """Base of every method's own settings; unknown keys and wrong types are refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+class MethodSettings(Strict):
+    """Base of every method's own settings."""
 
     def fault(self, clients: int, rounds: int) -> str | None:
         """What cannot work with so many clients in a round and so many rounds, or None."""
@@ -186,17 +183,21 @@ class Method:
 
 
 # A method's id is the name of its file.
-METHODS = tuple(
-    sorted(
-        path.stem
-        for path in (Path(__file__).parent / "methods").glob("*.py")
-        if path.stem != "__init__"
-    )
-)
+_PACKAGE = Path(__file__).parents[1]
+# Baselines are files of ``methods``; a paper's own method is ``method.py`` in the folder of its system.
+_MODULES = {
+    path.stem: f"fedgenbench.federated.methods.{path.stem}"
+    for path in (_PACKAGE / "federated/methods").glob("*.py")
+    if path.stem != "__init__"
+} | {
+    path.parent.name: f"fedgenbench.systems.{path.parent.name}.method"
+    for path in (_PACKAGE / "systems").glob("*/method.py")
+}
+METHODS = tuple(sorted(_MODULES))
 
 
 def method_module(name: str) -> str:
-    return f"fedgenbench.federated.methods.{name}"
+    return _MODULES[name]
 
 
 def method_class(name: str) -> type[Method]:

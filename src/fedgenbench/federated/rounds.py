@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import atomic_path
+from fedgenbench.core.streams import stream
 from fedgenbench.federated.data import SERVER, BatchOrder, FederatedData, in_twos
 from fedgenbench.federated.engine import ENGINES
 from fedgenbench.federated.method import Method
 from fedgenbench.federated.server import admit, nbytes, row_of, stack_slots
 from fedgenbench.federated.types import Slots, State
-from fedgenbench.rng import stream
-from fedgenbench.runtime.files import atomic_path
 
 Accuracy = list[float]
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.streams import torch_seed
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
-from fedgenbench.errors import UserError
 from fedgenbench.federated.data import FederatedData, normalised
 from fedgenbench.federated.method import method_class
 from fedgenbench.federated.rounds import Federation
@@ -19,7 +20,6 @@ from fedgenbench.federated.synthetic import Synthetic, subset
 from fedgenbench.federated.task import Task
 from fedgenbench.federated.types import SGD, State
 from fedgenbench.models import build
-from fedgenbench.rng import torch_seed
 
 
 def federated_data(

@@ -7,7 +7,7 @@ from collections import Counter
 import torch
 from torch import Tensor
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 from fedgenbench.federated.types import Slots, State
 
 

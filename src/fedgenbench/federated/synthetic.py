@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedgenbench.core import artifacts
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.streams import stream, torch_seed
 from fedgenbench.data.dataset import Dataset
-from fedgenbench.diffusion.images import load_images
-from fedgenbench.errors import UserError
 from fedgenbench.federated.data import normalised
+from fedgenbench.images.generated import load_images
 from fedgenbench.models import build
 from fedgenbench.models.layers import needs_two_images, require_two_images
-from fedgenbench.rng import stream, torch_seed
-from fedgenbench.runtime import artifacts
 
 KIND = "warm starts"
 

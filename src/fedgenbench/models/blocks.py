@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 
 
 class Classifier(nn.Module):

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 
 # Class -> what torchvision calls the layer that is ``head`` here. All other names are the same,
 # but for ResNet-18's.

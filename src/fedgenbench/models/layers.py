@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 
 
 class BatchNorm(nn.Module):

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from fedgenbench.core.wording import unknown
 from fedgenbench.data.sources import HOW_TO_ADD, source_of, source_table
 from fedgenbench.federated.method import METHODS, method_class
-from fedgenbench.plan.images import image_faults
-from fedgenbench.plan.models import model_faults
-from fedgenbench.plan.partitions import partition_faults
-from fedgenbench.wording import unknown
+from fedgenbench.plan.image_checks import image_faults
+from fedgenbench.plan.model_checks import model_faults
+from fedgenbench.plan.partition_checks import partition_faults
 
 if TYPE_CHECKING:
-    from fedgenbench.config import Experiment, Settings
-    from fedgenbench.fedlmg.experiment import FedLMG
+    from fedgenbench.plan.settings import Experiment, Settings
+    from fedgenbench.systems.fedlmg.experiment import FedLMG
 
 
 def faults(settings: Settings, overridden: Mapping[str, list[str]]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fedgenbench.data.sources import source_of
 
 if TYPE_CHECKING:
-    from fedgenbench.grid import Grid, Run
+    from fedgenbench.plan.grid import Grid, Run
 
 
 def seconds(grid: Grid, run: Run) -> float:

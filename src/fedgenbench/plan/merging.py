@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fedgenbench.errors import UserError
+from fedgenbench.core.errors import UserError
 
 
 def merge(base: dict, overlay: dict) -> dict:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedgenbench.data.sources import source_of
-from fedgenbench.foundation.folder import means_folder
-from fedgenbench.plan.models import sources
+from fedgenbench.images.folder import means_folder
+from fedgenbench.plan.model_checks import sources
 
 if TYPE_CHECKING:
-    from fedgenbench.config import Experiment
-    from fedgenbench.grid import Grid
+    from fedgenbench.plan.grid import Grid
+    from fedgenbench.plan.settings import Experiment
 
 # The programs that a kind of source is fetched with.
 _PROGRAMS = {"debian": ("apt-get", "dpkg-deb"), "npm": ("npm",)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from fedgenbench.config import SCALES, Settings
 from fedgenbench.federated.method import METHODS, method_class
+from fedgenbench.plan.settings import SCALES, Settings
 
 
 def schema() -> str:
@@ -44,8 +44,8 @@ def page() -> str:
     lines = [
         "# Settings",
         "",
-        "Generated from the types in `src/fedgenbench/config.py`; do not edit. Every value, with its",
-        "reason, stands in `params.yaml`.",
+        "Generated from the types in `src/fedgenbench/plan/settings.py`; do not edit. Every value, with",
+        "its reason, stands in `params.yaml`.",
         "",
     ]
     documents = Settings.model_json_schema()

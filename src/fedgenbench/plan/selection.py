@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from fedgenbench.errors import UserError
-from fedgenbench.plan.fields import Distinct
-from fedgenbench.plan.reading import typed
-from fedgenbench.wording import unknown
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.reading import typed
+from fedgenbench.core.settings import Distinct, Strict
+from fedgenbench.core.wording import unknown
 
 if TYPE_CHECKING:
-    from fedgenbench.config import Experiment, Settings
+    from fedgenbench.plan.settings import Experiment, Settings
 
 PAPERS = ("pfedgpa", "warmfed", "fedlmg")
 FEDLMG = "fedlmg"  # no method of the rounds; its name here stands for the block `fedlmg`
@@ -20,10 +20,8 @@ FEDLMG = "fedlmg"  # no method of the rounds; its name here stands for the block
 Some = Annotated[list[str], Field(min_length=1), Distinct]
 
 
-class Only(BaseModel):
+class Only(Strict):
     """What runs of the grid; a key that is not given leaves nothing out."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     experiments: Some | None = Field(default=None, description="Keys of `experiments`.")
     methods: Some | None = Field(

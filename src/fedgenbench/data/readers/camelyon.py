@@ -6,10 +6,10 @@ import io
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.streams import stream
 from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, require_whole
 from fedgenbench.data.sources import source_of
-from fedgenbench.errors import UserError
-from fedgenbench.rng import stream
 
 _COLUMNS = ("patient", "node", "x_coord", "y_coord", "tumor", "center")
 

@@ -3,6 +3,9 @@
 import logging
 from pathlib import Path
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.streams import stream
+from fedgenbench.core.wording import first_of
 from fedgenbench.data.readers.listing import (
     PARTS,
     Listing,
@@ -12,9 +15,6 @@ from fedgenbench.data.readers.listing import (
     require_whole,
 )
 from fedgenbench.data.sources import source_of
-from fedgenbench.errors import UserError
-from fedgenbench.rng import stream
-from fedgenbench.wording import first_of
 
 _log = logging.getLogger(__name__)
 

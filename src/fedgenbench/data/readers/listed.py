@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from fedgenbench.core.errors import UserError
 from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, require_apart, require_whole
 from fedgenbench.data.sources import find_entry, source_of
-from fedgenbench.errors import UserError
 
 # Domain, class and name of the images of each part, once each, in the order of the lists
 Found = dict[str, dict[tuple[int, str, str], None]]

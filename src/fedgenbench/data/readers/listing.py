@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.wording import first_of
 from fedgenbench.data.sources import SOURCES, source_of
-from fedgenbench.errors import UserError
-from fedgenbench.wording import first_of
 
 # What data/pictures.py opens, and what it does not: that is refused by name, not passed over.
 _OPENED = (

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from fedgenbench.core.errors import UserError
 from fedgenbench.data.readers.listed import (
     Found,
     cap_notes,
@@ -19,7 +20,6 @@ from fedgenbench.data.readers.listed import (
 )
 from fedgenbench.data.readers.listing import PARTS, Listing, require_apart
 from fedgenbench.data.sources import find_entry, source_of
-from fedgenbench.errors import UserError
 
 _COMMON_LISTS, _COMMON_IMAGES = "NICO_DG_official", "NICO_DG"
 _UNIQUE_LISTS, _UNIQUE_IMAGES = "txtlist/NICO_unique_official", "NICO_unique"

@@ -3,10 +3,10 @@
 import logging
 from pathlib import Path
 
+from fedgenbench.core.errors import UserError
 from fedgenbench.data.readers import folders, listed
 from fedgenbench.data.readers.listing import PARTS, Listing
 from fedgenbench.data.sources import find_entry, source_of
-from fedgenbench.errors import UserError
 
 _log = logging.getLogger(__name__)
 

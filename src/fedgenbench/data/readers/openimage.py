@@ -9,11 +9,11 @@ import csv
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import sha256_file
 from fedgenbench.data.readers.listed import cap_notes
 from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, require_apart
 from fedgenbench.data.sources import source_of
-from fedgenbench.errors import UserError
-from fedgenbench.runtime.files import sha256_file
 
 _COLUMNS = ("ImageID", "LabelName", "Confidence")
 

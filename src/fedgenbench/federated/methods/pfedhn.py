@@ -37,7 +37,7 @@ class PFedHN(Method):
         """
         import torch
 
-        from fedgenbench.rng import stream
+        from fedgenbench.core.streams import stream
 
         draws = stream(seed, "pfedhn")
         width, clients = self.settings.width, len(shares)

@@ -1,0 +1,63 @@
+"""What settings share: their strict base, optimisers, kinds of values. Loads nothing heavy."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+# Longer names of experiments, methods and clients' parts together would leave what file systems take.
+LONGEST_NAME = 64
+# A root of random streams fits into a signed 64-bit number, which JSON and Parquet hold exactly.
+LARGEST_SEED = 2**63 - 1
+
+
+class Strict(BaseModel):
+    """Base of all settings: unknown keys and wrong types are refused, values stay as they are."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SGDSettings(Strict):
+    """Stochastic gradient descent with momentum, in passes over images."""
+
+    epochs: int = Field(ge=1, description="Passes over the images.")
+    batch_size: int = Field(ge=1, description="Images in a step; a pass's last may be fewer.")
+    lr: float = Field(gt=0, description="Learning rate.")
+    momentum: float = Field(ge=0, lt=1, description="Momentum, zero at the start.")
+    weight_decay: float = Field(ge=0, description="L2 penalty on all trained tensors.")
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise ValueError(f"names {value!r} twice; once is enough")
+    return values
+
+
+# For lists in which a second mention can only be a mistake.
+Distinct = AfterValidator(_distinct)
+
+
+def _name(text: str, letters: str) -> str:
+    if len(text) > LONGEST_NAME or not re.fullmatch(f"[a-z0-9][a-z0-9{letters}]*", text):
+        raise ValueError(
+            f"this name stands in paths: write it with lower-case letters, digits and {letters}, a "
+            f"letter or digit first, and no longer than {LONGEST_NAME}"
+        )
+    return text
+
+
+def _path_name(text: str) -> str:
+    return _name(text, "_.-")
+
+
+def _plain_name(text: str) -> str:
+    return _name(text, "_")
+
+
+PathName = Annotated[str, AfterValidator(_path_name)]
+PlainName = Annotated[str, AfterValidator(_plain_name)]
+
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]

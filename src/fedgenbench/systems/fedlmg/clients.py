@@ -1,0 +1,88 @@
+"""Training of the clients' classifiers (FedLMG sheet §3 step 1, §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fedgenbench.core.errors import UserError
+from fedgenbench.data.dataset import Dataset
+from fedgenbench.data.partition import Partition
+from fedgenbench.federated.data import normalised
+from fedgenbench.images.shards import Shards
+from fedgenbench.systems.fedlmg.settings import Clients
+from fedgenbench.systems.fedlmg.training import accuracy, fine_tuning, proximal, train
+from fedgenbench.systems.fedlmg.uploads import untrained
+
+
+def train_clients(
+    settings: dict[str, Any],
+    dataset: Dataset,
+    partition: Partition,
+    device: Any,
+    *,
+    folder: Path,
+    identity: str,
+    tell: Callable[[int, str], None],
+) -> tuple[dict[str, nn.Module], dict[str, dict[str, Any]], dict[str, Any]]:
+    """Models by name, what the server is told of each, and the report.
+
+    ``client<k>`` is trained with cross-entropy, ``prox<k>`` with FedProx's penalty for that baseline.
+    A finished model stays in ``folder`` until all are there, so that a killed job trains at most one
+    again. The report has, by client, the mean loss per epoch, the accuracy on its own test images and
+    the number of its training images.
+
+    Raises:
+        UserError: a client has no training image, or its loss is not finite; a model in ``folder``
+            is of another ``identity``.
+    """
+    chosen, store = Clients.model_validate(settings["clients"]), Shards(folder, identity)
+    x, y = tensors(dataset.train_images, dataset.train_labels, settings, device)
+    x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
+    models, facts, report = {}, {}, {"losses": {}, "own_test": [], "images": []}
+    for client, held in enumerate(partition.clients):
+        rows = torch.from_numpy(held.train).to(device)
+        if not len(rows):
+            raise UserError(f"client {client} has no training image: leave it out of the partition")
+        architecture = chosen.models[client % len(chosen.models)]
+        for kind in ("client", *(("prox",) if settings["averages"] else ())):
+            name = f"{kind}{client}"
+            start = (architecture, tuple(x.shape[1:]), dataset.n_classes)
+            model = untrained(*start, settings["seed"], settings["imagenet"]).to(device)
+            loss = proximal(model, chosen.prox) if kind == "prox" else fine_tuning
+            if found := store.get(name):
+                model.load_state_dict({key: torch.from_numpy(a) for key, a in found[0].items()})
+                losses = found[1]["losses"]
+            else:
+                address = (settings["seed"], "fedlmg", kind, client)
+                losses = train(
+                    chosen, model, x[rows], y[rows], loss, address=address, who=f"client {client}"
+                )
+                state = {key: tensor.cpu().numpy() for key, tensor in model.state_dict().items()}
+                store.put(name, state, {"losses": losses})
+            models[name], report["losses"][name] = model.eval(), losses
+            facts[name] = {
+                "client": client,
+                "model": architecture,
+                "shape": list(x.shape[1:]),
+                "classes": sorted(set(y[rows].tolist())),
+                "mean": settings["mean"],
+                "std": settings["std"],
+            }
+            tell(len(models), f"loss {losses[-1]:.3f}")
+        tested = torch.from_numpy(held.test).to(device)
+        report["own_test"] += accuracy(models[f"client{client}"], x_test, y_test, [tested])
+        report["images"].append(len(rows))
+    return models, facts, report
+
+
+def tensors(
+    images: Any, labels: Any, settings: dict[str, Any], device: Any
+) -> tuple[Tensor, Tensor]:
+    """Normalised images [n, C, H, W] float32 and labels [n] on ``device``: the set is loaded once."""
+    x, _ = normalised(images, settings["mean"], settings["std"], device)
+    return x.movedim(-1, -3), torch.from_numpy(labels).to(device)

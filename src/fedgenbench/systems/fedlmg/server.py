@@ -1,0 +1,152 @@
+"""The server's models, from guided images, and the rows that stand beside them (sheet §3, §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fedgenbench.data.dataset import Dataset
+from fedgenbench.data.partition import Partition
+from fedgenbench.federated.synthetic import Synthetic
+from fedgenbench.images.guidance import Upload
+from fedgenbench.systems.fedlmg.clients import tensors
+from fedgenbench.systems.fedlmg.generation import first_of_each
+from fedgenbench.systems.fedlmg.settings import Server
+from fedgenbench.systems.fedlmg.similarity import likeness
+from fedgenbench.systems.fedlmg.training import (
+    Loss,
+    accuracy,
+    averaged,
+    distilled,
+    features,
+    fine_tuning,
+    of_specific_teacher,
+    probabilities,
+    train,
+)
+from fedgenbench.systems.fedlmg.uploads import untrained
+
+WAYS = ("fedlmg_ft", "fedlmg_md", "fedlmg_sd")
+
+
+def planned(
+    sizes: Sequence[int], baselines: bool, averages: bool, rivals: Iterable[str]
+) -> list[str]:
+    """The rows that ``serve`` gives, in order."""
+    rows = [*WAYS, *(f"{way}@{size}" for size in sizes for way in WAYS)]
+    if baselines:
+        rows += ["prompts", *(f"prompts@{size}" for size in sizes), "feddf", *rivals]
+        rows += ["ceiling", "ceiling_head", *(("fedavg", "fedprox") if averages else ())]
+    return rows
+
+
+def serve(
+    settings: dict[str, Any],
+    dataset: Dataset,
+    partition: Partition,
+    uploads: dict[str, Upload],
+    guided: Synthetic,
+    prompts: Synthetic | None,
+    rivals: Mapping[str, Synthetic],
+    device: Any,
+    *,
+    tell: Callable[[int, str], None],
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, float]]]:
+    """By row: accuracy per client's test images, mean loss per epoch, number of images.
+
+    All rows start from the same model, take the same settings and see each image as often: FT, MD and
+    SD on the guided images (also on the first ``sizes`` of each client and class), FT and FedDF's
+    distillation on images of prompts alone (FT also on the first of these), FT on the images of each
+    of the ``rivals``, the ceiling on all clients' training images (also its head alone, the sheet's
+    calibration, §8), and the uniform means of one-shot FedAvg and FedProx, where the clients'
+    architectures are the server's. And, where there are images of prompts, what
+    ``likeness`` finds by client in the features of the ceiling.
+    """
+    chosen, seed = Server.model_validate(settings["server"]), settings["seed"]
+    x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
+    tests = [torch.from_numpy(client.test).to(device) for client in partition.clients]
+    shape = tuple(x_test.shape[1:])
+    clients = [upload.frozen(device).model for _, upload in _of(uploads, "client")]
+    rows: dict[str, dict[str, Any]] = {}
+    near: list[dict[str, float]] = []
+
+    def fresh() -> nn.Module:
+        start = untrained(chosen.model, shape, dataset.n_classes, seed, settings["imagenet"])
+        return start.to(device)
+
+    def note(row: str, model: nn.Module, losses: list[float], images: int) -> None:
+        found = accuracy(model, x_test, y_test, tests)
+        rows[row] = {"accuracy": found, "losses": losses, "images": images}
+        tell(len(rows), f"{row} {100 * np.mean(found):.1f} %")
+
+    def fitted(row: str, x: Tensor, y: Tensor, loss: Loss, head: bool | None = None) -> nn.Module:
+        model, alone = fresh(), chosen.trains == "head" if head is None else head
+        losses = train(
+            chosen,
+            model,
+            x,
+            y,
+            loss,
+            # The order of the images is the same for all ways of one set.
+            address=(seed, "fedlmg", "server", len(x)),
+            who=f"the server ({row})",
+            head_alone=alone,
+        )
+        note(row, model, losses, len(x))
+        return model
+
+    x, y = tensors(guided.images, guided.labels, settings, device)
+    outputs = probabilities(clients, x)
+    style = torch.from_numpy(guided.style).to(device)
+    mean, own = outputs.mean(0), of_specific_teacher(outputs, style)
+    fitted("fedlmg_ft", x, y, fine_tuning)
+    fitted("fedlmg_md", x, y, distilled(mean))
+    fitted("fedlmg_sd", x, y, distilled(own))
+    for size in settings["sizes"]:
+        first = torch.from_numpy(first_of_each(guided.labels, guided.style, size)).to(device)
+        fitted(f"fedlmg_ft@{size}", x[first], y[first], fine_tuning)
+        fitted(f"fedlmg_md@{size}", x[first], y[first], distilled(mean[first]))
+        fitted(f"fedlmg_sd@{size}", x[first], y[first], distilled(own[first]))
+    if prompts is not None:
+        x, y = tensors(prompts.images, prompts.labels, settings, device)
+        fitted("prompts", x, y, fine_tuning)
+        for size in settings["sizes"]:
+            first = torch.from_numpy(first_of_each(prompts.labels, prompts.style, size)).to(device)
+            fitted(f"prompts@{size}", x[first], y[first], fine_tuning)
+        fitted("feddf", x, y, distilled(probabilities(clients, x).mean(0), labelled=False))
+        for name, drawn in rivals.items():
+            fitted(name, *tensors(drawn.images, drawn.labels, settings, device), fine_tuning)
+        x, y = tensors(dataset.train_images, dataset.train_labels, settings, device)
+        held = torch.from_numpy(np.concatenate([each.train for each in partition.clients]))
+        x, y = x[held.to(device)], y[held.to(device)]
+        ceiling = fitted("ceiling", x, y, fine_tuning)
+        fitted("ceiling_head", x, y, fine_tuning, head=True)
+        near = likeness(
+            dataset,
+            partition,
+            guided,
+            prompts,
+            lambda images: _features(ceiling, images, settings, device),
+        )
+    if prompts is not None and settings["averages"]:
+        note("fedavg", averaged(clients, fresh()), [], 0)
+        others = [upload.frozen(device).model for _, upload in _of(uploads, "prox")]
+        note("fedprox", averaged(others, fresh()), [], 0)
+    return rows, near
+
+
+def _features(
+    model: nn.Module, images: np.ndarray, settings: dict[str, Any], device: Any
+) -> Tensor:
+    x, _ = tensors(images, np.zeros(len(images), np.int64), settings, device)
+    return features(model, x).cpu()
+
+
+def _of(uploads: dict[str, Upload], kind: str) -> list[tuple[str, Upload]]:
+    """The uploads of one kind, by client."""
+    found = [(name, upload) for name, upload in uploads.items() if name.startswith(kind)]
+    return sorted(found, key=lambda pair: pair[1].client)

@@ -1,0 +1,40 @@
+"""Settings of FedLMG's jobs. Loads nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fedgenbench.core.settings import SGDSettings, Strict
+from fedgenbench.images.guidance_settings import Guidance
+from fedgenbench.images.settings import Base, Sampler, Template
+from fedgenbench.models.registry import MODELS
+
+
+class Clients(SGDSettings):
+    """Training of the clients' classifiers on cross-entropy, nothing else (sheet §4)."""
+
+    models: list[Literal[tuple(MODELS)]] = Field(
+        min_length=1, description="Architectures: client i takes the i-th, counted round and round."
+    )
+    prox: float = Field(ge=0, description="FedProx's μ for that baseline; its one round is ours.")
+
+
+class Server(SGDSettings):
+    """Training of the server's model; the ceiling is trained alike on the clients' images."""
+
+    model: Literal[tuple(MODELS)] = Field(description="Architecture.")
+    trains: Literal["whole", "head"] = Field(
+        description="All of it, or the linear head alone, as the released code (§8)."
+    )
+
+
+class GuidedImagesSettings(Strict):
+    """What decides the guided images, beside the uploads."""
+
+    base: Base = Field(description="The diffusion model.")
+    prompt: Template = Field(description="A class's prompt; it names no domain.")
+    sampler: Sampler = Field(description="Steps, text guidance, and images at a time.")
+    guidance: Guidance = Field(description="How a classifier bends the sampling.")
+    per_class: int = Field(ge=1, description="Images per client and class.")

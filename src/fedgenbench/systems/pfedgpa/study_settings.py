@@ -1,0 +1,88 @@
+"""Settings of the studies beside the rounds; imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from fedgenbench.core.settings import Distinct, PlainName
+from fedgenbench.federated.method import MethodSettings
+from fedgenbench.systems.pfedgpa.settings import STEPS_OF_T, GeneratorSettings, RuleName
+
+# The arms of the newcomers' study, and what tables and figures call them.
+ARMS = {
+    "local": "from scratch",
+    "fedavg_ft": "FedAvg + fine-tuning",
+    "received": "averaged layers, fine-tuned",
+    "unguided": "denoised without guidance",
+    "guided": "guided",
+    "guided_printed": "guided, printed sign",
+    "random_guided": "random start, guided",
+}
+
+# These shape the uploads, which all fits of a study share.
+OF_THE_UPLOADS = frozenset({"layers", "buffer"})
+
+
+class AggregateRow(MethodSettings):
+    """One way of generating from the same fitted generator."""
+
+    rule: RuleName = Field(description="Inversion in place of Eq. (15).")
+    eta: float = Field(ge=0, description="Scale of the solved noises, where the rule has them.")
+    start: int = Field(ge=1, le=STEPS_OF_T, description="Step that inversion starts from.")
+
+
+class Fit(MethodSettings):
+    """One generator, learnt once from the saved uploads."""
+
+    generator: dict[str, Any] = Field(
+        description="What differs from the method's own settings, e.g. {autoencoder: conv}."
+    )
+    rows: Annotated[list[AggregateRow], Distinct] = Field(
+        min_length=1, description="What is generated with it."
+    )
+
+    @field_validator("generator")
+    @classmethod
+    def _of_the_generator(cls, value: dict[str, Any]) -> dict[str, Any]:
+        allowed = sorted(GeneratorSettings.model_fields.keys() - OF_THE_UPLOADS)
+        for name in value:
+            if name not in allowed:
+                raise ValueError(f"{name!r} is none of {', '.join(allowed)}")
+        return value
+
+
+class OneShotSettings(MethodSettings):
+    """The one-shot study: generators fitted to the same saved uploads (papers/pfedgpa.md §8)."""
+
+    fits: dict[PlainName, Fit] = Field(min_length=1, description="By name, which stands in paths.")
+
+    def of_fit(self, name: str, run: dict[str, Any]) -> dict[str, Any]:
+        """The settings of ``oneshot.fit`` and ``aggregate``, from those of pfedgpa's ``run``.
+
+        Values in ``method_settings`` are merged, not checked.
+        """
+        fit = self.fits[name]
+        return run | {
+            "method_settings": run["method_settings"] | fit.generator,
+            "rows": [row.model_dump() for row in fit.rows],
+        }
+
+
+class NewcomerSettings(MethodSettings):
+    """Clients that join after the last round (papers/pfedgpa.md §8, row 19).
+
+    The first of ``steps`` and of ``omegas`` is the main setting.
+    """
+
+    share: float = Field(gt=0, lt=1, description="Share of clients held out: the last ones.")
+    rounds: int = Field(
+        ge=1, description="Initialisation rounds I of local training and generation."
+    )
+    steps: Annotated[list[Annotated[int, Field(ge=1)]], Distinct] = Field(
+        min_length=1, description="Denoising steps s of a round, the lowest of `inversion_steps`."
+    )
+    omegas: Annotated[list[Annotated[float, Field(ge=-1)]], Distinct] = Field(
+        min_length=1, description="Guidance strengths ω; -1 is none."
+    )

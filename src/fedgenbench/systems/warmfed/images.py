@@ -1,0 +1,63 @@
+"""Synthetic images drawn with a client's adapter (WarmFed sheet §3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fedgenbench.core.errors import UserError
+from fedgenbench.core.streams import torch_seed
+from fedgenbench.images.adapters import Adapter, attached, embedded
+from fedgenbench.images.draw import GeneratedImages, Shard, draw
+from fedgenbench.systems.warmfed.settings import SamplingSettings
+
+
+def synthesise(
+    settings: SamplingSettings,
+    pipeline: Any,
+    adapter: Adapter,
+    *,
+    seed: int,
+    folder: Path,
+    identity: str,
+    tell: Callable[[int, str], None],
+) -> GeneratedImages:
+    """``settings.per_class`` images with ``adapter`` for each of its classes (WarmFed sheet §3.2).
+
+    The noise of an image depends on ``seed``, the client, the class and the image's number alone.
+    The style of all is the client's number. ``folder``, ``identity`` and ``tell`` as in ``draw``.
+
+    Raises:
+        UserError: the adapter is of another base model; or as ``draw``.
+    """
+    expected = embedded(pipeline, [""]).shape[1:]
+    if adapter.embeddings.shape[1:] != expected:
+        raise UserError(
+            f"the adapter of client {adapter.client}: its prompt embeddings are "
+            f"{list(adapter.embeddings.shape[1:])}, the base model's {list(expected)}; tune the "
+            "client on this model"
+        )
+    shards = [
+        Shard(
+            name=f"client-{adapter.client}-class-{label}",
+            label=label,
+            style=adapter.client,
+            embedding=embedding,
+            seeds=[
+                torch_seed(seed, "synthesis", "client", adapter.client, label, number)
+                for number in range(settings.per_class)
+            ],
+        )
+        for label, embedding in zip(adapter.classes, adapter.embeddings, strict=True)
+    ]
+    with attached(pipeline, adapter):
+        return draw(
+            pipeline,
+            shards,
+            settings.sampler,
+            settings.base.resolution,
+            folder=folder,
+            identity=identity,
+            tell=tell,
+        )

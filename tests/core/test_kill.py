@@ -1,0 +1,31 @@
+"""A run killed at any moment ends with the bytes of an unbroken one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DRIVER = Path(__file__).parents[1] / "helpers/kill_driver.py"
+
+
+# State of the server and of clients that take turns; and parts that never travel.
+@pytest.mark.parametrize(("method", "settings"), [("scaffold", {}), ("fedrep", {"body_epochs": 1})])
+def test_ten_kills_leave_no_trace(tmp_path, method, settings):
+    done = subprocess.run(
+        [sys.executable, DRIVER, tmp_path, method, json.dumps(settings)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["killed"] == 10
+    first = told["first_rounds"]
+    assert first == sorted(first)
+    assert first[0] == 1
+    assert first[-1] > 5  # it went on each time, and did not begin again
+    whole, broken = told["sums"]
+    assert whole == broken

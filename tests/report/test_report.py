@@ -1,0 +1,130 @@
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+import synthetic_runs
+from nasty_names import NASTY
+
+from fedgenbench.core.errors import UserError
+from fedgenbench.report.document import Claim, Picture, Report, Section, build_report
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>'
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.text, self.addresses, self.tags = "", [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.addresses += [v for k, v in attributes if k in ("src", "href", "srcset", "data")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def pdf_text(path):
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed")
+    return subprocess.run(
+        ["pdftotext", "-layout", path, "-"], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_the_page_loads_nothing_from_elsewhere(report_folder):
+    text = (report_folder / "report.html").read_text()
+    page = Page(text)
+    assert page.addresses
+    assert all(address.startswith(("#", "data:")) for address in page.addresses)
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_equal_reports_give_equal_bytes(report_folder, tmp_path):
+    for path in build_report(synthetic_runs.report(tmp_path), tmp_path):
+        assert path.read_bytes() == (report_folder / path.name).read_bytes()
+
+
+def test_other_times_give_an_equal_report_and_other_costs(report_folder, tmp_path):
+    report = synthetic_runs.report(tmp_path)
+    runs = report.results.runs
+    slower = {"wall_seconds": 9 * runs["wall_seconds"], "started": "2001-01-01T00:00:00+00:00"}
+    slower["peak_memory_bytes"] = 2 * runs["peak_memory_bytes"]
+    report = replace(report, results=replace(report.results, runs=runs.assign(**slower)))
+    for path in build_report(report, tmp_path):
+        equal = path.read_bytes() == (report_folder / path.name).read_bytes()
+        assert equal == (path.stem == "report"), path
+    page = Page((tmp_path / "costs.html").read_text()).text
+    assert "what it cost, measured on this machine" in page
+    assert "What it cost (measured on this machine)" in page
+    assert "the first started 2001-01-01T00:00:00+00:00" in page
+
+
+def test_the_scoreboard_stands_first_and_every_part_is_there(report_folder):
+    text = (report_folder / "report.html").read_text()
+    titles = re.findall(r'<h2><span class="index">\d+</span>(.*?)</h2>', text)
+    assert titles[:4] == [
+        "Scoreboard of claims",
+        "What ran",
+        "pFedGPA: aggregation in weight space",
+        "WarmFed: adapters and synthetic data",
+    ]
+    assert titles[4:] == ["Controls", "What was cut for the scale", "Data", "Provenance"]
+    summary = Page(text.split("<nav")[0]).text
+    assert "198 runs of 22 methods on 3 experiments at embedded scale" in summary
+    assert "Of 4 claims of the papers: 1 supported, 1 contradicted, 1 undecided" in summary
+
+
+def test_pdf_says_the_same(report_folder):
+    text = pdf_text(report_folder / "report.pdf")
+    assert "198 runs of 22 methods on 3 experiments at embedded scale" in text
+    assert "Scoreboard of claims" in text
+    for row in ("WarmFed", "Random guess", "CC-BY-4.0", "200 × 5"):
+        assert row in text
+
+
+def test_without_claims_cards_and_cuts_their_parts_are_left_out(tmp_path):
+    grid = synthetic_runs.results(1, 1, ("fashion_mnist-10",), ("local", "centralised", "fedavg"))
+    build_report(Report("Small", grid, [], [], []), tmp_path)
+    titles = re.findall(r"</span>(.*?)</h2>", (tmp_path / "report.html").read_text())
+    assert titles == ["What ran", "Controls", "Provenance"]
+
+
+def test_nasty_text_comes_out_as_it_went_in(tmp_path):
+    grid = synthetic_runs.results(2, 1, ("fashion_mnist-10",), ("local", "centralised", "fedavg"))
+    experiment = grid.experiments["fashion_mnist-10"] | {"title": NASTY, "partition": NASTY}
+    grid = replace(
+        grid,
+        experiments={"fashion_mnist-10": experiment},
+        methods=dict(grid.methods) | {"fedavg": grid.methods["fedavg"] | {"label": NASTY}},
+    )
+    claim = Claim("c", NASTY, NASTY, "supported", NASTY)
+    section = Section(
+        NASTY, NASTY, [NASTY], figures=[Picture("p", NASTY, SVG, 1.0)], claims=[claim]
+    )
+    cut = {"setting": NASTY, "here": NASTY, "paper": NASTY, "reason": NASTY}
+    build_report(Report(NASTY, grid, [section], [], [cut]), tmp_path)
+    assert Page((tmp_path / "report.html").read_text()).text.count(NASTY) >= 12
+    squeezed = re.sub(r"\s", "", pdf_text(tmp_path / "report.pdf"))
+    assert re.sub(r"\s", "", NASTY) in squeezed
+
+
+def test_the_pdf_says_what_its_fonts_lack(tmp_path):
+    grid = synthetic_runs.results(1, 1, ("fashion_mnist-10",), ("local", "centralised", "fedavg"))
+    build_report(Report("Ω 犬, Привет", grid, [Section("猫", "猫 and 犬.")], [], []), tmp_path)
+    assert "Ω 犬, Привет" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    text = " ".join(pdf_text(tmp_path / "report.pdf").split())
+    assert "Ω [U+72AC], Привет" in text
+    assert "[U+732B] and [U+72AC]." in text
+    assert "The fonts of this file lack 2 characters of names here" in text
+
+
+def test_an_unknown_verdict_is_refused():
+    with pytest.raises(UserError, match="'perhaps'"):
+        Claim("c", "text", "source", "perhaps", "evidence")

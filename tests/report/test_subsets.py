@@ -1,0 +1,105 @@
+"""Grids that users cut down have their tables, texts, claims and figures."""
+
+from dataclasses import replace
+
+import pytest
+import synthetic_fedlmg
+import synthetic_pfedgpa
+
+from fedgenbench.report.claims import Evidence, judge, load_claims
+from fedgenbench.report.collect import RUNS, _facts, collect, summary
+from fedgenbench.systems.fedlmg.figures import fedlmg_figures
+from fedgenbench.systems.fedlmg.published import fedlmg_published
+from fedgenbench.systems.fedlmg.section import fedlmg_bullets, fedlmg_section_text
+from fedgenbench.systems.fedlmg.tables import fedlmg_tables
+from fedgenbench.systems.field.figures import field_figures
+from fedgenbench.systems.field.tables import field_tables
+from fedgenbench.systems.pfedgpa.figures import pfedgpa_figures
+from fedgenbench.systems.pfedgpa.section import pfedgpa_section_text
+from fedgenbench.systems.pfedgpa.tables import pfedgpa_tables
+from fedgenbench.systems.warmfed.figures import warmfed_figures
+from fedgenbench.systems.warmfed.section import warmfed_section_text
+from fedgenbench.systems.warmfed.tables import warmfed_tables
+
+FRAMES = ("scores", "rounds", "runs", "server", "weights", "newcomers", "synthesis", "fedlmg")
+
+
+@pytest.fixture(scope="module")
+def wholes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fedlmg")
+    return {"pfedgpa": synthetic_pfedgpa.results(), "others": synthetic_fedlmg.results(folder)}
+
+
+def cut(whole, role, methods=None, seeds=None):
+    """The results of a grid that holds one role's experiments, these methods and seeds alone."""
+    names = [name for name, entry in whole.experiments.items() if entry["role"] == role]
+    part = whole.select(experiments=names, methods=methods)
+    frames = {name: getattr(part, name) for name in FRAMES}
+    if seeds is not None:
+        frames = {name: frame[frame["seed"].isin(seeds)] for name, frame in frames.items()}
+    for frame, owner in (("weights", "pfedgpa"), ("newcomers", "pfedgpa"), ("fedlmg", "fedlmg")):
+        if methods is not None and owner not in methods:
+            frames[frame] = frames[frame].iloc[:0]
+    runs = frames["runs"]
+    known = {
+        method: part.methods[method] for method in part.methods if (runs["method"] == method).any()
+    }
+    return replace(part, whole=None, absent={}, methods=known, **frames)
+
+
+@pytest.mark.parametrize(
+    ("whole", "role", "methods", "seeds"),
+    [
+        ("others", "oneshot", None, None),
+        ("others", "oneshot", None, [0]),
+        ("pfedgpa", "tuning", None, None),
+        ("pfedgpa", "main", ["fedavg"], None),
+        ("pfedgpa", "main", ["local"], [0]),
+        ("pfedgpa", "main", ["pfedgpa"], [0]),
+        ("pfedgpa", "main", ["pfedgpa_own"], None),
+        ("others", "main", ["warmfed"], [0]),
+        ("others", "main", ["fedavg", "warmfed"], None),
+        ("others", "main", ["fedavg_warm"], None),
+    ],
+)
+def test_a_part_of_a_grid_has_its_report(wholes, whole, role, methods, seeds):
+    results = cut(wholes[whole], role, methods, seeds)
+    stated = fedlmg_published("papers/fedlmg/published.yaml")
+    tables = [*field_tables(results), *pfedgpa_tables(results), *warmfed_tables(results)]
+    tables += fedlmg_tables(results, stated)
+    assert tables
+    for figures in (field_figures, pfedgpa_figures, warmfed_figures, fedlmg_figures):
+        assert all(figure.caption for figure in figures(results))
+    evidence = Evidence(results, results.main_newcomers)
+    for paper in ("pfedgpa", "warmfed", "fedlmg"):
+        assert judge(load_claims(f"papers/{paper}/claims.yaml"), evidence)
+    assert pfedgpa_section_text(results)
+    assert warmfed_section_text(results)
+    assert fedlmg_section_text(results)
+    assert fedlmg_bullets(results, stated)
+    metrics, _ = summary(results.scores, results.rounds, results.fedlmg)
+    assert set(metrics) == {name for name in results.experiments if metrics.get(name)}
+
+
+def test_a_grid_without_runs_has_frames_with_all_columns():
+    frames = collect({}, {}, {}, "smoke")
+    assert {name: len(frame) for name, frame in frames.items()} == {
+        "scores": 0,
+        "rounds": 0,
+        "runs": 0,
+        "server": 0,
+    }
+    assert frames["scores"]["value"].dtype == "float64"
+    kept = frames["rounds"][frames["rounds"]["metric"] != "global"]
+    assert list(kept) == [
+        *("experiment", "method", "seed", "metric", "round", "client", "domain", "value"),
+    ]
+
+
+def test_the_columns_of_runs_are_those_that_a_run_fills():
+    traffic = dict.fromkeys(("bytes_up", "bytes_down", "bytes_up_once", "bytes_down_once"), 0)
+    metrics = {"settings": {"rounds": 1, "engine": "vmap"}, "digest": "d", "rounds": []} | traffic
+    measured = ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "started")
+    run = dict.fromkeys((*measured, "device", "git_revision", "git_dirty"), 0)
+    filled = _facts(metrics, run | {"versions": {"torch": "2"}, "cpu": "c"})
+    assert ["experiment", "method", "seed", "scale", *filled] == list(RUNS)
