@@ -1,0 +1,5 @@
+"""The system's place among the others."""
+
+from fedgenbench.systems.base import System
+
+SYSTEM = System(name="foundation", order=4)
