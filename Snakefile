@@ -1,4 +1,4 @@
-# The workflow: fetch, prepare, partition, federate, the studies of client weights, collect, tables, figures, report.
+# The workflow: fetch, prepare, partition, the systems' jobs, collect, tables, figures, report.
 # `snakemake --cores all --resources gpu=4` runs the scale that params.yaml names;
 # `snakemake smoke` (or embedded, paper) runs another. profiles/default is picked up by itself.
 
@@ -9,10 +9,7 @@ min_version("9.0")
 
 include: "rules/common.smk"
 include: "rules/data.smk"
-include: "rules/federated.smk"
-include: "rules/weights.smk"
-include: "rules/synthesis.smk"
-include: "rules/fedlmg.smk"
+include: "rules/jobs.smk"
 include: "rules/foundation.smk"
 include: "rules/report.smk"
 
@@ -45,4 +42,4 @@ rule data:
 
 rule runs:
     input:
-        asked(SCALE, results, part="runs and studies"),
+        asked(SCALE, metrics_files, part="the jobs of all systems"),

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from fedgenbench.plan import settings as configuration
 from fedgenbench.core.errors import UserError
-from fedgenbench.plan.grid import Grid, job_code, source_digest
+from fedgenbench.plan.grid import Grid
+from fedgenbench.plan.jobs import job_code, source_digest
 from fedgenbench.plan import needs
 from fedgenbench.plan.forecast import forecast
 from fedgenbench.plan.selection import require_known, select
+from fedgenbench.systems import base as systems
 from fedgenbench.core.products import forget_altered
-from fedgenbench.core.reports import run_file
 from fedgenbench.commands.start import remarks, started
 
 # The same bits on every CPU with AVX2: set before any job's Python starts (docs/determinism.md).
@@ -44,8 +45,7 @@ config["device"] = ALL_SETTINGS[SCALE].device
 # By what stands in a path, over all scales: a digest names the same thing in each of them.
 PREPARED = {p.folder: p for grid in GRIDS.values() for p in grid.prepared.values()}
 PARTITIONS = {p.path: p for grid in GRIDS.values() for p in grid.partitions.values()}
-RUNS = {run.folder: run for grid in GRIDS.values() for run in grid.runs}
-STUDIES = {folder: s for grid in GRIDS.values() for folder, s in grid.studies.items()}
+JOBS = {folder: job for grid in GRIDS.values() for folder, job in grid.jobs.items()}
 # What the report says of the recorded foundation model, if there is one.
 FOUNDATION_RECORD = ancient(
     [
@@ -60,121 +60,17 @@ JOB_GPUS = 0 if config["device"] == "cpu" else 1
 wildcard_constraints:
     dataset="[a-z0-9_]+",
     experiment="[a-zA-Z0-9_.-]+",
-    method="[a-z0-9_]+",
     seed=r"\d+",
     scale="|".join(configuration.SCALES),
     digest="[0-9a-f]{10}",
-
-
-def run_of(wildcards):
-    return RUNS["results/runs/{experiment}/{method}/seed{seed}-{digest}".format(**wildcards)]
 
 
 def partition_path(wildcards):
     return "data/partitions/{experiment}/seed{seed}-{digest}.json".format(**wildcards)
 
 
-UPLOADS_FOLDER = "results/weights/{experiment}/seed{seed}-{digest}"
-FIT_FOLDER = "results/weights/{experiment}/seed{seed}/{fit}-{digest}"
-NEWCOMERS_FOLDER = "results/newcomers/{experiment}/seed{seed}-{digest}"
-ADAPTER_FOLDER = "results/synthesis/{experiment}/seed{seed}/adapter{client}-{digest}"
-IMAGES_FOLDER = "results/synthesis/{experiment}/seed{seed}/images{client}-{digest}"
-PROMPTS_FOLDER = "results/synthesis/prompts/{dataset}/seed{seed}-{digest}"
-WARM_FOLDER = "results/synthesis/{experiment}/seed{seed}/warm_{name}-{digest}"
-EXAMINED_FOLDER = "results/synthesis/{experiment}/seed{seed}/examined-{digest}"
-CLASSIFIERS_FOLDER = "results/fedlmg/{experiment}/seed{seed}/classifiers-{digest}"
-GUIDED_FOLDER = "results/fedlmg/{experiment}/seed{seed}/guided_{name}-{digest}"
-RIVAL_FOLDER = "results/fedlmg/{experiment}/seed{seed}/rival_{name}-{digest}"
-DENSE_FOLDER = "results/fedlmg/{experiment}/seed{seed}/dense-{digest}"
-SERVER_FOLDER = "results/fedlmg/{experiment}/seed{seed}/server_{name}-{digest}"
-
-
-# Functions of wildcards; ``of`` is one that finds a run or a study.
-def at(folder):
-    return lambda wildcards: STUDIES[folder.format(**wildcards)]
-
-
-def code_of(of):
-    return lambda wildcards: of(wildcards).code
-
-
-def settings_of(of):
-    return lambda wildcards: of(wildcards).settings
-
-
-def data_of(of):
-    return ancient(lambda wildcards: f"{of(wildcards).data.folder}/data.safetensors")
-
-
-def data_and_partition(of):
-    return {
-        "data": data_of(of),
-        "partition": ancient(lambda wildcards: of(wildcards).partition.path),
-    }
-
-
-def after(of, name, *kinds):
-    """The file ``name`` of each study of these kinds that a study builds on."""
-    return ancient(
-        lambda wildcards: [
-            f"{study.folder}/{name}" for study in of(wildcards).after if study.kind in kinds
-        ]
-    )
-
-
-def names_after(of, kind):
-    """The names of the studies of this kind that a study builds on, in the order of ``after``."""
-    return lambda wildcards: [study.name for study in of(wildcards).after if study.kind == kind]
-
-
-def the(of, name, kind):
-    """The file ``name`` of the one study of this kind that a study builds on."""
-    return ancient(
-        lambda wildcards: next(
-            f"{study.folder}/{name}" for study in of(wildcards).after if study.kind == kind
-        )
-    )
-
-
-def beside(of, file, name):
-    """``file`` of the study called ``name`` that a study builds on, if it does."""
-    return ancient(
-        lambda wildcards: [
-            f"{study.folder}/{file}" for study in of(wildcards).after if study.name == name
-        ]
-    )
-
-
-def of_run(field, name):
-    """The file ``name`` of each study in a field of a run."""
-    return ancient(
-        lambda wildcards: [f"{s.folder}/{name}" for s in getattr(run_of(wildcards), field)]
-    )
-
-
-def run_files(scale, name):
-    return [f"{run.folder}/{name}" for run in GRIDS[scale].runs]
-
-
-def study_files(scale):
-    return [entry[0] for entry in GRIDS[scale].study_listing()]
-
-
-def synthesis_files(scale):
-    return [entry[0] for entry in GRIDS[scale].synthesis_listing()]
-
-
-def fedlmg_files(scale):
-    return [entry[0] for entry in GRIDS[scale].fedlmg_listing()]
-
-
-def measured_files(scale):
-    reports = [*study_files(scale), *synthesis_files(scale), *fedlmg_files(scale)]
-    return [str(run_file(report)) for report in reports]
-
-
-def picture_files(scale):
-    return [entry[-1] for entry in GRIDS[scale].pictures()]
+def metrics_files(scale):
+    return [job.metrics for job in GRIDS[scale].jobs.values()]
 
 
 def collected(scale):
@@ -194,18 +90,9 @@ def partition_files(scale):
     return [part.path for part in GRIDS[scale].partitions.values()]
 
 
-def results(scale):
-    return [
-        *run_files(scale, "metrics.json"),
-        *study_files(scale),
-        *synthesis_files(scale),
-        *fedlmg_files(scale),
-    ]
-
-
 def products(scale):
     return [
-        *results(scale),
+        *metrics_files(scale),
         *(manifest(scale, product) for product in ("tables", "figures", "report")),
     ]
 

@@ -1,34 +1,22 @@
 # collect -> tables, figures -> report
+from fedgenbench.plan.notes import newcomer_main
+
+
+def picture_files(scale):
+    return [entry[3] for entry in GRIDS[scale].pictures()]
 
 
 rule collect:
     input:
-        lambda wildcards: run_files(wildcards.scale, "metrics.json"),
-        lambda wildcards: run_files(wildcards.scale, "run.json"),
-        lambda wildcards: study_files(wildcards.scale),
-        lambda wildcards: synthesis_files(wildcards.scale),
+        lambda wildcards: metrics_files(wildcards.scale),
+        lambda wildcards: [job.file("run") for job in GRIDS[wildcards.scale].jobs.values()],
         lambda wildcards: picture_files(wildcards.scale),
-        lambda wildcards: fedlmg_files(wildcards.scale),
-        lambda wildcards: measured_files(wildcards.scale),
-        lambda wildcards: [e[-1] for e in GRIDS[wildcards.scale].guided_images()],
         ancient(lambda wildcards: list(cards(wildcards.scale).values())),
     output:
         context="results/{scale}/collected-{digest}/context.json",
         frames=expand(
             "results/{{scale}}/collected-{{digest}}/{name}.parquet",
-            name=[
-                "scores",
-                "rounds",
-                "runs",
-                "server",
-                "weights",
-                "newcomers",
-                "synthesis",
-                "fedlmg",
-                "measured_runs",
-                "measured_synthesis",
-                "measured_fedlmg",
-            ],
+            name=["measurements", "measured", "jobs", "measured_jobs"],
         ),
     log:
         "results/logs/collect/{scale}-{digest}.log",
@@ -39,17 +27,13 @@ rule collect:
         "../environment.yml"
     threads: 1
     params:
-        code=job_code("collect"),
-        runs=lambda wildcards: GRIDS[wildcards.scale].listing(),
-        studies=lambda wildcards: GRIDS[wildcards.scale].study_listing(),
-        synthesis=lambda wildcards: GRIDS[wildcards.scale].synthesis_listing(),
+        code=lambda wildcards: GRIDS[wildcards.scale].product_code("collect"),
+        jobs=lambda wildcards: GRIDS[wildcards.scale].listing(),
         pictures=lambda wildcards: GRIDS[wildcards.scale].pictures(),
-        fedlmg=lambda wildcards: GRIDS[wildcards.scale].fedlmg_listing(),
-        guided=lambda wildcards: GRIDS[wildcards.scale].guided_images(),
-        absent=lambda wildcards: GRIDS[wildcards.scale].absent_notes(),
-        newcomer_main=lambda wildcards: GRIDS[wildcards.scale].newcomer_main,
-        experiments=lambda wildcards: GRIDS[wildcards.scale].experiment_notes(),
-        methods=lambda wildcards: GRIDS[wildcards.scale].method_notes(),
+        absent=lambda wildcards: GRIDS[wildcards.scale].absent_notes,
+        newcomer_main=lambda wildcards: newcomer_main(GRIDS[wildcards.scale]),
+        experiments=lambda wildcards: GRIDS[wildcards.scale].experiment_notes,
+        methods=lambda wildcards: GRIDS[wildcards.scale].method_notes,
         cards=lambda wildcards: cards(wildcards.scale),
         confidence=lambda wildcards: ALL_SETTINGS[wildcards.scale].confidence,
     script:
@@ -71,7 +55,7 @@ rule tables:
         "../environment.yml"
     threads: 1
     params:
-        code=job_code("tables"),
+        code=lambda wildcards: GRIDS[wildcards.scale].product_code("tables"),
     script:
         "../workflow_scripts/tables.py"
 
@@ -79,7 +63,7 @@ rule tables:
 rule figures:
     input:
         collected=lambda wildcards: collected(wildcards.scale),
-        guided=lambda wildcards: [e[-1] for e in GRIDS[wildcards.scale].guided_images()],
+        pictures=lambda wildcards: picture_files(wildcards.scale),
         foundation=FOUNDATION_RECORD,
     output:
         "results/{scale}/figures/figures-{digest}.json",
@@ -92,7 +76,7 @@ rule figures:
         "../environment.yml"
     threads: 1
     params:
-        code=job_code("figures"),
+        code=lambda wildcards: GRIDS[wildcards.scale].product_code("figures"),
     script:
         "../workflow_scripts/figures.py"
 
@@ -116,7 +100,7 @@ rule report:
         "../environment.yml"
     threads: 1
     params:
-        code=job_code("report"),
-        cuts=lambda wildcards: GRIDS[wildcards.scale].cuts,
+        code=lambda wildcards: GRIDS[wildcards.scale].product_code("report"),
+        cuts=lambda wildcards: GRIDS[wildcards.scale].differences,
     script:
         "../workflow_scripts/report.py"

@@ -6,7 +6,8 @@ from fedgenbench.core.job import job
 
 with job(snakemake):
     from fedgenbench.report.figures import emit
-    from fedgenbench.report.store import product, read_results
+    from fedgenbench.report.store import product
+    from fedgenbench.systems.collected import read_results
     from fedgenbench.systems.fedlmg.figures import fedlmg_figures
     from fedgenbench.systems.field.figures import field_figures
     from fedgenbench.systems.foundation.section import history_figure

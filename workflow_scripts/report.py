@@ -16,7 +16,8 @@ with job(snakemake):
     )
     from fedgenbench.report.published import published
     from fedgenbench.report.published_tables import published_bullets, published_tables
-    from fedgenbench.report.store import product, read_results
+    from fedgenbench.report.store import product
+    from fedgenbench.systems.collected import read_results
     from fedgenbench.systems.fedlmg.published import fedlmg_published
     from fedgenbench.systems.fedlmg.section import FIGURES as FEDLMG_FIGURES
     from fedgenbench.systems.fedlmg.section import fedlmg_bullets, fedlmg_section_text

@@ -9,8 +9,9 @@ with job(snakemake):
     from fedgenbench.report.collect import summary
     from fedgenbench.report.published import published
     from fedgenbench.report.published_tables import published_tables
-    from fedgenbench.report.store import product, read_results
+    from fedgenbench.report.store import product
     from fedgenbench.report.tables import apart, emit
+    from fedgenbench.systems.collected import read_results
     from fedgenbench.systems.fedlmg.published import fedlmg_published
     from fedgenbench.systems.fedlmg.tables import fedlmg_tables
     from fedgenbench.systems.field.tables import field_tables

@@ -23,7 +23,7 @@ def judged(scale: str | None) -> tuple[Mapping[str, Sequence[Claim]], str]:
         UserError: nothing was collected at this scale.
     """
     from fedgenbench.report.claims import Evidence, judge, load_claims
-    from fedgenbench.report.store import read_results
+    from fedgenbench.systems.collected import read_results
 
     grid = asked(scale, {})
     folder = Path("results", grid.settings.scale)

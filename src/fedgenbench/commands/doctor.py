@@ -134,7 +134,7 @@ def _settings() -> Iterator[Finding]:
         yield Finding("lacking", "settings", "cannot be planned", str(error))
         return
     settings = grid.settings
-    yield Finding("ok", "settings", f"scale {settings.scale}, {len(grid.runs)} runs")
+    yield Finding("ok", "settings", f"scale {settings.scale}, {len(grid.jobs)} jobs")
     if settings.device == "cuda" and not visible_gpus():
         yield Finding("lacking", "device", "cuda, without a GPU", NO_GPU)
     yield from _data(grid)

@@ -12,15 +12,14 @@ from tabulate import tabulate
 from fedgenbench.core.errors import UserError
 from fedgenbench.plan import needs
 from fedgenbench.plan import settings as config
-from fedgenbench.plan.forecast import fedlmg_seconds, seconds
+from fedgenbench.plan.forecast import block_seconds, seconds
 from fedgenbench.plan.grid import PRODUCTS, Grid
 from fedgenbench.plan.selection import require_known, select
-
-FEDLMG = ("classifiers", "guided", "rival", "dense", "server")
+from fedgenbench.systems.base import kinds, systems
 
 
 @dataclass(frozen=True)
-class Job:
+class Entry:
     """A job of the grid, by the file that stands for it.
 
     ``seconds``: its forecast on one CPU core, None where it has none of its own.
@@ -52,29 +51,26 @@ def asked(scale: str | None, only: Mapping[str, tuple[str, ...]]) -> Grid:
     return grid
 
 
-def jobs(grid: Grid) -> Iterator[Job]:
+def jobs(grid: Grid) -> Iterator[Entry]:
     """All jobs of a grid, in the order of the workflow."""
     for name, prepared in grid.used_data.items():
-        yield Job("fetch", f"data/raw/{name}/SOURCE.json")
-        yield Job("prepare", f"{prepared.folder}/card.json")
+        yield Entry("fetch", f"data/raw/{name}/SOURCE.json")
+        yield Entry("prepare", f"{prepared.folder}/card.json")
     for part in grid.partitions.values():
-        yield Job("partition", part.path)
-    for run in grid.runs:
-        yield Job("federate", f"{run.folder}/metrics.json", seconds(grid, run))
-    for study in grid.studies.values():
-        yield Job(study.kind, study.report)
-        if study.kind == "fit":
-            yield Job("aggregate", f"{study.folder}/aggregate.json")
+        yield Entry("partition", part.path)
+    for job in sorted(grid.jobs.values(), key=lambda job: list(kinds()).index(job.kind.name)):
+        cost = seconds(grid, job) if job.kind.plain else None
+        yield Entry(job.kind.name, job.metrics, cost)
     results = f"results/{grid.settings.scale}"
     for name in PRODUCTS:
         file = f"{name}-{grid.product_digest(name)}"
         collected = f"{results}/collected-{grid.product_digest('collect')}/context.json"
-        yield Job(name, collected if name == "collect" else f"{results}/{name}/{file}.json")
+        yield Entry(name, collected if name == "collect" else f"{results}/{name}/{file}.json")
 
 
 def shown(grid: Grid, paths: bool) -> str:
     """The jobs by kind, what is left out, fetched or missing, and, with ``paths``, each job's file."""
-    by_kind: dict[str, list[Job]] = {}
+    by_kind: dict[str, list[Entry]] = {}
     for job in jobs(grid):
         by_kind.setdefault(job.kind, []).append(job)
     rows = []
@@ -83,9 +79,10 @@ def shown(grid: Grid, paths: bool) -> str:
         costs = [job.seconds for job in left if job.seconds is not None]
         known = group[0].seconds is not None
         rows.append([kind, len(group), len(group) - len(left), sum(costs) / 60 if known else None])
-    drawn = _fedlmg_seconds(grid)
-    if drawn is not None:
-        rows.append([f"({', '.join(FEDLMG)} together)", None, None, drawn / 60])
+    for system in systems().values():
+        if costs := _block_seconds(grid, system.name):
+            names = ", ".join(kind.name for kind in system.kinds)
+            rows.append([f"({names} together)", None, None, costs / 60])
     totals = [sum(row[column] or 0 for row in rows) for column in (1, 2, 3)]
     table = tabulate(
         [*rows, ["all", *totals]],
@@ -102,8 +99,11 @@ def shown(grid: Grid, paths: bool) -> str:
     return "\n".join(text)
 
 
-def _fedlmg_seconds(grid: Grid) -> float | None:
-    """Forecast of FedLMG's jobs in repetitions that are not finished; None where there are none."""
-    studies = grid.of_kind(*FEDLMG)
-    left = {(study.experiment, study.seed) for study in studies if not Path(study.report).is_file()}
-    return sum(fedlmg_seconds(grid, name) for name, _ in left) if studies else None
+def _block_seconds(grid: Grid, system: str) -> float:
+    """Forecast of a system's jobs in repetitions that are not finished."""
+    pending = {
+        (job.experiment, job.seed)
+        for job in grid.of_system(system)
+        if job.experiment in grid.settings.experiments and not Path(job.metrics).is_file()
+    }
+    return sum(block_seconds(grid, name, system) for name, _ in pending)

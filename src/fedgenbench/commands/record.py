@@ -126,7 +126,7 @@ def _places(grid: Grid, phase: str) -> list[str]:
     if phase == "data":
         prepared = [part.folder for part in grid.used_data.values()]
         return [*prepared, *(part.path for part in grid.partitions.values())]
-    return [*(run.folder for run in grid.runs), *grid.studies]
+    return list(grid.jobs)
 
 
 def _products(scale: str, grid: Grid) -> list[Path]:

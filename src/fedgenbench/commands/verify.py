@@ -18,7 +18,9 @@ from fedgenbench.core.reports import whole_report
 from fedgenbench.data import dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.data.sources import source_of
-from fedgenbench.plan.grid import Grid, Run, Study
+from fedgenbench.plan.grid import Grid
+from fedgenbench.plan.jobs import Job
+from fedgenbench.systems.base import kinds
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Check:
 
 
 def verified(grid: Grid) -> list[Check]:
-    """Raw files, prepared sets, partitions, runs, studies, products and listings of a grid."""
+    """Raw files, prepared sets, partitions, jobs, products and listings of a grid."""
     results = Path("results", grid.settings.scale)
     raw = [
         (Path("data/raw", name, file), pin)
@@ -44,7 +46,6 @@ def verified(grid: Grid) -> list[Check]:
         for file, pin in source_of(name)["files"].items()
         if pin
     ]
-    kinds = dict.fromkeys(study.kind for study in grid.studies.values())
     return [
         _checked("raw files", ((path, lambda p=path, s=pin: _pinned(p, s)) for path, pin in raw)),
         _checked(
@@ -61,16 +62,9 @@ def verified(grid: Grid) -> list[Check]:
                 for part in grid.partitions.values()
             ),
         ),
-        _checked(
-            "runs",
-            ((Path(r.folder, "metrics.json"), lambda r=r: _run(r)) for r in grid.runs),
-        ),
         *(
-            _checked(
-                kind,
-                ((Path(s.report), lambda s=s: _study(s)) for s in grid.of_kind(kind)),
-            )
-            for kind in kinds
+            _checked(kind, ((Path(j.metrics), lambda j=j: _job(j)) for j in grid.of_kind(kind)))
+            for kind in kinds()
         ),
         _checked("products", ((each, lambda m=each: _product(m)) for each in manifests(results))),
         *_listings(grid.settings.scale),
@@ -112,19 +106,9 @@ def _pinned(path: Path, pin: str) -> None:
         raise UserError(f"{path} is not the file that sources.yaml pins: delete it and fetch again")
 
 
-def _run(run: Run) -> None:
-    metrics, notes = Path(run.folder, "metrics.json"), Path(run.folder, "run.json")
-    if read_json(metrics).get("digest") != run.digest:
-        raise UserError(f"{metrics} is of another job than its folder's: {anew(metrics)}")
-    if read_json(notes).get("metrics_sha256") != sha256_file(metrics):
-        raise UserError(f"{metrics} is not what {notes} was written with: {anew(metrics)}")
-
-
-def _study(study: Study) -> None:
-    for path in sorted(Path(study.folder).glob("*.json")):
-        if not path.name.endswith(".run.json"):
-            whole_report(path, study.digest)
-    for path in sorted(Path(study.folder).glob("*.safetensors")):
+def _job(job: Job) -> None:
+    whole_report(job.metrics, job.digest)
+    for path in sorted(Path(job.folder).glob("*.safetensors")):
         load(path, _kind(path))
 
 

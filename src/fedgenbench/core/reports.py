@@ -19,7 +19,7 @@ MEASURED = frozenset(
 
 def run_file(report: str | Path) -> Path:
     """Where the measured part of ``report`` lies."""
-    return Path(report).with_suffix(".run.json")
+    return Path(report).with_name("run.json")
 
 
 def save_report(report: str | Path, content: dict[str, Any], provenance: dict[str, Any]) -> None:

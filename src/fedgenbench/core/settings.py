@@ -61,3 +61,20 @@ PathName = Annotated[str, AfterValidator(_path_name)]
 PlainName = Annotated[str, AfterValidator(_plain_name)]
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+
+
+def explain(error: Any, prefix: tuple[str, ...] = ()) -> str:
+    """One of pydantic's errors as a sentence, ``prefix`` being the place of what was validated."""
+    # Of a partition's address pydantic makes partition.<scheme>.<key>.
+    place = [str(part) for part in (*prefix, *error["loc"]) if part != "[key]"]
+    if place[0] == "experiments" and place[2:3] == ["partition"]:
+        del place[3:4]
+    key = ".".join(place)
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key; is it misspelt or in the wrong place?"
+    if error["type"] == "missing":
+        return f"{key}: missing"
+    if error["type"] == "value_error":
+        return f"{key}: {error['ctx']['error']}"
+    value = "" if isinstance(error["input"], dict) else f" = {error['input']!r}"
+    return f"{key}{value}: {error['msg']}"

@@ -170,3 +170,11 @@ def find_entry(root: Path, name: str) -> Path | None:
     ``root/train`` of a set that comes split."""
     places = (root / name, root / "splits" / name, root / "train" / name)
     return next((path for path in places if path.exists()), None)
+
+
+def image_shape(dataset: str) -> tuple[int, int]:
+    """Channels and edge in pixels of a prepared image."""
+    spec = source_of(dataset)
+    if "folder" in spec:
+        return 3, spec["edge"]
+    return (1, 28) if any("idx" in name for name in spec["files"]) else (3, 32)

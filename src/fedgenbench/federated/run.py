@@ -1,4 +1,4 @@
-"""One run of the grid: from a partition to ``metrics.json`` and ``run.json``."""
+"""One run of the grid: from a partition to its metrics."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def federation(
     checkpoint: Path | None = None,
     warm: State | None = None,
 ) -> Federation:
-    """The run that ``grid.Run.settings`` describes, on its data.
+    """The run that the settings of a job of kind "federate" describe, on its data.
 
     Initial weights depend on the seed and the model alone: all methods of a repetition share them.
     ``warm`` takes their place.
@@ -166,8 +166,6 @@ def federate(
     rounds = [entry for entry in history if entry["round"]]
     handed_out = synthetic.images.nbytes if run.method.hands_out_images() else 0
     return {
-        "digest": digest,
-        "settings": settings,
         "rounds": history,
         "score": score(history, settings["score_rounds"]),
         "bytes_up": float(np.mean([entry["bytes_up"] for entry in rounds])),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +12,9 @@ from torch import Tensor
 
 from fedgenbench.core import artifacts
 from fedgenbench.core.errors import UserError
-from fedgenbench.core.streams import stream, torch_seed
+from fedgenbench.core.streams import stream
 from fedgenbench.data.dataset import Dataset
-from fedgenbench.federated.data import normalised
 from fedgenbench.images.generated import load_images
-from fedgenbench.models import build
-from fedgenbench.models.layers import needs_two_images, require_two_images
 
 KIND = "warm starts"
 
@@ -78,46 +74,6 @@ def subset(synthetic: Synthetic, share: float, seed: int) -> Synthetic:
         order = stream(seed, "subset", style, label).permutation(len(rows))
         kept.append(np.sort(rows[order[:count]]))
     return synthetic.part(np.concatenate(kept))
-
-
-def warm_start(
-    settings: dict[str, Any], synthetic: Synthetic, classes: int, device: str, tell: Any
-) -> tuple[dict[str, Tensor], list[float]]:
-    """θ_g^0 (WarmFed sheet §3.1): a model trained from scratch on synthetic images alone.
-
-    ``settings`` are those of a grid's study of kind "warm". The initial weights are the ones that
-    all methods of the repetition share. Returns the model's tensors and the mean loss per epoch;
-    the last epoch's model, with no choice among them.
-    """
-    chosen, seed = settings["warm_start"], settings["seed"]
-    x, _ = normalised(synthetic.images, settings["mean"], settings["std"], device)
-    x, y = x.movedim(-1, -3), torch.from_numpy(synthetic.labels).to(device)
-    weights = torch_seed(seed, "weights", settings["model"])
-    model = build(settings["model"], tuple(x.shape[1:]), classes, weights).to(device).train()
-    optimiser = torch.optim.SGD(
-        model.parameters(),
-        **{name: chosen[name] for name in ("lr", "momentum", "weight_decay")},
-    )
-    in_twos, losses = needs_two_images(model, tuple(x.shape[1:])), []
-    if in_twos:
-        key = "synthesis.warm_start.batch_size"
-        require_two_images("the warm start", key, len(x), chosen["batch_size"])
-    for epoch in range(chosen["epochs"]):
-        order = torch.from_numpy(stream(seed, "warm start", epoch).permutation(len(x))).to(device)
-        total = 0.0
-        for rows in order.split(chosen["batch_size"]):
-            if in_twos and len(rows) == 1:
-                continue
-            optimiser.zero_grad()
-            loss = torch.nn.functional.cross_entropy(model(x[rows])[0], y[rows])
-            loss.backward()
-            optimiser.step()
-            total += loss.item() * len(rows)
-        losses.append(total / len(x))
-        tell(epoch + 1, f"loss {losses[-1]:.3f}")
-    if not np.isfinite(losses).all():
-        raise UserError("the warm start diverged: lower synthesis.warm_start.lr")
-    return {name: tensor.cpu() for name, tensor in model.state_dict().items()}, losses
 
 
 def save_model(path: str | Path, model: dict[str, Tensor]) -> None:

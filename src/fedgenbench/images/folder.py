@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fedgenbench.core.digest import digest
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import read_json, sha256_file
+from fedgenbench.images.settings import Lora
 
 # What a pipeline is made of, and the class that each part has to be of; None for any scheduler.
 PARTS: dict[str, dict[str, str | None]] = {
@@ -27,6 +31,7 @@ PARTS["StableUnCLIPImg2ImgPipeline"] = PARTS["StableDiffusionPipeline"] | {
     "image_normalizer": "StableUnCLIPImageNormalizer",
     "image_noising_scheduler": None,
 }
+_UNET = "unet/diffusion_pytorch_model.safetensors"
 NETWORKS = ("image_encoder", "image_normalizer", "text_encoder", "unet", "vae")
 # Old and backend-bound names that folders on the hub give the same class.
 SUFFIXES = ("Pil", "Fast")
@@ -213,3 +218,47 @@ def require_recorded(folder: str | Path) -> None:
                     f"{folder / name} is not the file that {record} records: it is damaged or was "
                     f"altered. {remedy}"
                 )
+
+
+def fingerprint(source: str) -> str:
+    """What identifies the model that ``pipeline.load(source)`` gives, for the digest of a run.
+
+    Of a folder it is the digest of the files that the model consists of; a hub id, or a folder that is
+    not here, stands for itself.
+
+    Raises:
+        UserError: the folder is no whole model, or a file is not as its provenance.json records.
+    """
+    if not Path(source).is_dir():
+        return source
+    require_recorded(source)
+    return digest(part_files(source))
+
+
+def missing_targets(where: str, lora: Lora, folder: Path) -> Iterator[str]:
+    """Targets of adapters that name no linear layer of the U-Net in ``folder``, if it is there."""
+    if not (folder / _UNET).is_file():
+        return
+    layers = _linear_layers(folder / _UNET)
+    for target in lora.targets:
+        if not any(name == target or name.endswith(f".{target}") for name in layers):
+            known = ", ".join(sorted({_short(name) for name in layers}))
+            yield f"{where}: the U-Net in {folder} has no linear layer {target!r}; it has {known}"
+
+
+def _short(layer: str) -> str:
+    """The end of a layer's name that tells kinds apart: ``to_q``, ``to_out.0``."""
+    *_, above, last = ["", *layer.split(".")]
+    return f"{above}.{last}" if last.isdigit() else last
+
+
+def _linear_layers(path: Path) -> list[str]:
+    """Names of the layers whose weight is a matrix, from the head of a safetensors file."""
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        head = json.loads(file.read(length))
+    return [
+        name.removesuffix(".weight")
+        for name, entry in head.items()
+        if name.endswith(".weight") and len(entry["shape"]) == 2
+    ]

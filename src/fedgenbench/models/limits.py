@@ -1,5 +1,9 @@
 """What a model asks of images and batches, known without building it. Tests hold it to the models."""
 
+from collections.abc import Iterable, Iterator
+
+from fedgenbench.core.settings import SGDSettings
+
 # Smallest edge in pixels of an image that passes all layers; 1 where it is not named.
 SMALLEST = {"fedpac_cnn": 12, "bn_cnn": 8, "vgg16": 32, "mini_vgg": 8, "mini_vit": 8}
 
@@ -33,3 +37,32 @@ LAYERS = {
         *(f"blocks.{number}.{part}" for number in (2, 4, 6) for part in _WIDER),
     ),
 }
+
+
+def small(where: str, model: str, dataset: str, edge: int) -> Iterator[str]:
+    """What is wrong with images of ``edge`` pixels for ``model``."""
+    if edge < (least := SMALLEST.get(model, 1)):
+        yield (
+            f"{where}: {model} needs images of {least} pixels, those of {dataset} have {edge}: choose "
+            "another model"
+        )
+
+
+def alone(where: str, model: str, training: SGDSettings) -> Iterator[str]:
+    """What is wrong with batches of one image for ``model``."""
+    if training.batch_size == 1 and model in BATCH_NORM:
+        yield (
+            f"{where}: 1 image has no statistics for the batch norm of {model}: use 2 or more, or a "
+            "model without it"
+        )
+
+
+def missing_layers(where: str, model: str, layers: Iterable[str]) -> Iterator[str]:
+    """Layers, or tensors of layers, that ``model`` lacks."""
+    known = LAYERS[model]
+    for layer in layers:
+        if str(layer).removesuffix(".weight").removesuffix(".bias") not in known:
+            yield (
+                f"{where}: {model} has no layer {layer!r}; it has "
+                f"{', '.join(name for name in known if '.' not in name)}"
+            )

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from fedgenbench.core.settings import explain
 from fedgenbench.core.wording import unknown
 from fedgenbench.data.sources import HOW_TO_ADD, source_of, source_table
 from fedgenbench.federated.method import METHODS, method_class
 from fedgenbench.plan.image_checks import image_faults
 from fedgenbench.plan.model_checks import model_faults
 from fedgenbench.plan.partition_checks import partition_faults
+from fedgenbench.systems.base import Place, maker_of_images
 
 if TYPE_CHECKING:
     from fedgenbench.plan.settings import Experiment, Settings
-    from fedgenbench.systems.fedlmg.experiment import FedLMG
 
 
 def faults(settings: Settings, overridden: Mapping[str, list[str]]) -> list[str]:
@@ -35,29 +36,13 @@ def faults(settings: Settings, overridden: Mapping[str, list[str]]) -> list[str]
     for key, experiment in settings.experiments.items():
         where = f"experiments.{key}"
         found += _idle_overrides(where, experiment, settings, overridden.get(key, []))
-        found += _guidance(f"{where}.fedlmg", experiment.fedlmg)
+        for block in experiment.blocks.values():
+            found += block.problems(Place(key, experiment, settings))
         found += _scores(where, experiment, settings)
     found += _forecast(settings)
     found += image_faults(settings)
     found += model_faults(settings)
     return found or list(partition_faults(settings)) or list(_rounds(settings))
-
-
-def explain(error: Any, prefix: tuple[str, ...] = ()) -> str:
-    """One of pydantic's errors as a sentence, ``prefix`` being the place of what was validated."""
-    # Of a partition's address pydantic makes partition.<scheme>.<key>.
-    place = [str(part) for part in (*prefix, *error["loc"]) if part != "[key]"]
-    if place[0] == "experiments" and place[2:3] == ["partition"]:
-        del place[3:4]
-    key = ".".join(place)
-    if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key; is it misspelt or in the wrong place?"
-    if error["type"] == "missing":
-        return f"{key}: missing"
-    if error["type"] == "value_error":
-        return f"{key}: {error['ctx']['error']}"
-    value = "" if isinstance(error["input"], dict) else f" = {error['input']!r}"
-    return f"{key}{value}: {error['msg']}"
 
 
 # Names ---------------------------------------------------------------------------------------------
@@ -79,8 +64,8 @@ def _unknown_names(settings: Settings) -> Iterator[str]:
 
 
 def _experiment_names(where: str, experiment: Experiment, settings: Settings) -> Iterator[str]:
-    if not (experiment.rows or experiment.fedlmg):
-        yield f"{where}.methods: name one, or give it `fedlmg`"
+    if not (experiment.rows or experiment.blocks):
+        yield f"{where}.methods: name one, or give it a paper's block, such as `fedlmg`"
     if experiment.dataset not in settings.datasets:
         fault = unknown(experiment.dataset, settings.datasets)
         yield f"{where}.dataset: {fault}; `datasets` has to name it"
@@ -94,8 +79,9 @@ def _experiment_names(where: str, experiment: Experiment, settings: Settings) ->
             yield f"{where}.ablations: {unknown(name, settings.variants)}"
     for name in experiment.rows:
         known = name in METHODS or settings.variants.get(name)
-        if known and experiment.synthesis is None and settings.images(name):
-            yield f"{where}: {name} needs `synthesis`"
+        maker = maker_of_images().name
+        if known and experiment.block(maker) is None and settings.images(name):
+            yield f"{where}: {name} needs `{maker}`"
     for name in experiment.leave_one_out:
         if name not in experiment.rows:
             yield f"{where}.leave_one_out: {name!r} is none of its rows"
@@ -106,8 +92,6 @@ def _experiment_names(where: str, experiment: Experiment, settings: Settings) ->
     for name in experiment.overrides:
         if name not in settings.methods:
             yield f"{where}.overrides: {unknown(name, settings.methods)}"
-    if (experiment.oneshot or experiment.newcomers) and "pfedgpa" not in settings.methods:
-        yield f"{where}: its studies are of pfedgpa, which `methods` lacks"
     if experiment.report_global and experiment.partition.scheme == "fedpac":
         # The same label mix in training and test is what that scheme is for.
         yield f"{where}.report_global: fedpac's test sets are personal"
@@ -139,8 +123,7 @@ def _idle_overrides(
     played = {
         settings.variants[name].method if name in settings.variants else name for name in rows
     }
-    if experiment.oneshot or experiment.newcomers:
-        played.add("pfedgpa")
+    played |= experiment.blocks.keys()
     for name in own:
         if name not in played:
             known = ", ".join(sorted(played)) or "none"
@@ -162,32 +145,6 @@ def _method_settings(settings: Settings) -> Iterator[str]:
     for key, experiment in settings.experiments.items():
         for name in experiment.rows:
             yield from refused(*settings.played(key, name), f"experiments.{key}: {name}")
-        for name, fit in experiment.oneshot.fits.items() if experiment.oneshot else ():
-            values = settings.played(key, "pfedgpa")[1] | fit.generator
-            where = f"experiments.{key}.oneshot.fits.{name}.generator"
-            yield from refused("pfedgpa", values, where)
-
-
-def _guidance(where: str, chosen: FedLMG | None) -> Iterator[str]:
-    """Ablations that change no setting of guidance, sizes that are no part of all images."""
-    if chosen is None:
-        return
-    for name in chosen.changes:
-        if name in ("main", "prompts"):
-            yield f"{where}.ablations: {name!r} is a row already; choose another name"
-            continue
-        try:
-            chosen.guidance_of(name)
-        except ValidationError as error:
-            yield from (explain(item, (where, "ablations", name)) for item in error.errors())
-    for size in chosen.sizes:
-        if size >= chosen.per_class:
-            yield f"{where}.sizes: {size} is not below per_class, {chosen.per_class}"
-    compared = chosen.ablation_per_class
-    if chosen.changes and compared not in (*chosen.sizes, chosen.per_class):
-        yield f"{where}.ablation_per_class: {compared} is neither per_class nor one of sizes"
-    if chosen.rivals and not chosen.baselines:
-        yield f"{where}.rivals: they stand beside the baselines; set baselines to true"
 
 
 def _scores(where: str, experiment: Experiment, settings: Settings) -> Iterator[str]:
@@ -222,24 +179,6 @@ def _rounds(settings: Settings) -> Iterator[str]:
             chosen = method_class(method).Settings.model_validate(values)
             if fault := chosen.fault(present, experiment.rounds):
                 yield f"experiments.{key}: {name}: {fault}"
-        if experiment.newcomers:
-            yield from _newcomers(key, clients, settings)
-
-
-def _newcomers(key: str, clients: int, settings: Settings) -> Iterator[str]:
-    experiment, where = settings.experiments[key], f"experiments.{key}.newcomers"
-    joining = experiment.newcomers
-    residents = clients - max(1, round(joining.share * clients))
-    values = settings.played(key, "pfedgpa")[1]
-    chosen = method_class("pfedgpa").Settings.model_validate(values)
-    present = max(1, round(experiment.participation * residents))
-    if residents < 2:
-        yield f"{where}.share: {joining.share:g} of {clients} clients leaves {residents}"
-    elif fault := chosen.fault(present, experiment.rounds):
-        yield f"{where}: {fault}"
-    if max(joining.steps) > chosen.inversion_steps:
-        most = chosen.inversion_steps
-        yield f"{where}.steps: {max(joining.steps)} is more than inversion_steps {most}"
 
 
 def not_finite(tree: Any, prefix: str = "") -> Iterator[str]:

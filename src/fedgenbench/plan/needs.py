@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedgenbench.data.sources import source_of
 from fedgenbench.images.folder import means_folder
-from fedgenbench.plan.model_checks import sources
 
 if TYPE_CHECKING:
     from fedgenbench.plan.grid import Grid
-    from fedgenbench.plan.settings import Experiment
 
 # The programs that a kind of source is fetched with.
 _PROGRAMS = {"debian": ("apt-get", "dpkg-deb"), "npm": ("npm",)}
-_DRAWING = ("adapter", "images", "prompts", "guided", "rival")
 
 
 def sections(grid: Grid, lacking: list[str]) -> list[list[str]]:
@@ -70,21 +66,10 @@ def missing(grid: Grid) -> list[str]:
         elif os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") and not _cached(source):
             found.append(f"{source} ({where}): a model from the hub, and HF_HUB_OFFLINE is set")
     for name, experiment in grid.settings.experiments.items():
-        found += _weights(name, experiment) if _pending(grid, name, "classifiers") else ()
+        for system, block in experiment.blocks.items():
+            if _pending(grid, name, system):
+                found += block.missing(f"experiments.{name}.{system}")
     return list(dict.fromkeys(found))
-
-
-def _weights(name: str, experiment: Experiment) -> Iterator[str]:
-    chosen = experiment.fedlmg
-    if chosen is None or chosen.imagenet is None:
-        return
-    for model in dict.fromkeys((*chosen.clients.models, chosen.server.model)):
-        stem = f"{chosen.imagenet}/{model}"
-        if not any(Path(f"{stem}{end}").is_file() for end in (".pth", ".safetensors")):
-            yield (
-                f"{stem}.pth: experiments.{name}.fedlmg.imagenet names this folder; put torchvision's "
-                "ImageNet weights there, .pth or .safetensors"
-            )
 
 
 def _absent_data(grid: Grid) -> list[str]:
@@ -106,30 +91,22 @@ def _ways(name: str) -> str:
 
 
 def _models(grid: Grid) -> dict[str, str]:
-    """Diffusion and captioning models that unfinished studies load -> the key that names them."""
-    found = {}
-    for where, source in sources(grid.settings).items():
-        if _pending(grid, where.split(".")[1], *_DRAWING):
-            found.setdefault(source, where)
+    """Models that unfinished jobs load -> the key that names them."""
+    named: dict[str, str] = {}
     for name, experiment in grid.settings.experiments.items():
-        rivals = experiment.fedlmg and experiment.fedlmg.rivals
-        if (
-            rivals
-            and rivals.fgl
-            and rivals.fgl.captioner != "names"
-            and _pending(grid, name, "rival")
-        ):
-            found.setdefault(
-                rivals.fgl.captioner, f"experiments.{name}.fedlmg.rivals.fgl.captioner"
-            )
-    return found
+        for system, block in experiment.blocks.items():
+            if _pending(grid, name, system):
+                for key, source in block.loaded().items():
+                    named.setdefault(source, f"experiments.{name}.{system}.{key}")
+    return named
 
 
-def _pending(grid: Grid, experiment: str, *kinds: str) -> bool:
-    """Is a study of these kinds of an experiment unfinished?"""
+def _pending(grid: Grid, experiment: str, system: str) -> bool:
+    """Is a job of a system unfinished?"""
     return any(
-        study.experiment == experiment and not Path(study.report).is_file()
-        for study in grid.of_kind(*kinds)
+        job.experiment in (experiment, grid.settings.experiments[experiment].dataset)
+        and not Path(job.metrics).is_file()
+        for job in grid.of_system(system)
     )
 
 

@@ -10,12 +10,11 @@ from fedgenbench.core.errors import UserError
 from fedgenbench.core.reading import typed
 from fedgenbench.core.settings import Distinct, Strict
 from fedgenbench.core.wording import unknown
+from fedgenbench.systems.base import maker_of_images, systems
 
 if TYPE_CHECKING:
     from fedgenbench.plan.settings import Experiment, Settings
 
-PAPERS = ("pfedgpa", "warmfed", "fedlmg")
-FEDLMG = "fedlmg"  # no method of the rounds; its name here stands for the block `fedlmg`
 
 Some = Annotated[list[str], Field(min_length=1), Distinct]
 
@@ -26,14 +25,14 @@ class Only(Strict):
     experiments: Some | None = Field(default=None, description="Keys of `experiments`.")
     methods: Some | None = Field(
         default=None,
-        description="Keys of `methods` and `variants`; pfedgpa brings its studies, fedlmg the block.",
+        description="Keys of `methods` and `variants`; a system's name brings its block.",
     )
     seeds: Annotated[list[int], Field(min_length=1), Distinct] | None = Field(
         default=None, description="Some of `seeds`."
     )
     papers: Some | None = Field(
         default=None,
-        description="pfedgpa, warmfed, fedlmg: experiments that play the paper's method or study.",
+        description="Systems: experiments that play the paper's method or have its block.",
     )
 
 
@@ -71,16 +70,17 @@ def _listed(key: str, value: Any) -> Any:
     return typed(value) if key == "seeds" else [str(each) for each in value]
 
 
+def papers() -> tuple[str, ...]:
+    """The systems that stand for a paper: those with a block."""
+    return tuple(name for name, system in systems().items() if system.settings)
+
+
 def papers_of(experiment: Experiment) -> set[str]:
-    """The papers whose method, images or study an experiment has."""
-    found = set()
-    if "pfedgpa" in experiment.methods or experiment.oneshot or experiment.newcomers:
-        found.add("pfedgpa")
-    if experiment.synthesis and experiment.rows:
-        found.add("warmfed")
-    if experiment.fedlmg:
-        found.add("fedlmg")
-    return found
+    """The papers whose method, images or block an experiment has."""
+    blocks = experiment.blocks
+    if not experiment.rows:
+        blocks.pop(maker_of_images().name, None)  # nobody uses its images
+    return (blocks.keys() | {*experiment.methods}) & {*papers()}
 
 
 _SETS = "; --config 'seeds=[...]' sets others"
@@ -91,9 +91,9 @@ def require_known(only: Only, scales: dict[str, Settings]) -> None:
     every = scales.values()
     known = {
         "experiments": {name for each in every for name in each.experiments},
-        "methods": {FEDLMG} | {n for each in every for n in (*each.methods, *each.variants)},
+        "methods": {*papers()} | {n for each in every for n in (*each.methods, *each.variants)},
         "seeds": {seed for each in every for seed in each.seeds},
-        "papers": set(PAPERS),
+        "papers": set(papers()),
     }
     faults = [
         f"only.{key}: {unknown(name, known[key], 3)}{_SETS if key == 'seeds' else ''}"
@@ -145,8 +145,12 @@ def select(settings: Settings) -> tuple[Settings, list[str]]:
 
 
 def _rows(experiment: Experiment) -> tuple[str, ...]:
-    studies = ("pfedgpa",) if experiment.oneshot or experiment.newcomers else ()
-    return (*experiment.rows, *studies, *((FEDLMG,) if experiment.fedlmg else ()))
+    return (*experiment.rows, *_own_blocks(experiment))
+
+
+def _own_blocks(experiment: Experiment) -> list[str]:
+    """The blocks whose jobs nobody asks for but themselves."""
+    return [name for name in experiment.blocks if not systems()[name].images]
 
 
 def _played(experiment: Experiment, methods: list[str] | None) -> Experiment | None:
@@ -159,10 +163,7 @@ def _played(experiment: Experiment, methods: list[str] | None) -> Experiment | N
         key: [name for name in getattr(experiment, key) if name in methods]
         for key in ("methods", "ablations", "leave_one_out")
     }
-    if FEDLMG not in methods:
-        update["fedlmg"] = None
-    if "pfedgpa" not in methods:
-        update |= {"oneshot": None, "newcomers": None}
+    update |= {name: None for name in _own_blocks(experiment) if name not in methods}
     return experiment.model_copy(update=update)
 
 

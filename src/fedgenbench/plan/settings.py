@@ -11,23 +11,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, create_model
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.reading import read_yaml, typed
-from fedgenbench.core.settings import Distinct, PathName, PlainName, Seed, SGDSettings, Strict
+from fedgenbench.core.settings import (
+    Distinct,
+    PathName,
+    PlainName,
+    Seed,
+    SGDSettings,
+    Strict,
+    explain,
+)
 from fedgenbench.core.wording import counted, unknown
 from fedgenbench.data.partition import Scheme
 from fedgenbench.federated.method import method_class
 from fedgenbench.models.registry import FEDERATED
-from fedgenbench.plan.checks import explain, faults, not_finite
+from fedgenbench.plan.checks import faults, not_finite
 from fedgenbench.plan.merging import combine, merge
 from fedgenbench.plan.selection import Only, selecting
-from fedgenbench.systems.fedlmg.experiment import FedLMG
+from fedgenbench.systems.base import Block, systems
 from fedgenbench.systems.foundation.settings import Foundation
 from fedgenbench.systems.foundation.unclip_settings import UnCLIP
-from fedgenbench.systems.pfedgpa.study_settings import NewcomerSettings, OneShotSettings
-from fedgenbench.systems.warmfed.settings import Synthesis
 
 SCALES = ("smoke", "embedded", "paper")
 
@@ -58,7 +64,7 @@ class Dataset(Strict):
     )
 
 
-class Experiment(Strict):
+class _Experiment(Strict):
     """One row of the grid: a data set, a partition, a model, a budget, and the methods compared."""
 
     title: str = Field(description="Name in tables and figures.")
@@ -92,18 +98,6 @@ class Experiment(Strict):
     score_rounds: int | None = Field(
         default=None, ge=1, description="In place of the scale's, where rounds are fewer."
     )
-    oneshot: OneShotSettings | None = Field(
-        default=None, description="pFedGPA's generator on saved uploads, away from the rounds."
-    )
-    newcomers: NewcomerSettings | None = Field(
-        default=None, description="Clients that join pFedGPA's federation after its last round."
-    )
-    fedlmg: FedLMG | None = Field(
-        default=None, description="FedLMG and its baselines, in one shot, beside the rounds."
-    )
-    synthesis: Synthesis | None = Field(
-        default=None, description="Synthetic images, for the methods that use them."
-    )
     leave_one_out: Annotated[list[str], Distinct] = Field(
         default=[],
         description="Methods that are also run without each domain in turn and scored on it.",
@@ -118,6 +112,32 @@ class Experiment(Strict):
     def rows(self) -> tuple[str, ...]:
         """The methods and variants that it plays, in order."""
         return (*self.methods, *self.ablations)
+
+    def block(self, name: str) -> Any:
+        """The block of a system, None where the experiment has none."""
+        return getattr(self, name)
+
+    @property
+    def blocks(self) -> dict[str, Block]:
+        """The blocks that it has, by system."""
+        return {name: block for name in BLOCKS if (block := self.block(name)) is not None}
+
+    @property
+    def trains_in_rounds(self) -> bool:
+        """Does a job of it train clients as the rounds do?"""
+        return bool(self.rows) or any(block.in_rounds for block in self.blocks.values())
+
+
+BLOCKS = {name: system.settings for name, system in systems().items() if system.settings}
+Experiment = create_model(
+    "Experiment",
+    __base__=_Experiment,
+    __doc__=_Experiment.__doc__,
+    **{
+        name: (block | None, Field(default=None, description=block.__doc__.splitlines()[0]))
+        for name, block in BLOCKS.items()
+    },
+)
 
 
 class Variant(Strict):

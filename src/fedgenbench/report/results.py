@@ -8,7 +8,6 @@ import pandas as pd
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.wording import counted
-from fedgenbench.report.collect import FEDLMG, NEWCOMERS, SERVER, SYNTHESIS, WEIGHTS
 from fedgenbench.report.statistics import Interval, mean_interval, significantly_best
 
 FAMILIES = {
@@ -30,6 +29,19 @@ _RUNS = (
     *("wall_seconds", "peak_memory_bytes"),
     *("bytes_up", "bytes_down", "bytes_up_once", "bytes_down_once"),
     *("torch", "git_revision", "git_dirty", "started"),
+)
+
+
+SERVER = ("experiment", "method", "seed", "round", "name", "client", "value")
+WEIGHTS = ("experiment", "seed", "fit", "rule", "eta", "start", "metric", "client", "value")
+NEWCOMERS = (
+    *("experiment", "seed", "arm", "steps", "omega"),
+    *("stage", "round", "client", "value"),
+)
+SYNTHESIS = ("experiment", "seed", "kind", "client", "name", "value")
+FEDLMG = (
+    *("experiment", "seed", "kind", "name", "row"),
+    *("client", "step", "quantity", "value"),
 )
 
 

@@ -11,62 +11,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from fedgenbench.core.artifacts import read_report
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import read_json, sha256_file
 from fedgenbench.core.products import write_manifest
-from fedgenbench.report.collect import with_measured
 from fedgenbench.report.results import Drawn, Results
 
-FRAMES = (
-    *("scores", "rounds", "runs", "server", "weights", "newcomers", "synthesis", "fedlmg"),
-    *("measured_runs", "measured_synthesis", "measured_fedlmg"),
-)
 
-
-def read_results(folder: Path) -> Results:
-    """What the collect rule left in ``folder``."""
-    context = read_json(folder / "context.json")
-    parts = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
-    expected = {(e, m, s): digest for e, m, s, digest in context["expected"]}
-    # JSON files have sorted keys; tables follow the order of params.yaml.
-    experiments, methods, absent = (
-        {key: context[part][key] for key in context["order"][part]}
-        for part in ("experiments", "methods", "absent")
-    )
-    return Results(
-        **with_measured(parts),
-        experiments=experiments,
-        methods=methods,
-        expected=expected,
-        confidence=context["confidence"],
-        newcomer_main=context["newcomer_main"] and tuple(context["newcomer_main"]),
-        absent=absent,
-        pictures=[_unchanged(entry) for entry in context["pictures"]],
-    )
-
-
-def shown_pictures(
-    pictures: Iterable[tuple[str, int, str, str]],
-    sources: Iterable[tuple[str, str, str, int, str, int]],
-) -> list[dict[str, Any]]:
-    """What a context says of files (experiment, seed, name, path): the first seed's, with checksums.
-
-    ``sources`` are those of ``synthesis_frame``; the examined ones say what the pictures' rows are.
-    """
-    said = {(e, s): read_report(f)["pictures"] for f, _, e, s, k, _ in sources if k == "examined"}
+def shown_pictures(pictures: Iterable[tuple[str, int, str, str, Any]]) -> list[dict[str, Any]]:
+    """What a context says of files (experiment, seed, name, path, says): the first seed's, with
+    checksums."""
     shown, first = [], {}
-    for experiment, seed, name, path in pictures:
+    for experiment, seed, name, path, says in pictures:
         if first.setdefault(experiment, seed) == seed:
-            says = said.get((experiment, seed), {}).get(name)
             drawn = Drawn(experiment, seed, name, path, says)
             shown.append(asdict(drawn) | {"sha256": sha256_file(path)})
     return shown
 
 
-def _unchanged(entry: dict[str, Any]) -> Drawn:
+def unchanged(entry: dict[str, Any]) -> Drawn:
     """A picture of a context, if its file is what was collected."""
     checksum = entry.pop("sha256")
     if sha256_file(entry["path"]) != checksum:

@@ -16,7 +16,25 @@ from fedgenbench.federated.data import normalised
 from fedgenbench.images.shards import Shards
 from fedgenbench.systems.fedlmg.settings import Clients
 from fedgenbench.systems.fedlmg.training import accuracy, fine_tuning, proximal, train
-from fedgenbench.systems.fedlmg.uploads import untrained
+from fedgenbench.systems.fedlmg.uploads import save, untrained
+from fedgenbench.systems.job import Context
+
+
+def run(context: Context) -> tuple[dict[str, Any], str]:
+    """Writes the clients' uploads; says how their losses went and how accurate they are."""
+    models, facts, report = train_clients(
+        context.settings,
+        context.dataset,
+        context.partition,
+        context.device,
+        folder=context.checkpoint,
+        identity=context.digest,
+        tell=context.progress(len(context.partition.clients) * (1 + context.settings["averages"])),
+    )
+    sizes = save(context.outputs["models"], models, facts)
+    own = report["own_test"]
+    line = f"{100 * sum(own) / len(own):.1f} % on their own test images"
+    return {"bytes": sizes} | report, line
 
 
 def train_clients(

@@ -25,8 +25,11 @@ from fedgenbench.images.guidance import Upload, batch_norm_inputs
 from fedgenbench.images.shards import Shards
 from fedgenbench.models.layers import needs_two_images, require_two_images
 from fedgenbench.systems.fedlmg.baseline_settings import Dense
+from fedgenbench.systems.fedlmg.clients import tensors
 from fedgenbench.systems.fedlmg.settings import Server
-from fedgenbench.systems.fedlmg.training import EVALUATION_BATCH
+from fedgenbench.systems.fedlmg.training import EVALUATION_BATCH, accuracy
+from fedgenbench.systems.fedlmg.uploads import load, untrained
+from fedgenbench.systems.job import Context
 
 BETAS = (0.5, 0.999)  # of the generator's Adam
 LARGEST_START = 8  # pixels along a side of the map that the generator begins with
@@ -46,6 +49,36 @@ class Result:
     generated: int
     images: np.ndarray
     labels: np.ndarray
+
+
+def run(context: Context) -> tuple[dict[str, Any], str]:
+    """Says how accurate the server's model is, and how the generator's losses went."""
+    settings, dataset = context.settings, context.dataset
+    own, server = Dense.model_validate(settings["own"]), Server.model_validate(settings["server"])
+    x, y = tensors(dataset.test_images, dataset.test_labels, settings, context.device)
+    shape = tuple(x.shape[1:])
+    student = untrained(server.model, shape, dataset.n_classes, context.seed, settings["imagenet"])
+    uploads = load(*context.inputs["models"], dataset.n_classes).items()
+    result = dense(
+        own,
+        server,
+        [upload for name, upload in uploads if name.startswith("client")],
+        student,
+        seed=context.seed,
+        shape=shape,
+        device=context.device,
+        shards=Shards(context.checkpoint, context.digest),
+        tell=context.progress(own.epochs),
+    )
+    tests = [torch.from_numpy(c.test).to(context.device) for c in context.partition.clients]
+    right = accuracy(student, x, y, tests)
+    row = {
+        "accuracy": right,
+        "losses": result.losses["distillation"],
+        "images": result.generated,
+    }
+    content = {"rows": {"dense": row}, "generator": result.losses}
+    return content, f"{100 * sum(right) / len(right):.1f} %"
 
 
 def dense(

@@ -17,6 +17,7 @@ from fedgenbench.images.guidance import Guided, Order, Trace, Upload
 from fedgenbench.images.memory import Batch
 from fedgenbench.images.shards import Shards
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
+from fedgenbench.systems.job import Context
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,21 @@ class Generated:
     report: dict[str, Any]
     promised: np.ndarray | None = None
 
-    def save(self, images: str | Path, shown: str | Path, facts: dict[str, Any]) -> None:
-        """Writes all images, and apart what pictures show: of the first image of each client and
-        class [m, k, H, W, 3], itself and, where noise was edited, what it promised before and after.
+    def keep(self, context: Context) -> tuple[dict[str, Any], str]:
+        """Writes the output ``images``, and as ``shown`` what pictures show: of the first image of
+        each client and class [m, k, H, W, 3], itself and, where noise was edited, what it promised
+        before and after. Returns what the job says.
         """
-        save_images(images, self.images, self.labels, self.style, facts)
+        facts = {"classes": dict(enumerate(context.classes)), "row": context.name}
+        save_images(context.outputs["images"], self.images, self.labels, self.style, facts)
         first = first_of_each(self.labels, self.style, 1)
         strips = self.images[first][:, None]
         if self.promised is not None:
             strips = np.concatenate([strips, self.promised], 1)
+        shown = context.outputs["shown"]
         save_images(shown, strips, self.labels[first], self.style[first], facts)
+        line = f"{len(self.images)}, {self.report['seconds_per_image']:.2f} s each"
+        return {"images": len(self.images)} | self.report, line
 
 
 def first_of_each(labels: np.ndarray, style: np.ndarray, size: int) -> np.ndarray:

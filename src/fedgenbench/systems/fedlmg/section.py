@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from fedgenbench.core.wording import counted
-from fedgenbench.report.collect import GUIDED
 from fedgenbench.report.published import NOTHING_PUBLISHED
 from fedgenbench.report.results import Drawn, Results, distinct
 from fedgenbench.report.words import absences, difference, listed, worth
+from fedgenbench.systems.fedlmg.measurements import SHOWN
 from fedgenbench.systems.fedlmg.published import FedLMGPublished
 
 # The server's rows by block, in the order of the published table.
@@ -158,8 +158,8 @@ def architectures(results: Results, experiment: str) -> dict[str, list[int]]:
 
 
 def shown_guided(results: Results, experiment: str) -> list[Drawn]:
-    """The files of images to compare, drawn from the same noise, in the order of ``GUIDED``."""
-    found = [results.picture(experiment, name) for name in GUIDED]
+    """The files of images to compare, drawn from the same noise, in the order of ``SHOWN``."""
+    found = [results.picture(experiment, name) for name in SHOWN]
     return [picture for picture in found if picture]
 
 

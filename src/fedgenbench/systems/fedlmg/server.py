@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
-from fedgenbench.federated.synthetic import Synthetic
+from fedgenbench.federated.synthetic import Synthetic, read
 from fedgenbench.images.guidance import Upload
 from fedgenbench.systems.fedlmg.clients import tensors
 from fedgenbench.systems.fedlmg.generation import first_of_each
@@ -28,7 +28,8 @@ from fedgenbench.systems.fedlmg.training import (
     probabilities,
     train,
 )
-from fedgenbench.systems.fedlmg.uploads import untrained
+from fedgenbench.systems.fedlmg.uploads import load, untrained
+from fedgenbench.systems.job import Context
 
 WAYS = ("fedlmg_ft", "fedlmg_md", "fedlmg_sd")
 
@@ -42,6 +43,27 @@ def planned(
         rows += ["prompts", *(f"prompts@{size}" for size in sizes), "feddf", *rivals]
         rows += ["ceiling", "ceiling_head", *(("fedavg", "fedprox") if averages else ())]
     return rows
+
+
+def run(context: Context) -> tuple[dict[str, Any], str]:
+    """Says how accurate each of the server's models is on every client's test images."""
+    settings, dataset, inputs = context.settings, context.dataset, context.inputs
+    prompts, rivals = inputs["prompts"], settings["rivals"]
+    planned_rows = planned(settings["sizes"], bool(prompts), settings["averages"], rivals)
+    rows, near = serve(
+        settings,
+        dataset,
+        context.partition,
+        load(*inputs["models"], dataset.n_classes),
+        read(inputs["images"], dataset),
+        read(prompts, dataset) if prompts else None,
+        {name: read([path], dataset) for name, path in zip(rivals, inputs["rivals"], strict=True)},
+        context.device,
+        tell=context.progress(len(planned_rows)),
+    )
+    means = {row: sum(each["accuracy"]) / len(each["accuracy"]) for row, each in rows.items()}
+    line = ", ".join(f"{row} {100 * value:.1f}" for row, value in means.items())
+    return {"name": context.name, "rows": rows, "likeness": near}, line
 
 
 def serve(

@@ -1,5 +1,137 @@
-"""The system's place among the others."""
+"""FedLMG's jobs: the clients' classifiers, images under each guidance, its baselines, the server."""
 
-from fedgenbench.systems.base import System
+from __future__ import annotations
 
-SYSTEM = System(name="fedlmg", order=3)
+from typing import TYPE_CHECKING, Any
+
+from fedgenbench.models.registry import MODELS
+from fedgenbench.systems.base import JobKind, System
+from fedgenbench.systems.fedlmg.baseline_settings import FedDISC
+from fedgenbench.systems.fedlmg.experiment import FedLMG
+from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
+
+if TYPE_CHECKING:
+    from fedgenbench.plan.grid import Grid
+    from fedgenbench.plan.jobs import Job
+
+_HERE = "fedgenbench.systems.fedlmg"
+_DRAWN = {"images": "images.safetensors", "shown": "shown.safetensors"}
+CLASSIFIERS = JobKind("classifiers", f"{_HERE}.clients:run", {"models": "classifiers.safetensors"})
+GUIDED = JobKind(
+    "guided",
+    f"{_HERE}.guided:run",
+    _DRAWN,
+    {"models": "models"},
+    partition=False,
+    pictures=("shown",),
+)
+RIVAL = JobKind("rival", f"{_HERE}.baseline:run", _DRAWN, pictures=("shown",))
+DENSE = JobKind("dense", f"{_HERE}.dense:run", inputs={"models": "models"})
+SERVER = JobKind(
+    "server",
+    f"{_HERE}.server:run",
+    inputs={"models": "models", "images": "images", "prompts": "images", "rivals": "images"},
+)
+
+
+def plan(grid: Grid, name: str, seed: int) -> None:
+    """Classifiers, the images under each guidance, and the server's models (fedlmg sheet §3)."""
+    experiment = grid.settings.experiments[name]
+    block: FedLMG | None = experiment.block("fedlmg")
+    if block is None:
+        return
+    dataset = grid.settings.datasets[experiment.dataset]
+    shown = {"seed": seed, "mean": dataset.mean, "std": dataset.std, "imagenet": block.imagenet}
+    trained = shown | {"server": block.server.model_dump()}
+    names = [*block.clients.models, block.server.model]
+    modules = tuple(sorted({MODELS[model][0] for model in names}))
+    classifiers = grid.add(
+        CLASSIFIERS,
+        name,
+        seed,
+        settings=shown | {"clients": block.clients.model_dump(), "averages": block.averages},
+        modules=modules,
+        name="all",
+    )
+    models = {"models": (classifiers,)}
+    drawn = _guided(grid, name, seed, shown, modules, models)
+    baselines = _baselines(grid, name, seed, shown)
+    if block.rivals and block.rivals.dense:
+        settings = trained | {"own": block.rivals.dense.model_dump()}
+        grid.add(DENSE, name, seed, settings=settings, modules=modules, name="main", inputs=models)
+    for row in ("main", *block.changes):
+        # What needs no guidance stands beside main alone.
+        beside = (drawn["prompts"],) if row == "main" and "prompts" in drawn else ()
+        rivals = baselines if row == "main" else ()
+        grid.add(
+            SERVER,
+            name,
+            seed,
+            settings=trained
+            | {"sizes": block.sizes if row == "main" else []}
+            | {"averages": block.averages, "rivals": [job.name for job in rivals]},
+            modules=modules,
+            name=row,
+            inputs=models | {"images": (drawn[row],), "prompts": beside, "rivals": rivals},
+        )
+
+
+def _guided(
+    grid: Grid,
+    name: str,
+    seed: int,
+    shown: dict[str, Any],
+    modules: tuple[str, ...],
+    models: dict[str, tuple[Job, ...]],
+) -> dict[str, Job]:
+    """The images of ``main``, of prompts alone and of each ablation."""
+    block: FedLMG = grid.settings.experiments[name].block("fedlmg")
+    part = block.model_dump(include=set(GuidedImagesSettings.model_fields))
+    drawn = {}
+    for row in ("main", *(("prompts",) if block.baselines else ()), *block.changes):
+        settings = part | {"guidance": block.guidance_of(row).model_dump()}
+        if row not in ("main", "prompts"):
+            settings["per_class"] = block.ablation_per_class
+        drawn[row] = grid.add(
+            GUIDED,
+            name,
+            seed,
+            settings=shown | {"drawn": settings},
+            modules=modules,
+            made_of=[grid.fingerprint(block.base.source)],
+            name=row,
+            inputs=models,
+        )
+    return drawn
+
+
+def _baselines(grid: Grid, name: str, seed: int, shown: dict[str, Any]) -> tuple[Job, ...]:
+    """The images of other one-shot methods, drawn as those of prompts alone are."""
+    block: FedLMG = grid.settings.experiments[name].block("fedlmg")
+    plain = block.model_dump(include=set(GuidedImagesSettings.model_fields))
+    plain["guidance"] = block.guidance_of("prompts").model_dump()
+    return tuple(
+        grid.add(
+            RIVAL,
+            name,
+            seed,
+            settings=shown | {"drawn": plain, "own": own.model_dump()},
+            modules=(f"{_HERE}.{baseline}",),
+            # FedDISC has a diffusion model of its own.
+            made_of=[
+                grid.fingerprint(own.base.source if isinstance(own, FedDISC) else block.base.source)
+            ],
+            name=baseline,
+        )
+        for baseline, own in block.drawing_rivals.items()
+    )
+
+
+SYSTEM = System(
+    name="fedlmg",
+    order=3,
+    title="FedLMG: images drawn under guidance of the clients' classifiers",
+    settings=FedLMG,
+    kinds=(CLASSIFIERS, GUIDED, RIVAL, DENSE, SERVER),
+    plan=plan,
+)

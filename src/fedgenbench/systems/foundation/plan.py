@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fedgenbench.core.digest import digest
-from fedgenbench.images.folder import part_files, require_recorded
 from fedgenbench.systems.foundation.settings import Foundation, PoolJob, UNetJob, VaeJob
 
 
@@ -64,18 +62,3 @@ def training_identity(job: VaeJob, pool_sha256: str) -> str:
                 if key not in ("steps", "save_every")
             }
     return f"{job.subjects} {type(job).__name__} {digest([settings, pool_sha256])}"
-
-
-def fingerprint(source: str) -> str:
-    """What identifies the model that ``pipeline.load(source)`` gives, for the digest of a run.
-
-    Of a folder it is the digest of the files that the model consists of; a hub id, or a folder that is
-    not here, stands for itself.
-
-    Raises:
-        UserError: the folder is no whole model, or a file is not as its provenance.json records.
-    """
-    if not Path(source).is_dir():
-        return source
-    require_recorded(source)
-    return digest(part_files(source))

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from fedgenbench.core.digest import digest
 from fedgenbench.core.settings import Seed, Strict
-from fedgenbench.systems.foundation.plan import fingerprint
+from fedgenbench.images.folder import fingerprint
 from fedgenbench.systems.foundation.settings import (
     EDGE,
     Channels,

@@ -7,6 +7,7 @@ few guided denoising steps. Beside it stand arms that do without parts of that.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,7 @@ from fedgenbench.data.partition import Partition
 from fedgenbench.federated.rounds import Federation
 from fedgenbench.federated.run import federation
 from fedgenbench.federated.types import State
+from fedgenbench.systems.job import Context
 from fedgenbench.systems.pfedgpa.buffer import ReplayBuffer
 from fedgenbench.systems.pfedgpa.clients import Clients, data_of
 from fedgenbench.systems.pfedgpa.diffusion import grid
@@ -32,6 +34,20 @@ from fedgenbench.systems.pfedgpa.study_settings import NewcomerSettings
 
 # Weights [K, D], those of the round before, the round -> generated weights [K, D].
 Generate = Callable[[Tensor, Tensor, int], Tensor]
+
+
+def run(context: Context) -> tuple[dict[str, Any], str]:
+    """Says how accurate the newcomers are, by arm, round and client."""
+    metrics = newcomers(
+        context.settings,
+        context.dataset,
+        context.partition,
+        context.device,
+        digest=context.digest,
+        checkpoint=context.checkpoint,
+        progress=lambda note: print(f"{context.label}  {note}", file=sys.stderr, flush=True),
+    )
+    return metrics, f"{len(metrics['clients'])} new clients"
 
 
 def newcomers(
@@ -47,7 +63,7 @@ def newcomers(
     """The whole study, a pure function of the arguments before ``digest``.
 
     ``settings`` are those of pfedgpa's run and ``newcomers`` (``NewcomerSettings``). The two
-    federations resume from files whose names begin with that of ``checkpoint``.
+    federations resume from files in the folder ``checkpoint``.
 
     Returns ``clients`` (the new ones), ``residents`` (test accuracies of the others in the last round,
     by method), ``rows`` (see ``Newcomers.play``) and ``density`` (see ``Newcomers.density``).
@@ -85,7 +101,7 @@ def newcomers(
             "method_settings": own,
             "evaluate_every": settings["rounds"],
         }
-        file = checkpoint.with_name(f"{checkpoint.name}-{method}.safetensors")
+        file = checkpoint / f"{method}.safetensors"
         played[method] = federation(
             run, residents, dataset.n_classes, digest=digest, checkpoint=file
         )

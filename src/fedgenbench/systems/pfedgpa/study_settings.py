@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from fedgenbench.core.settings import Distinct, PlainName
-from fedgenbench.federated.method import MethodSettings
+from fedgenbench.core.settings import Distinct, PlainName, explain
+from fedgenbench.federated.method import MethodSettings, method_class
+from fedgenbench.models.limits import missing_layers
+from fedgenbench.systems.base import Block, Place
 from fedgenbench.systems.pfedgpa.settings import STEPS_OF_T, GeneratorSettings, RuleName
 
 # The arms of the newcomers' study, and what tables and figures call them.
@@ -86,3 +89,50 @@ class NewcomerSettings(MethodSettings):
     omegas: Annotated[list[Annotated[float, Field(ge=-1)]], Distinct] = Field(
         min_length=1, description="Guidance strengths ω; -1 is none."
     )
+
+
+class PFedGPA(Block):
+    """pFedGPA's generator apart from its rounds: on saved uploads, and for clients that join later."""
+
+    in_rounds = True
+
+    oneshot: OneShotSettings | None = Field(
+        default=None, description="The generator on saved uploads, away from the rounds."
+    )
+    newcomers: NewcomerSettings | None = Field(
+        default=None, description="Clients that join the federation after its last round."
+    )
+
+    def problems(self, place: Place) -> Iterator[str]:
+        if "pfedgpa" not in place.settings.methods:
+            yield f"{place.where}: its jobs are of pfedgpa, which `methods` lacks"
+            return
+        _, values = place.settings.played(place.name, "pfedgpa")
+        if "pfedgpa" not in place.experiment.rows:
+            model, layers = place.experiment.model, values.get("layers", ())
+            yield from missing_layers(f"{place.where}: pfedgpa.layers", model, layers)
+        for name, fit in self.oneshot.fits.items() if self.oneshot else ():
+            where = f"{place.where}.pfedgpa.oneshot.fits.{name}.generator"
+            try:
+                method_class("pfedgpa").Settings.model_validate(values | fit.generator)
+            except ValidationError as error:
+                yield from (explain(item, (where,)) for item in error.errors())
+                return
+        if self.newcomers:
+            yield from self._newcomer_problems(place, values)
+
+    def _newcomer_problems(self, place: Place, values: dict[str, Any]) -> Iterator[str]:
+        where, joining, clients = f"{place.where}.pfedgpa.newcomers", self.newcomers, place.sizes[0]
+        residents = clients - max(1, round(joining.share * clients))
+        try:
+            settings = method_class("pfedgpa").Settings.model_validate(values)
+        except ValidationError:
+            return  # said of the method itself
+        present = max(1, round(place.experiment.participation * residents))
+        if residents < 2:
+            yield f"{where}.share: {joining.share:g} of {clients} clients leaves {residents}"
+        elif problem := settings.fault(present, place.experiment.rounds):
+            yield f"{where}: {problem}"
+        if max(joining.steps) > settings.inversion_steps:
+            most = settings.inversion_steps
+            yield f"{where}.steps: {max(joining.steps)} is more than inversion_steps {most}"

@@ -8,9 +8,36 @@ from typing import Any
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
-from fedgenbench.images.adapters import Adapter, attached, embedded
+from fedgenbench.images.adapters import Adapter, attached, base_model, embedded
 from fedgenbench.images.draw import GeneratedImages, Shard, draw
+from fedgenbench.images.generated import save_images
+from fedgenbench.systems.job import Context
 from fedgenbench.systems.warmfed.settings import SamplingSettings
+
+
+def run(context: Context) -> tuple[dict[str, Any], str]:
+    """Writes the images of one client; says how many there are and what they took."""
+    settings = SamplingSettings.model_validate(context.settings["synthesis"])
+    (path,) = context.inputs["adapter"]
+    adapter = Adapter.load(path)
+    drawn = synthesise(
+        settings,
+        base_model(settings.base, context.device),
+        adapter,
+        seed=context.seed,
+        folder=context.checkpoint,
+        identity=context.digest,
+        tell=context.progress(settings.per_class * len(adapter.classes)),
+    )
+    save_images(
+        context.outputs["images"],
+        drawn.images,
+        drawn.labels,
+        drawn.style,
+        {"classes": {label: context.classes[label] for label in adapter.classes}},
+    )
+    content = {"client": adapter.client, "images": len(drawn.images)} | drawn.report
+    return content, f"{len(drawn.images)} images drawn"
 
 
 def synthesise(

@@ -7,9 +7,38 @@ from pathlib import Path
 from typing import Any
 
 from fedgenbench.core.streams import torch_seed
+from fedgenbench.images.adapters import base_model
 from fedgenbench.images.draw import GeneratedImages, Shard, draw
+from fedgenbench.images.generated import save_images
 from fedgenbench.images.prompts import class_embeddings
+from fedgenbench.systems.job import Context
 from fedgenbench.systems.warmfed.settings import PromptSettings
+
+
+def run(context: Context) -> tuple[dict[str, Any], str]:
+    """Writes the images of all templates and classes; says how many there are and what they took."""
+    settings, classes = (
+        PromptSettings.model_validate(context.settings["synthesis"]),
+        context.classes,
+    )
+    prompts = settings.prompts
+    drawn = prompt_only(
+        settings,
+        base_model(settings.base, context.device),
+        classes,
+        seed=context.seed,
+        folder=context.checkpoint,
+        identity=context.digest,
+        tell=context.progress(len(prompts.templates) * len(classes) * prompts.per_class),
+    )
+    save_images(
+        context.outputs["images"],
+        drawn.images,
+        drawn.labels,
+        drawn.style,
+        {"classes": dict(enumerate(classes)), "templates": prompts.templates},
+    )
+    return {"images": len(drawn.images)} | drawn.report, f"{len(drawn.images)} images drawn"
 
 
 def prompt_only(

@@ -1,11 +1,17 @@
-"""Settings of WarmFed: the block `synthesis` of an experiment. Loads nothing heavy."""
+"""Settings of WarmFed: the block `warmfed` of an experiment. Loads nothing heavy."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
 
 from pydantic import Field
 
 from fedgenbench.core.settings import SGDSettings, Strict
+from fedgenbench.images.folder import missing_targets
 from fedgenbench.images.settings import Base, Lora, Sampler, Template
+from fedgenbench.models.limits import alone
+from fedgenbench.systems.base import Block, Place
 
 
 class Prompts(Strict):
@@ -63,7 +69,7 @@ class ExaminationSettings(Strict):
     examine: Examine = Field(description="How images and adapters are looked at afterwards.")
 
 
-class Synthesis(AdapterSettings, SamplingSettings, PromptSettings, ExaminationSettings):
+class WarmFed(Block, AdapterSettings, SamplingSettings, PromptSettings, ExaminationSettings):
     """Synthetic images for WarmFed and FGL, and the model that is trained on them."""
 
     subset: float = Field(
@@ -72,3 +78,13 @@ class Synthesis(AdapterSettings, SamplingSettings, PromptSettings, ExaminationSe
         description="Share of the synthetic images that rounds use, per client and class.",
     )
     warm_start: WarmStart = Field(description="The first global model.")
+
+    def problems(self, place: Place) -> Iterator[str]:
+        where = f"{place.where}.warmfed"
+        if place.experiment.rows:
+            training = self.warm_start
+            yield from alone(f"{where}.warm_start.batch_size", place.experiment.model, training)
+        yield from missing_targets(f"{where}.lora.targets", self.lora, Path(self.base.source))
+
+    def models(self) -> dict[str, str]:
+        return {"base.source": self.base.source}

@@ -1,0 +1,113 @@
+"""What a job gets, and the frame in which every job of a system runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from fedgenbench.core.files import read_json
+from fedgenbench.core.gpu import lease
+from fedgenbench.core.job import job
+from fedgenbench.core.progress import Progress
+from fedgenbench.core.provenance import Stopwatch
+from fedgenbench.core.reports import save_report
+from fedgenbench.data.dataset import Dataset, load
+from fedgenbench.data.partition import Partition
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a job gets.
+
+    ``settings`` is what decides it beside data, partition and inputs; ``name`` tells jobs of a kind
+    apart. ``inputs`` are files of the jobs that it builds on, by name, in their order; ``outputs`` are
+    the files that it has to write, by name. ``checkpoint`` is a folder of its own, which stays until
+    the job is done: a killed job goes on from what it left there.
+    """
+
+    experiment: str
+    name: str
+    seed: int
+    digest: str
+    device: str
+    settings: Mapping[str, Any]
+    data: Path
+    partition_file: Path | None
+    inputs: Mapping[str, list[Path]]
+    outputs: Mapping[str, Path]
+    checkpoint: Path
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return load(self.data)
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The data set's classes, of which no image is loaded."""
+        return read_json(self.data / "card.json")["classes"]
+
+    @cached_property
+    def partition(self) -> Partition:
+        """Who holds which images of ``dataset``, checked against it."""
+        partition = Partition.load(self.partition_file)
+        partition.require(self.dataset)
+        return partition
+
+    @property
+    def label(self) -> str:
+        return f"{self.experiment}, {self.name}, seed {self.seed}"
+
+    def progress(self, total: int) -> Progress:
+        """Takes (steps done, a note) now and then, and tells a reader of the log."""
+        return Progress(self.label, total)
+
+
+def execute(snakemake: Any) -> None:
+    """Runs the job that a rule describes and writes its metrics and its record.
+
+    The function named by the rule's parameter ``run`` takes the ``Context`` and returns what the
+    metrics say, beside digest and settings, and a last line for the terminal.
+    """
+    with job(snakemake), lease(snakemake.config["device"]) as device:
+        checkpoint = Path(snakemake.params.checkpoint)
+        watch = Stopwatch(checkpoint)
+        import torch
+
+        torch.set_num_threads(1)
+        context = _context(snakemake, device, checkpoint)
+        module, _, function = snakemake.params.run.partition(":")
+        content, line = getattr(import_module(module), function)(context)
+        save_report(
+            context.outputs["metrics"],
+            {"digest": context.digest, "settings": context.settings} | content,
+            watch.record(device),
+        )
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        watch.forget()
+        print(f"{context.label}: {line}", flush=True)
+
+
+def _context(snakemake: Any, device: str, checkpoint: Path) -> Context:
+    inputs = {
+        name: [Path(file) for file in ([files] if isinstance(files, str) else files)]
+        for name, files in snakemake.input.items()
+    }
+    partition = inputs.pop("partition")
+    return Context(
+        experiment=snakemake.wildcards.experiment,
+        name=snakemake.params.name,
+        seed=int(snakemake.wildcards.seed),
+        digest=snakemake.wildcards.digest,
+        device=device,
+        settings=snakemake.params.settings,
+        data=inputs.pop("data")[0].parent,
+        partition_file=partition[0] if partition else None,
+        inputs=inputs,
+        outputs={name: Path(file) for name, file in snakemake.output.items()},
+        checkpoint=checkpoint,
+    )

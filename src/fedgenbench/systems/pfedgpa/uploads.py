@@ -1,0 +1,24 @@
+"""What clients upload in a federation without generation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fedgenbench.systems.job import Context
+from fedgenbench.systems.pfedgpa.oneshot import save, uploads
+
+
+def run(context: Context) -> tuple[dict[str, Any], str]:
+    """Writes the uploads; says how accurate the models are that they are of."""
+    tensors, accuracy = uploads(
+        context.settings,
+        context.dataset,
+        context.partition,
+        context.device,
+        digest=context.digest,
+        checkpoint=context.checkpoint / "rounds.safetensors",
+        progress=context.progress(context.settings["rounds"]),
+    )
+    save(context.outputs["uploads"], tensors, {"digest": context.digest})
+    mean = sum(accuracy["test"]) / len(accuracy["test"])
+    return {"accuracy": accuracy}, f"{100 * mean:.1f} % before generation"
