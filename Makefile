@@ -62,7 +62,7 @@ lint: setup
 	bash tools/lint_workflow.sh
 
 docs: setup
-	python -m fedgenbench.plan.settings
+	python -m fedgenbench.plan.pages
 	python -m fedgenbench.report.quotes
 
 lock:

@@ -1,11 +1,13 @@
 """Proves that an edit moved no number: compares the results of two commits, job by job, to the bit.
 
-    python tools/compare_results.py OLD NEW [--expect FILE]
+    python tools/compare_results.py OLD NEW [--moved FILE] [--expect FILE]
 
 OLD and NEW are folders with ``results`` and ``data``. Jobs are paired by their path without its
-digest, files by name. A line "PATTERN  # reason" of FILE names a difference that is meant, as it is
-printed ("job/file key", with * and ?); each must occur. Exit code 1: there is another, or one of them
-does not occur.
+digest, files by name. A line "PATTERN -> PATH" of the file of --moved is a regular expression and what
+takes its place in OLD's paths, where a layout has changed; all lines are applied, in order. A line
+"PATTERN  # reason" of the file of --expect names a difference that is meant, as it is printed
+("job/file key", with * and ?); each must occur. Exit code 1: there is another, or one of them does
+not occur.
 """
 
 import argparse
@@ -27,7 +29,6 @@ from fedgenbench.core.wording import counted
 from fedgenbench.plan.settings import SCALES
 from result_files import DIGEST, IN_PATH, content, left_out
 
-AREAS = ("runs", "synthesis", "fedlmg", "weights", "newcomers")
 PRODUCTS = ("collected-#", "tables", "figures", "report", "metrics.json", "curves.csv")
 SHOWN = 20
 
@@ -37,11 +38,14 @@ class Tree:
     """The jobs below a folder: job -> digest -> name of a file -> where it lies."""
 
     root: Path
+    moved: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, dict[str, dict[str, Path]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for path in sorted(self.root.glob("results/**/*")) + sorted(self.root.glob("data/*/**/*")):
             whole = path.relative_to(self.root).as_posix()
+            for pattern, place in self.moved.items():
+                whole = re.sub(pattern, place, whole)
             job = _job_of(whole)
             if job is None or not path.is_file() or re.search(r"/\.|-altered\.json$", whole):
                 continue
@@ -62,8 +66,8 @@ class Tree:
         for files in (files for digests in collected.values() for files in digests.values()):
             if context := files.get("context.json"):
                 found |= set(DIGEST.findall(context.read_text(encoding="utf-8")))
-            if runs := files.get("runs.parquet"):
-                frame = pd.read_parquet(runs, columns=["git_revision", "hardware"])
+            if jobs := files.get("jobs.parquet", files.get("runs.parquet")):
+                frame = pd.read_parquet(jobs, columns=["git_revision", "hardware"])
                 found |= set(frame.to_numpy().ravel())
         return {word for word in found if isinstance(word, str) and word}
 
@@ -99,7 +103,7 @@ def compare(old: Tree, new: Tree) -> Iterator[Difference]:
 def _job_of(path: str) -> str | None:
     """The path of the job that a file belongs to, "#" for its digest; None outside of the areas."""
     top, area, *rest = path.split("/")
-    if (top, area) in {("data", "prepared"), ("data", "partitions")} or area in AREAS:
+    if (top, area) in {("data", "prepared"), ("data", "partitions")} or area == "runs":
         found = IN_PATH.search(path)
         return f"{path[: found.start()]}-#{path[found.end() :].split('/')[0]}" if found else path
     if area not in SCALES:
@@ -184,6 +188,12 @@ def expected(path: Path) -> dict[str, str]:
     return found
 
 
+def moves(path: Path) -> dict[str, str]:
+    """Pattern of a path -> what takes its place."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split(" -> ") for line in lines if line.strip())
+
+
 def table(old: Tree, new: Tree, differences: list[Difference]) -> str:
     """A line per kind of job."""
     counts: dict[str, Counter[str]] = {}
@@ -206,10 +216,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
+    parser.add_argument("--moved", type=Path, help='lines "PATTERN -> PATH", for the paths of OLD')
     parser.add_argument("--expect", type=Path, help='lines "PATTERN  # reason", each must occur')
     chosen = parser.parse_args(arguments)
     meant = expected(chosen.expect) if chosen.expect else {}
-    old, new = Tree(chosen.old), Tree(chosen.new)
+    old = Tree(chosen.old, moves(chosen.moved) if chosen.moved else {})
+    new = Tree(chosen.new)
     found = list(compare(old, new))
     print(table(old, new, found))
     met, others = set(), []

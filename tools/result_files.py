@@ -14,7 +14,7 @@ import pandas as pd
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.products import MEASURED as MEASURED_FILES
 from fedgenbench.core.reports import MEASURED
-from fedgenbench.report.collect import MEASURED_RUNS
+from fedgenbench.report.collect import MEASURED_OF_JOBS
 
 DIGEST = re.compile(r"(?<![0-9A-Za-z.])[0-9a-f]{10}(?![0-9A-Za-z])")
 IN_PATH = re.compile(r"-([0-9a-f]{10})(?=[/.]|$)")
@@ -40,7 +40,7 @@ LEFT_OUT = {
     },
     **{f"*run.json:{key}": _CHECKSUM for key in ("metrics_sha256", "report_sha256")},
     **{f"*run.json:{key}": _CODE for key in ("git_revision", "git_dirty", "lock_sha256")},
-    **{f"*run.json:{key}": _TIME for key in {*MEASURED_RUNS, *MEASURED, "ended", "attempts"}},
+    **{f"*run.json:{key}": _TIME for key in {*MEASURED_OF_JOBS, *MEASURED, "ended", "attempts"}},
     **{
         f"*run.json:{key}": _MACHINE
         for key in (
@@ -48,8 +48,8 @@ LEFT_OUT = {
             *("python", "versions"),
         )
     },
-    **{f"runs.parquet:{key}": _MACHINE for key in ("device", "hardware", "torch")},
-    **{f"runs.parquet:{key}": _CODE for key in ("git_revision", "git_dirty")},
+    **{f"jobs.parquet:{key}": _MACHINE for key in ("device", "hardware", "torch")},
+    **{f"jobs.parquet:{key}": _CODE for key in ("git_revision", "git_dirty")},
 }
 # Lines of tables and pages.
 LEFT_OUT_LINES = {

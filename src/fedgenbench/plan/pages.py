@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from fedgenbench.core.files import write_text
 from fedgenbench.federated.method import METHODS, method_class
 from fedgenbench.plan.settings import SCALES, Settings
 
@@ -94,3 +95,8 @@ def _type(value: dict[str, Any]) -> str:
     if kind == "array":
         kind = f"list of {_type(value['items'])}" if "items" in value else "list"
     return " ".join([kind, ", ".join(bounds)]).strip()
+
+
+if __name__ == "__main__":
+    write_text("docs/params.schema.json", schema())
+    write_text("docs/settings.md", page())

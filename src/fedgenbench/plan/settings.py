@@ -2,8 +2,6 @@
 
 The file holds the ``embedded`` scale; ``scales.smoke`` and ``scales.paper`` are overlays, merged key
 by key over it (a list replaces a list). All three are validated whichever is run.
-
-``python -m fedgenbench.plan.settings`` writes docs/params.schema.json and docs/settings.md.
 """
 
 from __future__ import annotations
@@ -271,11 +269,3 @@ def _checked(layers: list[dict], path: str | Path) -> Settings:
         head = f"{path} (scale {raw['scale']}) has {count}"
         raise UserError(f"{head}:\n{lines}\nSee docs/settings.md.")
     return settings
-
-
-if __name__ == "__main__":
-    from fedgenbench.core.files import write_text
-    from fedgenbench.plan.pages import page, schema
-
-    write_text("docs/params.schema.json", schema())
-    write_text("docs/settings.md", page())

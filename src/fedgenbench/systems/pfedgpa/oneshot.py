@@ -102,9 +102,7 @@ class Study:
             part, _, name = key.partition("/")
             parts.setdefault(part, {})[name] = tensor
         if parts.keys() != {"buffer", "model", "others"} or len(parts["buffer"]) != 3:
-            raise UserError(
-                f"{path} does not hold uploads: delete it and run weights_uploads again"
-            )
+            raise UserError(f"{path} does not hold uploads: delete it and run its job again")
         try:
             self.buffer = ReplayBuffer.load(self.layout, self.settings.buffer, parts["buffer"])
         except UserError as error:
@@ -120,7 +118,7 @@ class Study:
         if present != self.clients.ids:
             raise UserError(
                 f"{path} holds uploads of {len(present)} clients, the partition has "
-                f"{len(self.clients.ids)}: delete it and run weights_uploads again"
+                f"{len(self.clients.ids)}: delete it and run its job again"
             )
         self.own = parts["others"] | self.layout.restore(self.vectors)
         shared = {n: t for n, t in parts["model"].items() if self.method.shares(n)}
