@@ -66,7 +66,7 @@ class Method:
     class Settings(MethodSettings):
         pass
 
-    def __init__(self, task: Task, epochs: int, settings: MethodSettings):
+    def __init__(self, task: Task, epochs: int, settings: Any):
         self.task, self.epochs, self.settings = task, epochs, settings
 
     # What exists -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ by key over it (a list replaces a list). All three are validated whichever is ru
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, create_model
 
@@ -62,7 +62,7 @@ class Dataset(Strict):
     )
 
 
-class _Experiment(Strict):
+class Experiment(Strict):
     """One row of the grid: a data set, a partition, a model, a budget, and the methods compared."""
 
     title: str = Field(description="Name in tables and figures.")
@@ -127,15 +127,18 @@ class _Experiment(Strict):
 
 
 BLOCKS = {name: system.settings for name, system in systems().items() if system.settings}
-Experiment = create_model(
-    "Experiment",
-    __base__=_Experiment,
-    __doc__=_Experiment.__doc__,
-    **{
-        name: (block | None, Field(default=None, description=block.__doc__.splitlines()[0]))
-        for name, block in BLOCKS.items()
-    },
-)
+if TYPE_CHECKING:
+    _WithBlocks = Experiment
+else:
+    _WithBlocks = create_model(
+        "Experiment",
+        __base__=Experiment,
+        __doc__=Experiment.__doc__,
+        **{
+            name: (block | None, Field(default=None, description=block.__doc__.splitlines()[0]))
+            for name, block in BLOCKS.items()
+        },
+    )
 
 
 class Variant(Strict):
@@ -191,7 +194,7 @@ class Settings(Strict):
     foundation: Foundation = Field(description="The miniature Stable Diffusion.")
     unclip: UnCLIP = Field(description="The miniature unCLIP beside it, for FedDISC.")
     variants: dict[PlainName, Variant] = Field(default={}, description="For `ablations`.")
-    experiments: dict[PathName, Experiment] = Field(
+    experiments: dict[PathName, _WithBlocks] = Field(
         min_length=1,
         description="The grid. `like: <experiment>` takes over what an experiment does not say; null, in "
         "a scale, leaves it out.",
