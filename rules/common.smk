@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from fedgenbench.plan import settings as configuration
+from fedgenbench.core.determinism import ENVIRONMENT
 from fedgenbench.core.errors import UserError
 from fedgenbench.plan.grid import Grid
 from fedgenbench.plan.jobs import job_code, source_digest
@@ -15,14 +16,8 @@ from fedgenbench.systems import base as systems
 from fedgenbench.core.products import forget_altered
 from fedgenbench.commands.start import remarks, started
 
-# The same bits on every CPU with AVX2: set before any job's Python starts (docs/determinism.md).
-os.environ.update(
-    ATEN_CPU_CAPABILITY="avx2",
-    ONEDNN_MAX_CPU_ISA="AVX2",
-    MKL_CBWR="COMPATIBLE",
-    OMP_NUM_THREADS="1",
-    OPENBLAS_NUM_THREADS="1",
-)
+# Before any job's Python starts.
+os.environ.update(ENVIRONMENT)
 # Without written bytecode every job recompiles what it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Snakemake puts the path of Python into a shell's command as it is.

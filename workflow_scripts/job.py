@@ -1,5 +1,5 @@
 """A job of a system."""
 
-from fedgenbench.systems.job import execute
+from fedgenbench.systems.job import execute_rule
 
-execute(snakemake)
+execute_rule(snakemake)

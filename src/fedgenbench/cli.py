@@ -1,11 +1,13 @@
-"""The command ``fedgenbench``: looks at the grid, the machine and what was made; trains nothing.
+"""The command ``fedgenbench``: looks at the grid, the machine and what was made.
 
-Work is Snakemake's. Each command imports what it needs when it is called, so that help is quick.
+Work is Snakemake's, but for a single job that somebody wants to look into. Each command imports what
+it needs when it is called, so that help is quick.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -51,7 +53,7 @@ _scale = click.option(
 def _selection(command: Callable) -> Callable:
     """Options that pick a part of the grid; each may be given several times."""
     for key, what in (
-        ("paper", "One of pfedgpa, warmfed, fedlmg."),
+        ("paper", "A system with a block, such as warmfed."),
         ("seed", "One of the scale's seeds."),
         ("method", "A key of `methods` or `variants`."),
         ("experiment", "A key of `experiments`."),
@@ -82,6 +84,26 @@ def forecast(scale: str | None, **only: tuple[str, ...]) -> None:
     from fedgenbench.plan.forecast import forecast as lines
 
     click.echo(lines(asked(scale, only)))
+
+
+@main.command()
+@click.argument("job")
+@_scale
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder for its files, in place of the job's own.",
+)
+def run(job: str, scale: str | None, output: Path | None) -> None:
+    """Run one job here, without Snakemake: for debugging.
+
+    JOB is experiment/row/seed0, or the job's folder, as `fedgenbench plan --paths` lists it. What it
+    builds on has to be there.
+    """
+    from fedgenbench.commands.plan import asked
+    from fedgenbench.commands.run import run as run_job
+
+    click.echo(run_job(asked(scale, {}), job, output))
 
 
 @main.command()

@@ -22,6 +22,7 @@ LENGTH = 10
 NOT_FOLLOWED = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
+        "core.determinism",
         "core.gpu",
         "core.job",
         "core.memory",

@@ -14,13 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fedgenbench.core.determinism import ENVIRONMENT
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import read_json, sha256_file, write_json
 
 LOCK_FILE = Path("requirements/lock.txt")
 PACKAGES = ("torch", "numpy", "safetensors", "diffusers", "peft", "snakemake")
-# What decides floating-point results on a CPU; set by rules/common.smk before Python starts.
-VARIABLES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "OMP_NUM_THREADS")
 
 
 class Stopwatch:
@@ -55,7 +54,7 @@ class Stopwatch:
             "platform": platform.platform(),
             "python": platform.python_version(),
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-            "variables": {name: os.environ.get(name) for name in VARIABLES},
+            "variables": {name: os.environ.get(name) for name in ENVIRONMENT},
             "lock_sha256": sha256_file(LOCK_FILE) if LOCK_FILE.exists() else None,
             **git_state(),
         }

@@ -67,47 +67,48 @@ class Context:
         return Progress(self.label, total)
 
 
-def execute(snakemake: Any) -> None:
-    """Runs the job that a rule describes and writes its metrics and its record.
+def execute(context: Context, run: str, watch: Stopwatch) -> str:
+    """Runs a job and writes its metrics and its record; returns a last line for the terminal.
 
-    The function named by the rule's parameter ``run`` takes the ``Context`` and returns what the
-    metrics say, beside digest and settings, and a last line for the terminal.
+    The function that ``run`` names, as ``package.module:function``, takes the context and returns what
+    the metrics say, beside digest and settings, and that line. ``watch`` was started with the job.
     """
+    import torch
+
+    torch.set_num_threads(1)
+    module, _, function = run.partition(":")
+    content, line = getattr(import_module(module), function)(context)
+    save_report(
+        context.outputs["metrics"],
+        {"digest": context.digest, "settings": context.settings} | content,
+        watch.record(context.device),
+    )
+    shutil.rmtree(context.checkpoint, ignore_errors=True)
+    watch.forget()
+    return f"{context.label}: {line}"
+
+
+def execute_rule(snakemake: Any) -> None:
+    """The job that a rule of rules/jobs.smk describes."""
     with job(snakemake), lease(snakemake.config["device"]) as device:
         checkpoint = Path(snakemake.params.checkpoint)
         watch = Stopwatch(checkpoint)
-        import torch
-
-        torch.set_num_threads(1)
-        context = _context(snakemake, device, checkpoint)
-        module, _, function = snakemake.params.run.partition(":")
-        content, line = getattr(import_module(module), function)(context)
-        save_report(
-            context.outputs["metrics"],
-            {"digest": context.digest, "settings": context.settings} | content,
-            watch.record(device),
+        inputs = {
+            name: [Path(file) for file in ([files] if isinstance(files, str) else files)]
+            for name, files in snakemake.input.items()
+        }
+        partition = inputs.pop("partition")
+        context = Context(
+            experiment=snakemake.wildcards.experiment,
+            name=snakemake.params.name,
+            seed=int(snakemake.wildcards.seed),
+            digest=snakemake.wildcards.digest,
+            device=device,
+            settings=snakemake.params.settings,
+            data=inputs.pop("data")[0].parent,
+            partition_file=partition[0] if partition else None,
+            inputs=inputs,
+            outputs={name: Path(file) for name, file in snakemake.output.items()},
+            checkpoint=checkpoint,
         )
-        shutil.rmtree(checkpoint, ignore_errors=True)
-        watch.forget()
-        print(f"{context.label}: {line}", flush=True)
-
-
-def _context(snakemake: Any, device: str, checkpoint: Path) -> Context:
-    inputs = {
-        name: [Path(file) for file in ([files] if isinstance(files, str) else files)]
-        for name, files in snakemake.input.items()
-    }
-    partition = inputs.pop("partition")
-    return Context(
-        experiment=snakemake.wildcards.experiment,
-        name=snakemake.params.name,
-        seed=int(snakemake.wildcards.seed),
-        digest=snakemake.wildcards.digest,
-        device=device,
-        settings=snakemake.params.settings,
-        data=inputs.pop("data")[0].parent,
-        partition_file=partition[0] if partition else None,
-        inputs=inputs,
-        outputs={name: Path(file) for name, file in snakemake.output.items()},
-        checkpoint=checkpoint,
-    )
+        print(execute(context, snakemake.params.run, watch), flush=True)
