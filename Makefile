@@ -56,6 +56,8 @@ baseline: setup
 	CORES="$(CORES)" bash tools/record_baseline.sh "$(BASELINE)"
 
 lint: setup
+	lint-imports
+	mypy
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
@@ -63,6 +65,7 @@ lint: setup
 
 docs: setup
 	python -m fedgenbench.plan.pages
+	python tools/architecture.py
 	python -m fedgenbench.report.quotes
 
 lock:
