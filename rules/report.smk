@@ -1,5 +1,16 @@
 # collect -> tables, figures -> report
 from fedgenbench.plan.notes import newcomer_main
+from fedgenbench.systems import claims
+from fedgenbench.systems.base import files
+
+try:
+    claims.stated()  # a claim that cannot be judged is refused before any work
+except UserError as error:
+    sys.exit(f"\n{error}\n")
+
+
+def files_of_systems(name):
+    return [os.path.relpath(path) for path in files(name).values()]
 
 
 def picture_files(scale):
@@ -43,7 +54,8 @@ rule collect:
 rule tables:
     input:
         collected=lambda wildcards: collected(wildcards.scale),
-        published="papers/fedlmg/published.yaml",
+        published=files_of_systems("published.yaml"),
+        foundation=FOUNDATION_RECORD,
     output:
         "results/{scale}/tables/tables-{digest}.json",
     log:
@@ -84,7 +96,8 @@ rule figures:
 rule report:
     input:
         collected=lambda wildcards: collected(wildcards.scale),
-        published="papers/fedlmg/published.yaml",
+        published=files_of_systems("published.yaml"),
+        claims=files_of_systems("claims.yaml"),
         figures=lambda wildcards: manifest(wildcards.scale, "figures"),
         pictures=lambda wildcards: picture_files(wildcards.scale),
         foundation=FOUNDATION_RECORD,

@@ -1,30 +1,19 @@
-"""Every figure as SVG, PNG and PDF."""
+"""Every figure as SVG, PNG and PDF, and which of them belong to which section."""
 
 from pathlib import Path
 
 from fedgenbench.core.job import job
 
 with job(snakemake):
-    from fedgenbench.report.figures import emit
+    from fedgenbench.report.figures import emit, write_order
     from fedgenbench.report.store import product
+    from fedgenbench.systems.base import parts
     from fedgenbench.systems.collected import read_results
-    from fedgenbench.systems.fedlmg.figures import fedlmg_figures
-    from fedgenbench.systems.field.figures import field_figures
-    from fedgenbench.systems.foundation.section import history_figure
-    from fedgenbench.systems.pfedgpa.figures import pfedgpa_figures
-    from fedgenbench.systems.warmfed.figures import warmfed_figures
 
     results = read_results(Path(snakemake.input.collected).parent)
-    drawn = [
-        *field_figures(results),
-        *pfedgpa_figures(results),
-        *warmfed_figures(results),
-        *fedlmg_figures(results),
-    ]
-    # Only a model that was trained here has a record.
-    if record := snakemake.input.foundation:
-        drawn.append(history_figure(Path(record[0]).parent))
+    drawn = {name: system.figures(results) for name, system in parts("figures")}
     manifest = Path(snakemake.output[0])
     with product(manifest, results) as files:
-        for figure in drawn:
+        for figure in (each for group in drawn.values() for each in group):
             files += emit(figure, manifest.parent)
+        files.append(write_order(drawn, manifest.parent))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from fedgenbench.commands.plan import asked
-from fedgenbench.report.document import Claim
+from fedgenbench.report.verdicts import Claim
 
 
 @pytest.fixture

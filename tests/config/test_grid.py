@@ -9,6 +9,7 @@ from fedgenbench.core import digest
 from fedgenbench.plan.forecast import forecast, seconds
 from fedgenbench.plan.grid import PRODUCTS, Grid, cuts
 from fedgenbench.plan.settings import load
+from fedgenbench.systems import base
 
 REPOSITORY = Path(__file__).parents[2]
 FASHION, CIFAR, EMOJI = "fashion_mnist-10", "cifar10-10", "emoji_domains"
@@ -384,21 +385,14 @@ def test_the_studies_of_an_experiment_follow_their_method(raw, load_raw):
     assert moved(after, grids(load_raw(raw))["embedded"], digests) == set(digests(after))
 
 
+@pytest.mark.parametrize("system", ["pfedgpa", "warmfed", "fedlmg"])
 @pytest.mark.parametrize(
-    ("file", "moved"), [("claims.yaml", {"report"}), ("published.yaml", {"tables", "report"})]
+    ("file", "products"), [("claims.yaml", {"report"}), ("published.yaml", {"tables", "report"})]
 )
-def test_a_papers_file_moves_what_shows_it(file, moved, raw, load_raw, tmp_path, monkeypatch):
-    monkeypatch.chdir(REPOSITORY)
-    before = grids(load_raw(raw))["embedded"]
-    shutil.copytree("papers", tmp_path / "papers")
-    shutil.copytree("workflow_scripts", tmp_path / "workflow_scripts")
-    shutil.copytree("models", tmp_path / "models")
-    with (tmp_path / "papers/pfedgpa" / file).open("a", encoding="utf-8") as stream:
-        stream.write("# edited\n")
-    old = product_digests(before)
-    monkeypatch.chdir(tmp_path)
-    new = product_digests(grids(load_raw(raw))["embedded"])
-    assert {name for name in old if old[name] != new[name]} == moved
+def test_a_papers_file_moves_what_shows_it(code, file, products, system, tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "FOLDER", tmp_path / "src/fedgenbench/systems")
+    path = f"src/fedgenbench/systems/{system}/{file}"
+    assert code(path, "# edited\n") == (set(), products, set())
 
 
 # Synthetic images ---------------------------------------------------------------------------------
@@ -439,7 +433,7 @@ def test_a_setting_of_the_synthesis_moves_what_it_decides(
 
 
 def test_a_domain_that_is_left_out_gives_no_images(grid):
-    for name, (base, number, _) in grid.left_out.items():
+    for name, (_, number, _) in grid.left_out.items():
         runs = [run for run in grid.runs if run.experiment == name]
         assert {run.settings["without"] for run in runs} == {number}
         (drawing,) = [run for run in runs if run.seed == 0 and run.images]

@@ -14,7 +14,7 @@ import synthetic_warmfed
 from fedgenbench.core.reports import save_report
 from fedgenbench.images.generated import save_images
 from fedgenbench.report.collect import fedlmg_frame, fedlmg_setups
-from fedgenbench.report.results import Drawn, Results
+from fedgenbench.report.results import Picture, Results
 
 SPLIT = synthetic_warmfed.SPLIT
 JITTER = synthetic_warmfed.JITTER
@@ -226,7 +226,7 @@ def results(folder: Path, seeds: int = 3, dataset: str = "EmojiDomains", **chang
     return synthetic_warmfed.results(seeds, **inputs | changes)
 
 
-def pictures(folder: Path) -> list[Drawn]:
+def pictures(folder: Path) -> list[Picture]:
     """Images of one colour each: red by client, green by class, blue by guidance.
 
     Those of full guidance stand before what their noise promised, which is bluer by ten and twenty.
@@ -240,5 +240,5 @@ def pictures(folder: Path) -> list[Drawn]:
             strips.append(np.tile(np.stack(colours, axis=1)[:, None, None, :], (1, 8, 8, 1)))
         path = folder / f"{name}.safetensors"
         save_images(path, np.stack(strips, 1).astype(np.uint8), labels, style, {})
-        drawn.append(Drawn(EMOJI, 0, name, str(path), None))
+        drawn.append(Picture(EMOJI, 0, name, str(path), None))
     return drawn

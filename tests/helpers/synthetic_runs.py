@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 
 from fedgenbench.report import figures
-from fedgenbench.report.document import Claim, Report, Section, read_picture
+from fedgenbench.report.document import Report
 from fedgenbench.report.results import Results
-from fedgenbench.report.tables import domain_table, method_table
+from fedgenbench.report.section import Section, read_figure
+from fedgenbench.report.verdicts import Claim
+from fedgenbench.systems.field.figures import accuracy_curves, communication, final_accuracies
+from fedgenbench.systems.field.tables import domain_table, method_table
 
 EXPERIMENTS = {
     "fashion_mnist-10": {
@@ -160,11 +163,11 @@ def report(folder: Any) -> Report:
     """A whole report with pictures drawn into ``folder``."""
     grid = results()
     drawn = [
-        figures.accuracy_curves(grid, "fashion_mnist-10"),
-        figures.final_accuracies(grid, "personal"),
-        figures.communication(grid, "personal"),
+        accuracy_curves(grid, "fashion_mnist-10"),
+        final_accuracies(grid, "personal"),
+        communication(grid, "personal"),
     ]
-    pictures = [read_picture(figures.emit(figure, folder)[0]) for figure in drawn]
+    pictures = [read_figure(figures.emit(figure, folder)[0]) for figure in drawn]
     claims = [
         Claim(
             "pfedgpa-1",

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from fedgenbench.report.results import Drawn, Results
+from fedgenbench.report.results import Picture, Results
 
 SPLIT = (-0.01, 0.0, 0.01)
 JITTER = (0.002, 0.0, -0.002)
@@ -315,7 +315,7 @@ def _synthesis(seeds: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def pictures(folder: Path) -> list[Drawn]:
+def pictures(folder: Path) -> list[Picture]:
     """Stand-ins for what the examination leaves: two sheets of images and an embedding."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(5)
@@ -335,7 +335,7 @@ def pictures(folder: Path) -> list[Drawn]:
         tints = rng.integers(80, 255, (high, wide, 3), dtype=np.uint8)
         path = folder / f"{name}.png"
         Image.fromarray(tints.repeat(64, axis=0).repeat(64, axis=1)).save(path)
-        drawn.append(Drawn("emoji_domains", 0, name, str(path), says))
+        drawn.append(Picture("emoji_domains", 0, name, str(path), says))
     points = []
     for kind, client, _ in kinds:
         centre = np.array([3.0 * client, {"real": 0.0, "adapter": 2.0, "prompt": 8.0}[kind]])
@@ -345,4 +345,4 @@ def pictures(folder: Path) -> list[Drawn]:
         ]
     pd.DataFrame(points).to_parquet(folder / "tsne.parquet", index=False)
     path = str(folder / "tsne.parquet")
-    return [*drawn, Drawn("emoji_domains", 0, "embedding", path, None)]
+    return [*drawn, Picture("emoji_domains", 0, "embedding", path, None)]

@@ -2,7 +2,6 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,8 +14,9 @@ from fedgenbench.federated.method import METHODS
 from fedgenbench.report.claims import Evidence, judge, load_claims
 from fedgenbench.report.published import published
 from fedgenbench.report.results import Results
+from fedgenbench.systems.base import files
 
-PAPERS = Path(__file__).parents[2] / "papers"
+SYSTEM = files("claims.yaml")["pfedgpa"].parent
 # The 97.5 % quantile of t with 2 degrees, over the root of three seeds: half widths of [-1, 0, 1].
 HALF = 4.302652729749462 / math.sqrt(3)
 
@@ -558,7 +558,7 @@ def test_experiments_that_differ_in_more_than_the_clients_are_not_compared(verdi
 
 # Files -----------------------------------------------------------------------------------------
 def test_the_claims_of_the_papers_name_known_methods_and_data_sets():
-    stated = load_claims(PAPERS / "pfedgpa/claims.yaml")
+    stated = load_claims(SYSTEM / "claims.yaml")
     assert [claim.id for claim in stated] == [f"pfedgpa-{n}" for n in range(1, 6)]
     assert [claim.test.kind for claim in stated] == [
         "lead",
@@ -570,14 +570,14 @@ def test_the_claims_of_the_papers_name_known_methods_and_data_sets():
     assert [claim.status for claim in stated] == ["published", *["second-hand"] * 4]
     for claim in stated:
         assert claim.source == f"papers/pfedgpa.md §8, claim {claim.id[-1]}"
-    skeleton = published(PAPERS / "pfedgpa/published.yaml").cells[0]
+    skeleton = published(SYSTEM / "published.yaml").cells[0]
     assert set(stated[0].test.baselines) == set(skeleton.methods) - {"pfedgpa"}
     assert set(stated[0].test.baselines) <= set(METHODS)
     assert stated[0].test.datasets == skeleton.datasets
 
 
 def test_every_published_cell_of_pfedgpa_is_not_available():
-    table = published(PAPERS / "pfedgpa/published.yaml")
+    table = published(SYSTEM / "published.yaml")
     for dataset in ("Fashion-MNIST", "EMNIST", "CIFAR-10"):
         for clients in (10, 20, 100):
             cell = table.cell("pfedgpa", dataset, clients)
@@ -588,7 +588,7 @@ def test_every_published_cell_of_pfedgpa_is_not_available():
 
 
 def test_all_of_pfedgpas_claims_are_judged_on_embedded_runs():
-    stated = load_claims(PAPERS / "pfedgpa/claims.yaml")
+    stated = load_claims(SYSTEM / "claims.yaml")
     names = ["pfedgpa", *stated[0].test.baselines]
     scores = {(e, m): [60 + 9 * (m == "pfedgpa")] * 3 for e in BOTH for m in names}
     curves = {key: [curve(6)] * 3 for key in scores}
@@ -672,11 +672,8 @@ def test_a_published_value_needs_a_status_that_says_so(tmp_path, value, status):
 
 def test_claims_are_validated_without_loading_anything_heavy():
     code = (
-        "import sys; from fedgenbench.report.claims import load_claims; "
-        "load_claims('papers/pfedgpa/claims.yaml'); "
+        "import sys; from fedgenbench.systems.claims import stated; stated(); "
         "print({'torch', 'pandas', 'scipy', 'jinja2', 'typst'} & set(sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=PAPERS.parent, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

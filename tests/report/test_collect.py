@@ -4,13 +4,8 @@ import pytest
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.reports import save_report
-from fedgenbench.report.collect import (
-    SYNTHESIS,
-    _server_rows,
-    client_domains,
-    synthesis_frame,
-)
-from fedgenbench.report.results import Drawn
+from fedgenbench.report.collect import SYNTHESIS, _server_rows, client_domains, synthesis_frame
+from fedgenbench.report.results import Picture
 from fedgenbench.report.store import _unchanged, shown_pictures
 
 ADAPTER = {
@@ -133,7 +128,7 @@ def test_the_first_seeds_pictures_are_shown_and_have_to_be_the_same(tmp_path):
         sources.append((str(tmp_path / f"{seed}.json"), "0123456789", "exp", seed, "examined", -1))
     asked = [("exp", seed, "grid", path) for seed, path in paths.items()]
     (shown,) = shown_pictures(asked, sources)
-    assert _unchanged(dict(shown)) == Drawn("exp", 3, "grid", paths[3], {"rows": [3]})
+    assert _unchanged(dict(shown)) == Picture("exp", 3, "grid", paths[3], {"rows": [3]})
     (tmp_path / "3.png").write_bytes(b"another")
     with pytest.raises(UserError, match=r"3\.png is not what the runs were collected with"):
         _unchanged(dict(shown))

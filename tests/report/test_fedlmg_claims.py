@@ -1,7 +1,6 @@
 """The kind of test that FedLMG's claims need, judged on made-up reports."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import synthetic_fedlmg
@@ -9,8 +8,9 @@ import yaml
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.report.claims import Evidence, judge, load_claims
+from fedgenbench.systems.base import files
 
-CLAIMS = Path(__file__).parents[2] / "papers/fedlmg/claims.yaml"
+CLAIMS = files("claims.yaml")["fedlmg"]
 SERVED = {
     "kind": "served",
     "methods": ["fedlmg_ft", "fedlmg_sd"],

@@ -6,10 +6,9 @@ import pytest
 import yaml
 
 from fedgenbench.core.errors import UserError
-from fedgenbench.systems.fedlmg.published import fedlmg_published
+from fedgenbench.systems.fedlmg.published import FILE, fedlmg_published
 
 PAPERS = Path(__file__).parents[2] / "papers"
-FILE = PAPERS / "fedlmg/published.yaml"
 SETS = ["OpenImage", "DomainNet", "Unique NICO++", "Common NICO++"]
 METHODS = ["ceiling", "prompts", "fedavg", "feddf", "fedlmg_ft", "fedlmg_sd", "fedlmg_md"]
 OWN = ["fedlmg_ft", "fedlmg_sd", "fedlmg_md"]

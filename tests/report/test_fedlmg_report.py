@@ -3,7 +3,6 @@
 import csv
 from dataclasses import replace
 from math import sqrt
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -12,37 +11,36 @@ import synthetic_fedlmg
 import synthetic_pfedgpa
 import synthetic_warmfed
 
-from fedgenbench.report import document as report
 from fedgenbench.report import figures, tables
 from fedgenbench.report.claims import ServerRow
+from fedgenbench.report.overview import provenance, what_ran
 from fedgenbench.report.tables import apart
-from fedgenbench.systems.fedlmg.figures import fedlmg_figures
-from fedgenbench.systems.fedlmg.published import fedlmg_published
-from fedgenbench.systems.fedlmg.section import (
-    FIGURES,
+from fedgenbench.systems.fedlmg.figures import figures as fedlmg_figures
+from fedgenbench.systems.fedlmg.numbers import (
     LABELS,
     accuracies,
     architectures,
     beside_ablations,
     changed,
+    experiments_of,
     fact,
-    fedlmg_bullets,
-    fedlmg_section_text,
-    likeness,
     losses,
-    served,
+    similarity,
     sized,
     skipped_share,
 )
-from fedgenbench.systems.fedlmg.tables import fedlmg_tables
-from fedgenbench.systems.field.figures import field_figures
-from fedgenbench.systems.field.tables import field_tables
+from fedgenbench.systems.fedlmg.published import fedlmg_published
+from fedgenbench.systems.fedlmg.section import bullets as fedlmg_bullets
+from fedgenbench.systems.fedlmg.section import text as fedlmg_text
+from fedgenbench.systems.fedlmg.tables import tables as fedlmg_tables
+from fedgenbench.systems.field.figures import figures as field_figures
+from fedgenbench.systems.field.tables import tables as field_tables
 from fedgenbench.systems.pfedgpa import tables as pfedgpa_tables
-from fedgenbench.systems.pfedgpa.section import pfedgpa_section_text
-from fedgenbench.systems.warmfed.section import warmfed_section_text
-from fedgenbench.systems.warmfed.tables import warmfed_tables
+from fedgenbench.systems.pfedgpa.section import text as pfedgpa_text
+from fedgenbench.systems.warmfed.section import text as warmfed_text
+from fedgenbench.systems.warmfed.tables import tables as warmfed_tables
 
-PUBLISHED = fedlmg_published(Path(__file__).parents[2] / "papers/fedlmg/published.yaml")
+PUBLISHED = fedlmg_published()
 EMOJI = synthetic_fedlmg.EMOJI
 # Half the 95 % t-interval of ±1 point with ±0.2 against it, and of ±1 point: t(0.975, 2) = 4.302653.
 OWN, OTHER = 4.302653 * 0.8 / sqrt(3), 4.302653 * 1.0 / sqrt(3)
@@ -57,7 +55,7 @@ def grid(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(grid):
-    return {table.id: table for table in fedlmg_tables(grid, PUBLISHED)}
+    return {table.id: table for table in fedlmg_tables(grid)}
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +71,12 @@ def cells(table, row, group=None):
 
 # Numbers ----------------------------------------------------------------------------------------
 def test_experiments_are_told_apart_by_what_is_skewed(grid):
-    assert served(grid) == list(synthetic_fedlmg.MADE)
-    assert served(grid, "feature skew") == [EMOJI]
-    assert served(grid, "label skew") == ["emoji_domains-labels"]
-    assert served(grid, "overlapping labels") == ["emoji_domains-overlap"]
-    assert served(grid, "different architectures") == ["emoji_domains-mixed"]
-    assert served(synthetic_warmfed.results()) == []
+    assert experiments_of(grid) == list(synthetic_fedlmg.MADE)
+    assert experiments_of(grid, "feature skew") == [EMOJI]
+    assert experiments_of(grid, "label skew") == ["emoji_domains-labels"]
+    assert experiments_of(grid, "overlapping labels") == ["emoji_domains-overlap"]
+    assert experiments_of(grid, "different architectures") == ["emoji_domains-mixed"]
+    assert experiments_of(synthetic_warmfed.results()) == []
 
 
 def test_accuracies_by_row_client_and_guidance(grid):
@@ -105,7 +103,7 @@ def test_ablations_stand_beside_as_many_images(grid):
     assert beside_ablations(fewer, EMOJI).loc[1].to_dict() == pytest.approx(
         {"fedlmg_ft": 0.48, "fedlmg_md": 0.49, "fedlmg_sd": 0.50}
     )
-    table = {table.id: table for table in fedlmg_tables(fewer, PUBLISHED)}["fedlmg_ablations"]
+    table = {table.id: table for table in fedlmg_tables(fewer)}["fedlmg_ablations"]
     assert cells(table, "main")[0] == f"48.0 ± {OWN:.1f}"
     half = 4.302653 * 0.2 / sqrt(3)
     assert cells(table, "no_editing")[1] == f"-13.0 ± {half:.1f}".replace("-", "−")
@@ -118,7 +116,7 @@ def test_losses_facts_and_shares(grid):
     assert fact(grid, EMOJI, "guided", "seconds_per_image", "prompts").tolist() == [0.1] * 3
     # One of 40 gradients of client 0 and none of the other two's.
     assert skipped_share(grid, EMOJI) == pytest.approx(1 / 120)
-    assert likeness(grid, EMOJI).loc[0, "guided_distance"] == pytest.approx(2.0)
+    assert similarity(grid, EMOJI).loc[0, "guided_distance"] == pytest.approx(2.0)
 
 
 def test_ablations_are_named_by_what_they_change(grid):
@@ -184,7 +182,7 @@ def test_feature_skew_in_the_published_layout(made):
 def test_a_printed_table_stands_beside_ours_where_its_data_set_was_run(tmp_path):
     # Its title may say more than the paper's name of it.
     grid = synthetic_fedlmg.results(tmp_path, dataset="DomainNet, 90 classes")
-    made = {table.id: table for table in fedlmg_tables(grid, PUBLISHED)}
+    made = {table.id: table for table in fedlmg_tables(grid)}
     assert "fedlmg_published_domainnet" not in made
     assert "fedlmg_published_openimage" in made
     table = made[f"fedlmg_{EMOJI}"]
@@ -268,7 +266,7 @@ def test_what_methods_ask_of_a_client_and_of_the_server(made):
 def test_methods_that_were_not_played_ask_nothing(grid):
     frame = grid.fedlmg
     without = replace(grid, fedlmg=frame[~frame["row"].isin(["fedavg", "dense"])])
-    table = {table.id: table for table in fedlmg_tables(without, PUBLISHED)}["fedlmg_asked"]
+    table = {table.id: table for table in fedlmg_tables(without)}["fedlmg_asked"]
     assert [row.id for row in table.rows] == ["prompts", "fgl", "feddisc", "feddeo", "fedlmg_sd"]
 
 
@@ -301,15 +299,15 @@ def test_every_table_goes_through_the_emitter(made, tmp_path):
 # Other parts of the report ----------------------------------------------------------------------
 def test_no_other_table_shows_fedlmgs_experiments(grid):
     titles = {title for title, *_ in synthetic_fedlmg.MADE.values()}
-    shown = [*field_tables(grid), *warmfed_tables(grid), *report._what_ran(grid).tables]
-    shown += report._provenance(grid).tables
+    shown = [*field_tables(grid), *warmfed_tables(grid), *what_ran(grid).tables]
+    shown += provenance(grid).tables
     for table in shown:
         heads = {column.group for column in table.columns} | {c.label for c in table.columns}
         heads |= {row.label for row in table.rows} | {row.group for row in table.rows}
         assert not titles & heads
         assert not any("OpenImage" in text for text in (*heads, *table.notes))
     assert not any(EMOJI in figure.id for figure in field_figures(grid))
-    assert "OpenImage" not in warmfed_section_text(grid)
+    assert "OpenImage" not in warmfed_text(grid)
 
 
 def test_pfedgpa_leaves_fedlmgs_absences_out():
@@ -317,23 +315,23 @@ def test_pfedgpa_leaves_fedlmgs_absences_out():
     grid = synthetic_pfedgpa.results(absent=absent)
     table = pfedgpa_tables.main_table(grid)
     assert {c.group for c in table.columns} == {"Fashion-MNIST", "CIFAR-10", "EMNIST"}
-    assert "OpenImage" not in " ".join([*table.notes, pfedgpa_section_text(grid)])
+    assert "OpenImage" not in " ".join([*table.notes, pfedgpa_text(grid)])
     absences = grid.absent_from(warmfed=False, role="oneshot")
     assert list(absences) == ["openimage"]
 
 
 def test_without_fedlmg_only_the_printed_tables_stand():
     grid = synthetic_warmfed.results()
-    made = [table.id for table in fedlmg_tables(grid, PUBLISHED)]
+    made = [table.id for table in fedlmg_tables(grid)]
     assert len(made) == 4
     assert all(name.startswith("fedlmg_published_") for name in made)
     assert fedlmg_figures(grid) == []
-    assert fedlmg_section_text(grid) == "FedLMG has not been run at this scale."
+    assert fedlmg_text(grid) == "FedLMG has not been run at this scale."
 
 
 # Words ------------------------------------------------------------------------------------------
 def test_the_text_says_what_the_jobs_show(grid, tmp_path):
-    text = fedlmg_section_text(grid)
+    text = fedlmg_text(grid)
     for sentence in (
         "It was run on EmojiDomains, one shot; EmojiDomains, two classes a client;",
         "with 3 seeds at embedded scale.",
@@ -345,12 +343,12 @@ def test_the_text_says_what_the_jobs_show(grid, tmp_path):
         assert sentence in text
     mixed = text.split("EmojiDomains, two architectures. ")[1]
     assert "FedAvg" not in mixed
-    alone = fedlmg_section_text(synthetic_fedlmg.results(tmp_path, seeds=1))
+    alone = fedlmg_text(synthetic_fedlmg.results(tmp_path, seeds=1))
     assert "SD − FedDF: +14.2 points, 1 seed, no useful interval." in alone
 
 
 def test_bullets_say_what_is_cut_and_what_is_missing(grid):
-    bullets = " ".join(fedlmg_bullets(grid, PUBLISHED))
+    bullets = " ".join(fedlmg_bullets(grid))
     assert (
         "editing steps 2 (the sheet: 10), denoising steps 3 (the sheet: 50), images per client and "
         "class 2 (the sheet: 30); drawn by models/foundation at 32×32 pixels." in bullets
@@ -361,7 +359,9 @@ def test_bullets_say_what_is_cut_and_what_is_missing(grid):
 
 # Figures ----------------------------------------------------------------------------------------
 def test_figures_of_feature_skew_alone(drawn):
-    assert list(drawn) == [f"fedlmg_{kind}_{EMOJI}" for kind in FIGURES]
+    assert list(drawn) == [
+        f"fedlmg_{kind}_{EMOJI}" for kind in ("guided", "editing", "losses", "sizes")
+    ]
 
 
 def test_the_grid_shows_the_first_image_of_each_class_by_guidance(drawn):
@@ -427,7 +427,7 @@ def test_claims_and_tables_know_the_same_rows():
 
 
 def test_times_stand_apart_in_tables_of_their_own(grid):
-    shown, measured = apart(fedlmg_tables(grid, PUBLISHED))
+    shown, measured = apart(fedlmg_tables(grid))
     assert [table.id for table in measured] == ["measured_fedlmg_asked", "measured_fedlmg_cost"]
     assert "fedlmg_cost" not in [table.id for table in shown]
     asked = {table.id: table for table in shown}["fedlmg_asked"]
@@ -436,5 +436,5 @@ def test_times_stand_apart_in_tables_of_their_own(grid):
     frame = grid.fedlmg
     times = frame["quantity"].str.contains("seconds")
     slower = replace(grid, fedlmg=frame.assign(value=frame["value"].where(~times, 900.0)))
-    assert apart(fedlmg_tables(slower, PUBLISHED))[0] == shown
-    assert apart(fedlmg_tables(slower, PUBLISHED))[1] != measured
+    assert apart(fedlmg_tables(slower))[0] == shown
+    assert apart(fedlmg_tables(slower))[1] != measured

@@ -10,12 +10,13 @@ import synthetic_runs
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.report import figures
-from fedgenbench.systems.field.figures import field_figures
+from fedgenbench.systems.field.figures import accuracy_curves, communication, final_accuracies
+from fedgenbench.systems.field.figures import figures as field_figures
 
 BUILDERS = {
-    "curves": lambda grid: figures.accuracy_curves(grid, "emoji_domains"),
-    "final": lambda grid: figures.final_accuracies(grid, "personal"),
-    "communication": lambda grid: figures.communication(grid, "global"),
+    "curves": lambda grid: accuracy_curves(grid, "emoji_domains"),
+    "final": lambda grid: final_accuracies(grid, "personal"),
+    "communication": lambda grid: communication(grid, "global"),
 }
 
 
@@ -50,7 +51,7 @@ def test_names_that_the_font_lacks_stand_as_code_points(tmp_path):
     experiment = grid.experiments["fashion_mnist-10"] | {"title": "犬 Ω Привет $x$ \\alpha"}
     named = dict(grid.methods) | {"fedavg": grid.methods["fedavg"] | {"label": "猫=α"}}
     grid = replace(grid, experiments={"fashion_mnist-10": experiment}, methods=named)
-    for build in (figures.final_accuracies, figures.communication):
+    for build in (final_accuracies, communication):
         figure = build(grid, "personal")
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # matplotlib warns of a missing glyph
@@ -61,7 +62,7 @@ def test_names_that_the_font_lacks_stand_as_code_points(tmp_path):
 
 
 def test_labels_keep_apart(grid):
-    figure = figures.communication(grid, "personal")
+    figure = communication(grid, "personal")
     axes = figure.drawing.axes[0]
     names = {entry["label"] for entry in grid.methods.values()}
     places = sorted(text.get_position()[1] for text in axes.texts if text.get_text() in names)
@@ -83,9 +84,9 @@ def test_small_grids_draw(tmp_path, seeds):
     methods = ("local", "centralised", "fedavg")
     grid = synthetic_runs.results(seeds, 2, ("fashion_mnist-10",), methods)
     for figure in (
-        figures.accuracy_curves(grid, "fashion_mnist-10"),
-        figures.final_accuracies(grid, "personal"),
-        figures.communication(grid, "personal"),
+        accuracy_curves(grid, "fashion_mnist-10"),
+        final_accuracies(grid, "personal"),
+        communication(grid, "personal"),
     ):
         assert all(path.stat().st_size for path in figures.emit(figure, tmp_path))
 
@@ -99,10 +100,10 @@ def test_controls_alone_give_what_they_can(tmp_path):
 
 def test_a_metric_that_no_run_has_is_named(grid):
     with pytest.raises(UserError, match="'start'"):
-        figures.final_accuracies(grid, "start")
+        final_accuracies(grid, "start")
 
 
 def test_drawing_leaves_the_global_style_alone(grid):
     before = dict(matplotlib.rcParams)
-    figures.final_accuracies(grid, "personal")
+    final_accuracies(grid, "personal")
     assert dict(matplotlib.rcParams) == before

@@ -10,13 +10,11 @@ from PIL import Image
 
 from fedgenbench.core.files import read_json
 from fedgenbench.report import figures
-from fedgenbench.report.document import read_raster
-from fedgenbench.systems.foundation.section import (
-    evidence_table,
-    foundation_text,
-    history_figure,
-    samples_caption,
-)
+from fedgenbench.report.section import read_raster
+from fedgenbench.systems.foundation.figures import history_figure
+from fedgenbench.systems.foundation.section import samples_caption
+from fedgenbench.systems.foundation.section import text as foundation_text
+from fedgenbench.systems.foundation.tables import evidence_table
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models/foundation"

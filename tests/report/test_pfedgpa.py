@@ -7,8 +7,9 @@ import synthetic_pfedgpa
 
 from fedgenbench.report import figures
 from fedgenbench.systems.pfedgpa import tables as pfedgpa_tables
-from fedgenbench.systems.pfedgpa.figures import pfedgpa_figures
-from fedgenbench.systems.pfedgpa.section import by_round, pfedgpa_section_text, played
+from fedgenbench.systems.pfedgpa.figures import figures as pfedgpa_figures
+from fedgenbench.systems.pfedgpa.numbers import by_round, played
+from fedgenbench.systems.pfedgpa.section import text as pfedgpa_text
 
 # Half the 95 % t-interval of 0.2, 0 and −0.2 points: t(0.975, 2) = 4.302653.
 HALF = 4.302653 * 0.2 / sqrt(3)
@@ -57,7 +58,7 @@ def test_what_was_not_run_leaves_no_table_and_no_figure():
     assert pfedgpa_figures(grid) == []
     fields = grid.select(methods=["local", "fedavg"])
     assert [table.id for table in pfedgpa_tables.pfedgpa_tables(fields)] == ["tuning"]
-    assert pfedgpa_section_text(fields) == "pFedGPA has not been run at this scale."
+    assert pfedgpa_text(fields) == "pFedGPA has not been run at this scale."
 
 
 def test_columns_without_runs_say_why(tables):
@@ -245,7 +246,7 @@ def test_tuning_names_the_highest_in_words(tables):
     ],
 )
 def test_the_text_says_what_the_runs_show(changes, sentences):
-    text = pfedgpa_section_text(synthetic_pfedgpa.results(**changes))
+    text = pfedgpa_text(synthetic_pfedgpa.results(**changes))
     assert (
         "Without runs here (no data): EMNIST, 10 clients; EMNIST, 20 clients and EMNIST, 100"
         in text
@@ -258,10 +259,10 @@ def test_the_text_says_what_the_runs_show(changes, sentences):
 def test_a_gain_is_told_only_where_both_simpler_runs_are_beaten(grid):
     scores = grid.scores.copy()
     scores.loc[scores["method"] == "pfedgpa", "value"] += 0.05
-    text = pfedgpa_section_text(synthetic_pfedgpa.results(scores=scores))
+    text = pfedgpa_text(synthetic_pfedgpa.results(scores=scores))
     assert text.count("Here generation is worth more than both.") == 2
     scores.loc[scores["method"] == "pfedgpa", "value"] -= 0.03  # now level with the mean
-    text = pfedgpa_section_text(synthetic_pfedgpa.results(scores=scores))
+    text = pfedgpa_text(synthetic_pfedgpa.results(scores=scores))
     assert "So these runs show no gain of generation over sending FedAvg's mean." in text
 
 

@@ -9,7 +9,9 @@ import synthetic_runs
 from nasty_names import NASTY
 
 from fedgenbench.core.errors import UserError
-from fedgenbench.report.document import Claim, Picture, Report, Section, build_report
+from fedgenbench.report.document import Report, build_report
+from fedgenbench.report.section import Illustration, Section
+from fedgenbench.report.verdicts import Claim
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>'
 
@@ -106,7 +108,7 @@ def test_nasty_text_comes_out_as_it_went_in(tmp_path):
     )
     claim = Claim("c", NASTY, NASTY, "supported", NASTY)
     section = Section(
-        NASTY, NASTY, [NASTY], figures=[Picture("p", NASTY, SVG, 1.0)], claims=[claim]
+        NASTY, NASTY, [NASTY], figures=[Illustration("p", NASTY, SVG, 1.0)], claims=[claim]
     )
     cut = {"setting": NASTY, "here": NASTY, "paper": NASTY, "reason": NASTY}
     build_report(Report(NASTY, grid, [section], [], [cut]), tmp_path)

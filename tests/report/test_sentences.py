@@ -5,13 +5,15 @@ import synthetic_runs
 import synthetic_warmfed
 
 from fedgenbench.core.wording import counted
-from fedgenbench.report.document import Report, _headline, _provenance, _summary
+from fedgenbench.report.notes import band_warnings
+from fedgenbench.report.overview import _headline, provenance, summary
 from fedgenbench.report.published import Published
 from fedgenbench.report.published_tables import published_bullets, published_tables
-from fedgenbench.report.tables import band_warnings, method_table
 from fedgenbench.systems.fedlmg.published import FedLMGPublished
-from fedgenbench.systems.fedlmg.section import fedlmg_bullets
-from fedgenbench.systems.warmfed.section import adapters_learnt, warmfed_section_text
+from fedgenbench.systems.fedlmg.section import bullets as fedlmg_bullets
+from fedgenbench.systems.field.tables import method_table
+from fedgenbench.systems.warmfed.numbers import adapters_learnt
+from fedgenbench.systems.warmfed.section import text as warmfed_text
 from fedgenbench.systems.warmfed.tables import adapter_table
 
 EMOJI = "emoji_domains"
@@ -33,8 +35,8 @@ def test_numbers_and_nouns_agree():
         *("0 claims", "1 claim", "2 claims", "1,200 claims")
     ]
     one = synthetic_runs.results(1, 1, ("fashion_mnist-10",), ("fedavg",))
-    summary = _summary(Report("", one, [], [], []))
-    assert summary.text.startswith("1 run of 1 method on 1 experiment at embedded scale, on")
+    shown = summary(one, [])
+    assert shown.text.startswith("1 run of 1 method on 1 experiment at embedded scale, on")
 
 
 def test_the_highest_method_is_not_called_the_highest_where_variants_are_higher(warm):
@@ -121,14 +123,14 @@ def test_adapters_that_learnt_nothing_are_called_so(warm, last, sentence):
         own = (frame["kind"] == "adapter") & (frame["name"] == "last_loss")
         frame.loc[own & (frame["client"] == client), "value"] = value
     grid = synthetic_warmfed.results(synthesis=frame)
-    assert f"Adapters: {sentence}" in warmfed_section_text(grid)
+    assert f"Adapters: {sentence}" in warmfed_text(grid)
     assert f"EmojiDomains, 6 clients: {sentence}" in adapter_table(grid).notes
     few = synthetic_warmfed.results(synthesis=frame[frame["seed"] < 2])
     assert adapters_learnt(few, EMOJI).startswith("Too few seeds")
 
 
 def test_digests_are_as_long_as_in_the_paths(grid):
-    (table,) = _provenance(grid).tables
+    (table,) = provenance(grid).tables
     cell = next(row for row in table.rows if row.id == "ditto").cells[0]
     own = grid.runs[(grid.runs["method"] == "ditto")]
     digests = own.loc[own["experiment"] == "fashion_mnist-10"].sort_values("seed")["digest"]

@@ -6,20 +6,9 @@ import pytest
 import synthetic_fedlmg
 import synthetic_pfedgpa
 
-from fedgenbench.report.claims import Evidence, judge, load_claims
 from fedgenbench.report.collect import RUNS, _facts, collect, summary
-from fedgenbench.systems.fedlmg.figures import fedlmg_figures
-from fedgenbench.systems.fedlmg.published import fedlmg_published
-from fedgenbench.systems.fedlmg.section import fedlmg_bullets, fedlmg_section_text
-from fedgenbench.systems.fedlmg.tables import fedlmg_tables
-from fedgenbench.systems.field.figures import field_figures
-from fedgenbench.systems.field.tables import field_tables
-from fedgenbench.systems.pfedgpa.figures import pfedgpa_figures
-from fedgenbench.systems.pfedgpa.section import pfedgpa_section_text
-from fedgenbench.systems.pfedgpa.tables import pfedgpa_tables
-from fedgenbench.systems.warmfed.figures import warmfed_figures
-from fedgenbench.systems.warmfed.section import warmfed_section_text
-from fedgenbench.systems.warmfed.tables import warmfed_tables
+from fedgenbench.systems.base import parts
+from fedgenbench.systems.claims import judged
 
 FRAMES = ("scores", "rounds", "runs", "server", "weights", "newcomers", "synthesis", "fedlmg")
 
@@ -64,19 +53,12 @@ def cut(whole, role, methods=None, seeds=None):
 )
 def test_a_part_of_a_grid_has_its_report(wholes, whole, role, methods, seeds):
     results = cut(wholes[whole], role, methods, seeds)
-    stated = fedlmg_published("papers/fedlmg/published.yaml")
-    tables = [*field_tables(results), *pfedgpa_tables(results), *warmfed_tables(results)]
-    tables += fedlmg_tables(results, stated)
-    assert tables
-    for figures in (field_figures, pfedgpa_figures, warmfed_figures, fedlmg_figures):
-        assert all(figure.caption for figure in figures(results))
-    evidence = Evidence(results, results.main_newcomers)
-    for paper in ("pfedgpa", "warmfed", "fedlmg"):
-        assert judge(load_claims(f"papers/{paper}/claims.yaml"), evidence)
-    assert pfedgpa_section_text(results)
-    assert warmfed_section_text(results)
-    assert fedlmg_section_text(results)
-    assert fedlmg_bullets(results, stated)
+    assert [table for _, system in parts("tables") for table in system.tables(results)]
+    for _, system in parts("figures"):
+        assert all(figure.caption for figure in system.figures(results))
+    assert all(judged(results).values())
+    sections = {name: system.section(results, ()) for name, system in parts("section")}
+    assert all(section.text for section in sections.values())
     metrics, _ = summary(results.scores, results.rounds, results.fedlmg)
     assert set(metrics) == {name for name in results.experiments if metrics.get(name)}
 

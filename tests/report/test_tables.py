@@ -10,18 +10,10 @@ from markdown_it import MarkdownIt
 from nasty_names import NASTY
 
 from fedgenbench.core.errors import UserError
+from fedgenbench.report.notes import band_warnings
 from fedgenbench.report.statistics import Interval
-from fedgenbench.report.tables import (
-    Cell,
-    Column,
-    Row,
-    Table,
-    band_warnings,
-    domain_table,
-    emit,
-    method_table,
-    percent,
-)
+from fedgenbench.report.tables import Cell, Column, Row, Table, emit, percent
+from fedgenbench.systems.field.tables import domain_table, method_table
 
 
 class Cells(HTMLParser):

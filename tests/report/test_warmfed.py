@@ -14,23 +14,24 @@ from fedgenbench.report import figures
 from fedgenbench.report.claims import Evidence, judge, load_claims
 from fedgenbench.report.published import published
 from fedgenbench.report.tables import apart
+from fedgenbench.systems.base import files
 from fedgenbench.systems.pfedgpa import tables as pfedgpa_tables
-from fedgenbench.systems.warmfed.figures import warmfed_figures
-from fedgenbench.systems.warmfed.section import (
-    FIGURES,
+from fedgenbench.systems.warmfed.figures import figures as warmfed_figures
+from fedgenbench.systems.warmfed.numbers import (
     by_round,
     collapses,
     one_shot,
-    picture_caption,
     played,
     steadiness,
     traffic,
     warm_rows,
-    warmfed_section_text,
 )
-from fedgenbench.systems.warmfed.tables import EXAMINED, warmfed_tables
+from fedgenbench.systems.warmfed.section import picture_caption
+from fedgenbench.systems.warmfed.section import text as warmfed_text
+from fedgenbench.systems.warmfed.tables import EXAMINED
+from fedgenbench.systems.warmfed.tables import tables as warmfed_tables
 
-PAPERS = Path(__file__).parents[2] / "papers"
+SYSTEM = files("claims.yaml")["warmfed"].parent
 # Half the 95 % t-interval of 0.2, 0 and −0.2 points: t(0.975, 2) = 4.302653.
 HALF = 4.302653 * 0.2 / sqrt(3)
 EMOJI = "emoji_domains"
@@ -141,7 +142,7 @@ def test_tables_in_the_order_of_the_report(tables):
 def test_what_was_not_run_leaves_no_table_and_no_figure():
     empty = synthetic_pfedgpa.results()
     assert warmfed_tables(empty) == warmfed_figures(empty) == []
-    assert warmfed_section_text(empty) == "WarmFed has not been run at this scale."
+    assert warmfed_text(empty) == "WarmFed has not been run at this scale."
     grid = synthetic_warmfed.results()
     alone = replace(
         grid.select(experiments=[EMOJI]),
@@ -302,7 +303,7 @@ def test_what_was_examined(tables):
 
 
 def test_every_name_of_the_privacy_document_has_a_row():
-    text = (PAPERS.parent / "docs/privacy.md").read_text().split("## Rows of", 1)[1]
+    text = (Path(__file__).parents[2] / "docs/privacy.md").read_text().split("## Rows of", 1)[1]
     stated = set()
     for line in text.splitlines():
         columns = [part.strip() for part in line.split("|")]
@@ -322,7 +323,7 @@ def test_pfedgpas_table_leaves_warmfeds_absences_out():
 
 # Words ------------------------------------------------------------------------------------------
 def test_the_text_says_what_the_runs_show(grid):
-    text = warmfed_section_text(grid)
+    text = warmfed_text(grid)
     for sentence in (
         "It was run on EmojiDomains, 6 clients, with 3 seeds at embedded scale.",
         "Without runs here (no data): Office-Caltech10, 4 clients; DomainNet, 6 clients;",
@@ -334,9 +335,9 @@ def test_the_text_says_what_the_runs_show(grid):
     ):
         assert sentence in text
     assert "EMNIST" not in text
-    collapsed = warmfed_section_text(synthetic_warmfed.results(collapsed=True))
+    collapsed = warmfed_text(synthetic_warmfed.results(collapsed=True))
     assert "DSD's mask collapsed in 3 of 72 client-rounds" in collapsed
-    alone = warmfed_section_text(synthetic_warmfed.results(seeds=1))
+    alone = warmfed_text(synthetic_warmfed.results(seeds=1))
     assert "DSD instead of no teacher: +3.2 points, 1 seed, no useful interval." in alone
 
 
@@ -351,7 +352,9 @@ def test_captions_name_the_rows_of_the_pictures(grid, tmp_path):
 
 # Figures ----------------------------------------------------------------------------------------
 def test_figures_name_what_they_draw(drawn):
-    assert list(drawn) == [f"warmfed_{kind}_emoji_domains" for kind in FIGURES]
+    assert list(drawn) == [
+        f"warmfed_{kind}_emoji_domains" for kind in ("global", "personal", "dsd", "embedding")
+    ]
     of_global, of_personal, dsd, embedding = drawn.values()
     assert {"warm, FT", "warm, no FT", "no warm, FT", "no warm, no FT"} <= texts(of_global)
     assert {"uploads, aggregate", "aggregate", "clients", "nothing"} <= texts(of_global)
@@ -388,7 +391,7 @@ def test_equal_results_give_equal_bytes(tmp_path, seeds):
 
 # Claims -----------------------------------------------------------------------------------------
 def test_the_papers_claims_are_judged_on_these_runs(grid):
-    claims = load_claims(PAPERS / "warmfed/claims.yaml")
+    claims = load_claims(SYSTEM / "claims.yaml")
     assert [claim.id for claim in claims] == [f"warmfed-{n}" for n in range(1, 16)]
     judged = {claim.id: claim for claim in judge(claims, Evidence(grid, None))}
     verdicts = {id: claim.verdict for id, claim in judged.items()}
@@ -404,7 +407,7 @@ def test_the_papers_claims_are_judged_on_these_runs(grid):
 def test_claims_name_rows_that_the_tables_know():
     named = {
         name
-        for claim in load_claims(PAPERS / "warmfed/claims.yaml")
+        for claim in load_claims(SYSTEM / "claims.yaml")
         for name in (
             getattr(claim.test, "method", "warmfed"),
             *getattr(claim.test, "baselines", ()),
@@ -414,7 +417,7 @@ def test_claims_name_rows_that_the_tables_know():
 
 
 def test_no_accuracy_of_the_paper_is_stated():
-    stated = published(PAPERS / "warmfed/published.yaml")
+    stated = published(SYSTEM / "published.yaml")
     assert stated.cells == []
     assert len(stated.figures) == 7
 

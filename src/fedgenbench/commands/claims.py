@@ -10,54 +10,48 @@ from typing import TYPE_CHECKING
 
 from fedgenbench.commands.plan import asked
 from fedgenbench.core.errors import UserError
-from fedgenbench.plan.selection import PAPERS
 
 if TYPE_CHECKING:
-    from fedgenbench.report.document import Claim
+    from fedgenbench.report.verdicts import Claim
 
 
 def judged(scale: str | None) -> tuple[Mapping[str, Sequence[Claim]], str]:
-    """The judged claims by paper, and a remark where the runs are of earlier settings or code.
+    """The judged claims by system, and a remark where the runs are of earlier settings or code.
 
     Raises:
         UserError: nothing was collected at this scale.
     """
-    from fedgenbench.report.claims import Evidence, judge, load_claims
+    from fedgenbench.systems import claims
     from fedgenbench.systems.collected import read_results
 
     grid = asked(scale, {})
     folder = Path("results", grid.settings.scale)
     current = folder / f"collected-{grid.product_digest('collect')}"
-    found = sorted(
+    contexts = sorted(
         folder.glob("collected-*/context.json"), key=lambda path: path.stat().st_mtime_ns
     )
     remark = ""
     if not (current / "context.json").is_file():
-        if not found:
+        if not contexts:
             raise UserError(
                 f"{folder} has no collected runs to judge from: `snakemake {grid.settings.scale}` makes "
                 "them, `fedgenbench restore` brings recorded ones; verdicts of the last report stand in "
                 f"{folder}/report"
             )
-        current = found[-1].parent
+        current = contexts[-1].parent
         remark = (
             f"{current} is of other settings or code than those here; "
             f"`snakemake {grid.settings.scale}` collects anew"
         )
-    results = read_results(current)
-    evidence = Evidence(results, results.main_newcomers)
-    return {
-        paper: judge(load_claims(Path("papers", paper, "claims.yaml")), evidence)
-        for paper in PAPERS
-    }, remark
+    return claims.judged(read_results(current)), remark
 
 
 def shown(claims: Mapping[str, Sequence[Claim]], evidence: bool) -> str:
     """A paragraph a claim, with its verdict first, and their counts."""
     lines = []
     counts = Counter(claim.verdict for group in claims.values() for claim in group)
-    for paper, group in claims.items():
-        lines += [paper, ""]
+    for system, group in claims.items():
+        lines += [system, ""]
         for claim in group:
             lines += _wrapped(f"{claim.verdict:<20}", f"{claim.id}: {claim.text}")
             if evidence:

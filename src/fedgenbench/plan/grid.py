@@ -19,7 +19,7 @@ from fedgenbench.plan import notes
 from fedgenbench.plan.differences import differences_from_paper
 from fedgenbench.plan.jobs import Job, Partitioned, Prepared, job_code, source_digest
 from fedgenbench.plan.settings import Settings
-from fedgenbench.systems.base import JobKind, modules, systems
+from fedgenbench.systems.base import JobKind, files, modules, systems
 
 # What every product of the whole grid is made from, beside the runs.
 PRODUCTS = {
@@ -28,6 +28,8 @@ PRODUCTS = {
     "figures": ("collect",),
     "report": ("collect", "figures"),
 }
+# The systems' modules of a product, where they are not called as it is.
+PARTS = {"collect": ("measurements",), "report": ("section",)}
 
 
 class Grid:
@@ -205,18 +207,19 @@ class Grid:
         said = [self.experiment_notes, self.method_notes, self.absent_notes]
         made_of = [shown, said, self.listing(), self.product_code(product)[0]]
         made_of += [self.product_digest(name) for name in PRODUCTS[product]]
-        # What the papers' files say is judged or printed in the report.
-        papers = {str(path): sha256_file(path) for path in sorted(Path("papers").glob("*/*.yaml"))}
-        if product in ("figures", "report"):
+        if product != "collect":
             record = sorted(Path("models/foundation").glob("*.json"))
             made_of.append({str(path): sha256_file(path) for path in record})
-        if product == "tables":
-            made_of.append({k: v for k, v in papers.items() if k.endswith("published.yaml")})
-        return digest([*made_of, papers, *self.differences] if product == "report" else made_of)
+        if product == "report":
+            # What papers print is part of the tables' code; what they claim is judged here alone.
+            claims = {name: sha256_file(path) for name, path in files("claims.yaml").items()}
+            made_of += [claims, *self.differences]
+        return digest(made_of)
 
     def product_code(self, product: str) -> list[str]:
         """``job_code`` of a product, with the systems' modules that it is made by."""
-        return self._code(product, *modules("measurements" if product == "collect" else product))
+        parts = PARTS.get(product, (product,))
+        return self._code(product, *(name for part in parts for name in modules(part)))
 
     @cached_property
     def differences(self) -> list[dict[str, str]]:

@@ -31,9 +31,9 @@ from fedgenbench.systems.pfedgpa.study_settings import ARMS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fedgenbench.report.document import Claim
     from fedgenbench.report.results import Results
     from fedgenbench.report.statistics import Interval
+    from fedgenbench.report.verdicts import Claim
 
 _NEWCOMERS = ("experiment", "seed", "arm", "round", "client", "value")
 
@@ -230,7 +230,7 @@ class Lead(Rivals):
         return self.metric
 
     def compare(self, evidence: Evidence) -> Found:
-        from fedgenbench.systems.warmfed.section import one_shot
+        from fedgenbench.systems.warmfed.numbers import one_shot
 
         results, found = evidence.main, Found()
 
@@ -288,7 +288,7 @@ class Steadiness(Rivals):
     kind: Literal["steadiness"]
 
     def compare(self, evidence: Evidence) -> Found:
-        from fedgenbench.systems.warmfed.section import TREND_ROUNDS, steadiness
+        from fedgenbench.systems.warmfed.numbers import TREND_ROUNDS, steadiness
 
         results, found = evidence.main, Found()
         tables = self.tables(results, found, partial(results.by_seed, metric="personal"))
@@ -375,7 +375,7 @@ class Traffic(Strict):
         return -self.tolerance
 
     def compare(self, evidence: Evidence) -> Found:
-        from fedgenbench.systems.warmfed.section import traffic
+        from fedgenbench.systems.warmfed.numbers import traffic
 
         results, found = evidence.results, Found()
         for base, name, title in _varied(results, "scale"):
@@ -449,7 +449,9 @@ def _mean_of_all(by_name: Mapping[str, pd.Series]) -> pd.Series:
 
 def _unrun(results: Results, role: str) -> list[str]:
     """A sentence about what WarmFed was to be run on but was not, in its main or another role."""
-    absent = results.absent_from(warmfed=True, role=role).values()
+    from fedgenbench.systems.warmfed.numbers import absent as absent_of
+
+    absent = absent_of(results, role).values()
     datasets = dict.fromkeys(entry["dataset"] for entry in absent)
     return [f"Not run here: {', '.join(datasets)}."] if datasets else []
 
@@ -492,10 +494,11 @@ class Served(Strict):
         return self.margin
 
     def compare(self, evidence: Evidence) -> Found:
-        from fedgenbench.systems.fedlmg.section import served
+        from fedgenbench.systems.fedlmg.numbers import absent as fedlmg_absent
+        from fedgenbench.systems.fedlmg.numbers import experiments_of
 
         results, found = evidence.results, Found()
-        experiments = served(results, self.setting)
+        experiments = experiments_of(results, self.setting)
         entries = {name: results.experiments[name] for name in experiments}
         for dataset in self.datasets or [None]:
             own = [e for e, entry in entries.items() if dataset in (None, entry["dataset"])]
@@ -506,13 +509,13 @@ class Served(Strict):
             for name in own:
                 found.comparisons += self._differences(results, name, found)
         if self.datasets is None:
-            absent = results.absent_from(warmfed=False, role="oneshot").values()
+            absent = fedlmg_absent(results).values()
             if datasets := dict.fromkeys(entry["dataset"] for entry in absent):
                 found.notes.append(f"Not run here: {'; '.join(datasets)}.")
         return found
 
     def _differences(self, results: Results, name: str, found: Found) -> Iterable[Comparison]:
-        from fedgenbench.systems.fedlmg.section import (
+        from fedgenbench.systems.fedlmg.numbers import (
             LABELS,
             accuracies,
             beside_ablations,
@@ -792,8 +795,8 @@ def judge(claims: Sequence[PaperClaim], evidence: Evidence) -> list[Claim]:
 
 
 def _judged(claim: PaperClaim, evidence: Evidence) -> Claim:
-    from fedgenbench.report.document import Claim
-    from fedgenbench.report.tables import distinct
+    from fedgenbench.report.results import distinct
+    from fedgenbench.report.verdicts import Claim
 
     scales = distinct(evidence.main.runs, "scale")
     if any(SCALES.index(scale) < SCALES.index(claim.scale) for scale in scales):

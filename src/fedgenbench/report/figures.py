@@ -5,9 +5,8 @@ picks them, so a method added at the end changes no other. Names stand beside li
 that no figure has to be read by colour. Controls are grey.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import atomic_path, write_json
 from fedgenbench.report.glyphs import FONT, code_point, make_drawable
-from fedgenbench.report.results import FAMILIES, METRICS, Results
+from fedgenbench.report.results import Results
 
 # Told apart with any colour vision: Paul Tol's "muted" scheme, its two pale colours replaced by
 # Okabe and Ito's blue and vermilion, and black.
@@ -29,12 +26,12 @@ COLOURS = (
     *("#332288", "#CC6677", "#117733", "#56B4E9", "#AA4499"),
     *("#999933", "#882255", "#44AA99", "#D55E00", "#222222"),
 )
-MARKERS = {"control": "D", "global": "o", "personalised": "s"}
 LINE = 0.114  # inches from one label to the next
 BLUE, GREEN, ORANGE = COLOURS[0], COLOURS[2], COLOURS[8]
 BROKEN, DOTTED = (0, (4, 2)), (0, (1, 1.5))
 INK, GREY, FAINT = "#222222", "#767676", "#dcdcdc"
 
+ORDER = "order.json"  # beside the figures
 # y where a line ends, its name, its colour: what ``label_right`` takes.
 Label = tuple[float, str, str]
 
@@ -95,163 +92,11 @@ def emit(figure: Figure, folder: Path) -> list[Path]:
     return paths
 
 
-@matplotlib.rc_context(STYLE)
-def accuracy_curves(results: Results, experiment: str) -> Figure:
-    """Accuracy by round: a row of panels per metric, a panel per family of methods."""
-    frame = results.rounds
-    frame = frame[(frame["experiment"] == experiment) & (frame["client"] == -1)]
-    metrics = [m for m in ("personal", "global") if (frame["metric"] == m).any()]
-    families = [
-        family
-        for family in ("global", "personalised")
-        if frame["method"].isin(results.family(family)).any()
-    ]
-    last = frame["round"].max()
-    lines = len(results.family("control")) + max(len(results.family(f)) for f in families)
-    drawing, panels = lay_out(
-        len(metrics) * len(families), len(families), width=1.95, height=labelled_height(lines)
-    )
-    for axes, (metric, family) in zip(panels, product(metrics, families), strict=True):
-        curves = {
-            method: _by_round(results, rows)
-            for method, rows in frame[frame["metric"] == metric].groupby("method")
-        }
-        finals = results.by_seed(experiment, metric).mean() * 100
-        controls = finals[finals.index.isin(results.family("control"))]
-        # The climb from a random guess would take most of the height: cut it off.
-        spread = max(finals.max() - finals.min(), 2)
-        axes.set(xlim=(0, last), ylim=(finals.min() - spread / 3, finals.max() + spread / 8))
-        axes.set(xlabel="Round", ylabel="Accuracy (%)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_title(f"{METRICS[metric]} accuracy, {FAMILIES[family].lower()}")
-        labels = _draw_controls(axes, results, controls)
-        own = [method for method in results.family(family) if method in curves]
-        for method, curve in curves.items():
-            if method not in own and method not in controls:
-                axes.plot(curve["mean"], color=FAINT, linewidth=0.8, zorder=1)
-        for method in own:
-            curve, colour = curves[method], _colour(results, method)
-            axes.fill_between(
-                curve.index, curve["low"], curve["high"], color=colour, alpha=0.08, linewidth=0
-            )
-            axes.plot(curve["mean"], color=colour)
-            # One-shot methods end early; a dotted line carries their level to the label.
-            end = curve["mean"].iloc[-1]
-            axes.plot([curve.index[-1], last], [end, end], ":", color=colour)
-            labels.append((end, results.label(method), colour))
-        label_right(axes, labels)
-    return Figure(
-        f"curves_{experiment}",
-        f"{results.experiments[experiment]['title']}: accuracy by round, mean and "
-        f"{results.level} t-interval over seeds. Grey lines: the other family. Dashed: "
-        "where the controls end. The axis leaves out the first climb.",
-        drawing,
-    )
-
-
-@matplotlib.rc_context(STYLE)
-def final_accuracies(results: Results, metric: str) -> Figure:
-    """One row per method, best mean over the experiments first; a panel per experiment."""
-    tables = _measured(results, metric)
-    order = pd.DataFrame({e: t.mean() for e, t in tables.items()}).mean(axis=1).sort_values().index
-    drawing, panels = lay_out(
-        len(tables), 3, width=1.62, height=0.145 * len(order), left=0.22, right=0, margin=1.1
-    )
-    for position, (axes, experiment) in enumerate(zip(panels, tables, strict=True)):
-        for row, method in enumerate(order):
-            if row % 2:
-                axes.axhspan(row - 0.5, row + 0.5, color="#f6f6f6", linewidth=0)
-            if method not in tables[experiment]:
-                continue
-            values = tables[experiment][method].dropna() * 100
-            interval, colour = results.interval(values), _colour(results, method)
-            if interval.half is not None:
-                axes.plot([interval.low, interval.high], [row, row], color=colour)
-            axes.plot(interval.mean, row, _marker(results, method), color=colour, markersize=4)
-        axes.set(ylim=(-0.6, len(order) - 0.4), xlabel="Accuracy (%)")
-        axes.set_title(results.experiments[experiment]["title"])
-        axes.grid(axis="y", visible=False)
-        axes.set_yticks(range(len(order)), [results.label(method) for method in order])
-        axes.tick_params(labelleft=position % 3 == 0)
-    guesses = sorted({f"{100 * results.guess(experiment).mean:.1f} %" for experiment in tables})
-    return Figure(
-        f"final_{metric}",
-        f"{METRICS[metric]} accuracy of every method: mean and {results.level} t-interval over "
-        "seeds. Round: global methods; square: personalised; grey diamond: controls. "
-        f"A random guess ({', '.join(guesses)}) is not drawn.",
-        drawing,
-    )
-
-
-@matplotlib.rc_context(STYLE)
-def communication(results: Results, metric: str) -> Figure:
-    """Final accuracy against the traffic of one client over the whole run; one panel each.
-
-    A method without any traffic has no place on the logarithmic axis and is left out.
-    """
-    tables = _measured(results, metric)
-    runs = results.runs
-    traffic = (runs["bytes_up"] + runs["bytes_down"]) * runs["rounds"] / 1e6
-    traffic = traffic.groupby([runs["experiment"], runs["method"]]).mean()
-    height = labelled_height(len(results.methods))
-    drawing, panels = lay_out(len(tables), 2, width=1.95, height=height)
-    for axes, (experiment, table) in zip(panels, tables.items(), strict=True):
-        means = table.mean() * 100
-        controls = means[means.index.isin(results.family("control"))]
-        points = pd.DataFrame({"x": traffic[experiment], "y": means.drop(controls.index)}).dropna()
-        points = points[points["x"] > 0].sort_values(["x", "y"], ascending=[True, False])
-        axes.set_xscale("log")
-        axes.margins(x=0.08, y=0.06)
-        if points["x"].max() < 10 * points["x"].min():  # powers of ten would leave the axis bare
-            axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set(xlabel="MB per client, whole run", ylabel="Accuracy (%)")
-        axes.set_title(results.experiments[experiment]["title"])
-        labels = _draw_controls(axes, results, controls)
-        front = points[points["y"] > points["y"].cummax().shift(fill_value=-1)]
-        axes.step(front["x"], front["y"], where="post", color=GREY, linewidth=0.8)
-        for method, (x, y) in points.iterrows():
-            colour = _colour(results, method)
-            axes.plot(x, y, _marker(results, method), color=colour, markersize=4.5)
-            labels.append((y, results.label(method), colour))
-        right = axes.get_xlim()[1]
-        axes.hlines(points["y"], points["x"], right, color=FAINT, linewidth=0.6, zorder=1)
-        axes.set_xlim(right=right)
-        label_right(axes, labels)
-    return Figure(
-        f"communication_{metric}",
-        f"{METRICS[metric]} accuracy against what one client sends and receives in the whole run "
-        "(MB, logarithmic). The staircase joins the methods that no other one beats at their cost "
-        "or less. Dashed: controls. Round: global methods; square: personalised.",
-        drawing,
-    )
-
-
-def _measured(results: Results, metric: str) -> dict[str, pd.DataFrame]:
-    """Accuracy by seed and method, of each experiment that has the metric."""
-    tables = {experiment: results.by_seed(experiment, metric) for experiment in results.experiments}
-    tables = {experiment: table for experiment, table in tables.items() if not table.empty}
-    if not tables:
-        raise UserError(f"no collected run has the metric {metric!r}: ask for another, or run more")
-    return tables
-
-
-def _by_round(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean and interval in per cent, indexed by round; NaN (a gap) where there is no interval."""
-    intervals = rows.groupby("round")["value"].agg(results.interval)
-    ends = [(i.mean, i.low, i.high) for i in intervals]
-    return 100 * pd.DataFrame(ends, intervals.index, ["mean", "low", "high"], dtype=float)
-
-
-def _colour(results: Results, method: str) -> str:
-    if results.methods[method]["family"] == "control":
-        return GREY
-    return COLOURS[results.place(method) % len(COLOURS)]
-
-
-def _marker(results: Results, method: str) -> str:
-    return MARKERS[results.methods[method]["family"]]
+def write_order(figures: Mapping[str, Sequence[Figure]], folder: Path) -> Path:
+    """Writes which figures each system has, in the order of its section; returns the path."""
+    path = Path(folder) / ORDER
+    write_json(path, {system: [figure.id for figure in own] for system, own in figures.items()})
+    return path
 
 
 def lay_out(
@@ -286,15 +131,6 @@ def lay_out(
 def labelled_height(lines: int) -> float:
     """Inches that a panel needs for its column of labels, and at least a good shape."""
     return max(2.0, lines * LINE)
-
-
-def _draw_controls(
-    axes: Axes, results: Results, controls: pd.Series
-) -> list[tuple[float, str, str]]:
-    """Draws the controls' final accuracies (per cent) as lines and returns their labels."""
-    for final in controls:
-        axes.axhline(final, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
-    return [(final, results.label(method), GREY) for method, final in controls.items()]
 
 
 def label_right(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:

@@ -46,7 +46,7 @@ FEDLMG = (
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Picture:
     """A file of an experiment that is shown as it is or drawn from; ``name`` says what it shows.
 
     says: what examined.json says of its rows and columns (docs/privacy.md).
@@ -108,7 +108,7 @@ class Results:
     synthesis: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SYNTHESIS))
     fedlmg: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=FEDLMG))
     absent: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    pictures: Sequence[Drawn] = ()
+    pictures: Sequence[Picture] = ()
     whole: "Results | None" = None
 
     def __post_init__(self) -> None:
@@ -209,21 +209,7 @@ class Results:
             frame = frame[frame[column].isna() | (frame[column] == value)]
         return frame
 
-    def absent_from(self, warmfed: bool, role: str | None = None) -> dict[str, Mapping[str, Any]]:
-        """The experiments without runs here that are WarmFed's, or that are not.
-
-        ``role`` "left_out": those of which a domain would be left out; "oneshot": FedLMG's, which
-        else are left out.
-        """
-
-        whose = {e: v for e, v in self.absent.items() if v.get("warmfed", False) == warmfed}
-        if role is None:
-            return {e: v for e, v in whose.items() if v.get("role") != "oneshot"}
-        if role == "left_out":
-            return {e: v for e, v in whose.items() if v["leave_one_out"]}
-        return {e: v for e, v in whose.items() if v.get("role") == role}
-
-    def picture(self, experiment: str, name: str) -> Drawn | None:
+    def picture(self, experiment: str, name: str) -> Picture | None:
         """What shows ``name`` of ``experiment``, if there is anything."""
         for picture in self.pictures:
             if (picture.experiment, picture.name) == (experiment, name):

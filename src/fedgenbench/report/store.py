@@ -14,7 +14,7 @@ from typing import Any
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import read_json, sha256_file
 from fedgenbench.core.products import write_manifest
-from fedgenbench.report.results import Drawn, Results
+from fedgenbench.report.results import Picture, Results
 
 
 def shown_pictures(pictures: Iterable[tuple[str, int, str, str, Any]]) -> list[dict[str, Any]]:
@@ -23,17 +23,17 @@ def shown_pictures(pictures: Iterable[tuple[str, int, str, str, Any]]) -> list[d
     shown, first = [], {}
     for experiment, seed, name, path, says in pictures:
         if first.setdefault(experiment, seed) == seed:
-            drawn = Drawn(experiment, seed, name, path, says)
+            drawn = Picture(experiment, seed, name, path, says)
             shown.append(asdict(drawn) | {"sha256": sha256_file(path)})
     return shown
 
 
-def unchanged(entry: dict[str, Any]) -> Drawn:
+def unchanged(entry: dict[str, Any]) -> Picture:
     """A picture of a context, if its file is what was collected."""
     checksum = entry.pop("sha256")
     if sha256_file(entry["path"]) != checksum:
         raise UserError(f"{entry['path']} is not what the runs were collected with: collect again")
-    return Drawn(**entry)
+    return Picture(**entry)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ Accuracies are in per cent, communication in MB (10^6 bytes) per client and roun
 import csv
 import io
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -14,14 +14,12 @@ from pathlib import Path
 import pandas as pd
 
 from fedgenbench.core.files import write_text
-from fedgenbench.core.wording import counted
 from fedgenbench.report.rendering import HTML, LATEX, MARKDOWN, latex_document_part
-from fedgenbench.report.results import FAMILIES, METRICS, Results, distinct
+from fedgenbench.report.results import Results
 from fedgenbench.report.statistics import Interval
-from fedgenbench.report.words import signed, spread_note
+from fedgenbench.report.words import signed
 
 MISSING = "n/a"
-ALONE = "local"  # the control in which each client trains by itself
 _CSV_COLUMNS = (
     *("block", "row", "label", "header", "column", "unit"),
     *("mean", "low", "high", "n", "bold", "text"),
@@ -213,172 +211,3 @@ def cells_of(
         else Cell()
         for column in columns
     ]
-
-
-def method_table(
-    results: Results, id: str, caption: str, metrics: Sequence[str] = ("personal",)
-) -> Table:
-    """Methods by experiments: a column per metric, and one for communication up and down."""
-    columns, contents = [], []
-    for experiment, entry in results.experiments.items():
-        for metric in metrics:
-            columns.append(Column(METRICS[metric], entry["title"], "%"))
-            contents.append(accuracies(results, experiment, metric))
-        columns.append(Column("Comm.", entry["title"], "MB"))
-        contents.append(_communication(results, experiment))
-    notes = ["Comm.: MB up and down, mean per client and round."]
-    notes += [
-        note for e in results.experiments for m in metrics if (note := alone_is_best(results, e, m))
-    ]
-    return by_method(results, id, caption, columns, contents, notes)
-
-
-def domain_table(
-    results: Results,
-    experiment: str,
-    id: str,
-    caption: str,
-    metrics: Sequence[str] = ("global", "personal"),
-) -> Table:
-    """Methods by the domains of one experiment, with the mean over clients, for each metric."""
-    columns, contents = [], []
-    for metric in metrics:
-        for domain in results.domains(experiment):
-            columns.append(Column(domain, METRICS[metric], "%"))
-            contents.append(accuracies(results, experiment, metric, domain))
-        columns.append(Column("Mean", METRICS[metric], "%"))
-        contents.append(accuracies(results, experiment, metric))
-    results = results.select(experiments=[experiment])
-    notes = ["Accuracies in %. Mean: plain mean over clients."]
-    notes += [note for m in metrics if (note := alone_is_best(results, experiment, m))]
-    return by_method(results, id, caption, columns, contents, notes)
-
-
-def by_method(
-    results: Results,
-    id: str,
-    caption: str,
-    columns: Sequence[Column],
-    contents: Sequence[dict[str, Cell]],
-    notes: Sequence[str],
-) -> Table:
-    """A random guess and every method in rows, by family.
-
-    ``contents`` holds one mapping from method to cell per column.
-    """
-
-    def row(method: str, label: str, family: str) -> Row:
-        cells = tuple(column.get(method, Cell()) for column in contents)
-        return Row(method, label, cells, FAMILIES[family])
-
-    rows = [row("random_guess", "Random guess", "control")]
-    for family in FAMILIES:
-        rows += [row(method, results.label(method), family) for method in results.family(family)]
-    notes = (*notes, *table_notes(results))
-    return Table(id, caption, tuple(columns), tuple(rows), notes)
-
-
-def accuracies(
-    results: Results, experiment: str, metric: str, domain: str | None = None
-) -> dict[str, Cell]:
-    """A column for ``by_method``: ``Results.by_seed``, the significantly best method in bold."""
-    frame = results.by_seed(experiment, metric, domain)
-    best = results.best(frame)
-    cells = {"random_guess": percent(results.guess(experiment))}
-    for method, values in frame.items():
-        cells[method] = percent(results.interval(values), bold=method in best)
-    return cells
-
-
-def _communication(results: Results, experiment: str) -> dict[str, Cell]:
-    runs = results.runs[results.runs["experiment"] == experiment]
-    megabytes = (runs["bytes_up"] + runs["bytes_down"]) / 1e6
-    cells = {}
-    for method, values in megabytes.groupby(runs["method"]):
-        if values.notna().any():
-            interval = results.interval(values)
-            tiny = 0 < interval.mean < 0.01
-            cells[method] = Cell("<0.01" if tiny else f"{interval.mean:.2f}", False, interval)
-    return cells
-
-
-def table_notes(results: Results, bold: bool = True) -> list[str]:
-    """What every table says about how its numbers came about, and what was mixed in it.
-
-    ``bold``: whether the table marks the best method.
-    """
-    runs = results.runs
-    if runs.empty:
-        return ["No run of this table has been made yet."]
-    seeds = runs.groupby(["experiment", "method"])["seed"].nunique()
-    hardware = distinct(runs, "hardware")
-    notes = [
-        spread_note(results, seeds, bold),
-        f"Scale: {', '.join(distinct(runs, 'scale'))}. Seeds: {_span(seeds)}. "
-        f"Rounds: {_span(runs['rounds'])}. Engine: {', '.join(distinct(runs, 'engine'))}. "
-        f"Hardware: {', '.join(hardware)}.",
-    ]
-    notes += scale_notes(runs)
-    if len(hardware) > 1:
-        notes.append(f"Warning: mixes runs from {len(hardware)} kinds of hardware.")
-    if dirty := int(runs["git_dirty"].eq(True).sum()):
-        made = f"{counted(dirty, 'run')} made in"
-        notes.append(f"Warning: {made} a working tree with uncommitted changes.")
-    return notes
-
-
-def scale_notes(runs: pd.DataFrame) -> list[str]:
-    return [
-        f"Numbers at {s} scale are not the papers'."
-        for s in distinct(runs, "scale")
-        if s != "paper"
-    ]
-
-
-def _span(values: pd.Series) -> str:
-    low, high = int(values.min()), int(values.max())
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def alone_is_best(results: Results, experiment: str, metric: str) -> str:
-    """A warning where no method reaches clients that train alone; else, or without those, nothing."""
-    means = results.by_seed(experiment, metric).mean()
-    methods = means[~means.index.isin(results.family("control"))]
-    if ALONE not in means or methods.empty or methods.max() >= means[ALONE]:
-        return ""
-    alone, best = (
-        f"{results.label(m)} ({percent(results.interval(results.by_seed(experiment, metric)[m])).text} %)"
-        for m in (ALONE, methods.idxmax())
-    )
-    return (
-        f"Warning: {results.experiments[experiment]['title']}, {METRICS[metric].lower()} accuracy: "
-        f"no method reaches {alone}, which is each client by itself. The nearest is {best}."
-    )
-
-
-def band_warnings(results: Results) -> list[str]:
-    """Methods whose mean leaves the band of the controls, in words, and where training alone wins.
-
-    The band goes from the lowest of random guess and measured controls to the highest measured one.
-    """
-    warnings = []
-    for experiment, entry in results.experiments.items():
-        for metric in ("personal", "global"):
-            means = results.by_seed(experiment, metric).mean()
-            controls = means[means.index.isin(results.family("control"))]
-            where = f"{entry['title']}, {METRICS[metric].lower()} accuracy"
-            if controls.empty and not means.empty:
-                warnings.append(f"{where}: no control was run, so the band has no upper end.")
-            band = {results.label(method): mean for method, mean in controls.items()}
-            band["a random guess"] = results.guess(experiment).mean
-            lowest = min(band, key=band.get)
-            highest = None if controls.empty else max(band, key=band.get)
-            for method, mean in means.drop(controls.index).items():
-                text = f"{where}: {results.label(method)} ({100 * mean:.1f} %) is"
-                if mean < band[lowest]:
-                    warnings.append(f"{text} below {lowest} ({100 * band[lowest]:.1f} %).")
-                elif highest and mean > band[highest]:
-                    warnings.append(f"{text} above {highest} ({100 * band[highest]:.1f} %).")
-            if alone := alone_is_best(results, experiment, metric):
-                warnings.append(alone.removeprefix("Warning: "))
-    return warnings

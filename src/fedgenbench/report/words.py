@@ -1,6 +1,7 @@
 """Differences and lists in words: what tables and texts of all papers share."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -65,10 +66,10 @@ def spread_note(results: Results, seeds: Collection[int], bold: bool = False) ->
     return note
 
 
-def absences(results: Results, warmfed: bool, role: str | None = None) -> dict[str, list[str]]:
-    """Reason -> titles of the experiments without runs for it: WarmFed's, of a role, or the others."""
+def absences(absent: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Reason -> titles of the experiments without runs for it, of entries of ``Results.absent``."""
     reasons: dict[str, list[str]] = {}
-    for entry in results.absent_from(warmfed, role).values():
+    for entry in absent:
         reasons.setdefault(entry["reason"], []).append(entry["title"])
     return reasons
 

@@ -20,13 +20,13 @@ from fedgenbench.report.figures import (
     line,
 )
 from fedgenbench.report.results import Results
-from fedgenbench.systems.fedlmg.section import (
+from fedgenbench.systems.fedlmg.numbers import (
     ABLATIONS,
     CONTROLS,
     OTHERS,
     accuracies,
+    experiments_of,
     losses,
-    served,
     setup,
     shown_guided,
     sized,
@@ -37,19 +37,17 @@ GUIDANCE |= {name: OTHERS[name] for name in ("fgl", "feddisc", "feddeo")}
 CLIENTS, CLASSES = 2, 10  # at most: what a page holds
 
 
-def fedlmg_figures(results: Results) -> list[Figure]:
+def figures(results: Results) -> list[Figure]:
     """All that the jobs at hand can fill, in the order of the report."""
-    drawn = []
-    for experiment in served(results, "feature skew"):
-        shown = {picture.name for picture in shown_guided(results, experiment)}
-        if len(shown) > 1:
-            drawn.append(guided_images(results, experiment))
-        if shown >= {"no_editing", "main"}:
-            drawn.append(edited_noise(results, experiment))
-        drawn.append(guidance_losses(results, experiment))
-        if len(sized(results, experiment, "fedlmg_ft").columns) > 1:
-            drawn.append(by_size(results, experiment))
-    return drawn
+    experiments = sorted(experiments_of(results, "feature skew"))
+    shown = {e: {picture.name for picture in shown_guided(results, e)} for e in experiments}
+    sizes = {e: len(sized(results, e, "fedlmg_ft").columns) for e in experiments}
+    return [
+        *(guided_images(results, e) for e in experiments if len(shown[e]) > 1),
+        *(edited_noise(results, e) for e in experiments if shown[e] >= {"no_editing", "main"}),
+        *(guidance_losses(results, experiment) for experiment in experiments),
+        *(by_size(results, e) for e in experiments if sizes[e] > 1),
+    ]
 
 
 # A row of pictures: its label, images uint8 [m, H, W, 3], their labels and clients [m].

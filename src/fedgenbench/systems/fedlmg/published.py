@@ -15,6 +15,7 @@ from fedgenbench.report.published import Names, PublishedFigure
 COLUMNS = ("setting", "dataset", "method", "column", "value", "status", "source")
 
 Method = Literal["ceiling", "prompts", "fedavg", "feddf", "fedlmg_ft", "fedlmg_sd", "fedlmg_md"]
+FILE = Path(__file__).with_name("published.yaml")
 Percent = Annotated[FiniteFloat, Field(ge=0, le=100)]
 
 
@@ -49,7 +50,7 @@ class Unknown(Strict):
 
 
 class FedLMGPublished(Strict):
-    """What papers/fedlmg/published.yaml holds; ``methods`` are the names that version 1 prints."""
+    """What published.yaml holds; ``methods`` are the names that version 1 prints."""
 
     methods: dict[Method, str]
     tables: list[Table]
@@ -72,8 +73,8 @@ class FedLMGPublished(Strict):
         return pd.DataFrame(known + unknown, columns=COLUMNS).astype({"value": float})
 
 
-def fedlmg_published(path: str | Path) -> FedLMGPublished:
-    """The content of papers/fedlmg/published.yaml.
+def fedlmg_published(path: str | Path = FILE) -> FedLMGPublished:
+    """The content of FedLMG's published.yaml.
 
     Raises:
         UserError: names the file and each faulty key.

@@ -6,22 +6,12 @@ from typing import Any
 import pandas as pd
 
 from fedgenbench.core.wording import counted
+from fedgenbench.report.notes import scale_notes
 from fedgenbench.report.results import Results, distinct
 from fedgenbench.report.statistics import Interval, significantly_best
-from fedgenbench.report.tables import (
-    Cell,
-    Column,
-    Row,
-    Table,
-    cells_of,
-    decimals,
-    percent,
-    points,
-    scale_notes,
-)
+from fedgenbench.report.tables import Cell, Column, Row, Table, cells_of, decimals, percent, points
 from fedgenbench.report.words import difference, spread_note
-from fedgenbench.systems.fedlmg.published import FedLMGPublished
-from fedgenbench.systems.fedlmg.section import (
+from fedgenbench.systems.fedlmg.numbers import (
     CONTROLS,
     LABELS,
     OTHERS,
@@ -30,15 +20,16 @@ from fedgenbench.systems.fedlmg.section import (
     architectures,
     beside_ablations,
     changed,
+    experiments_of,
     fact,
-    likeness,
     of_clients,
     of_rival,
-    served,
     setup,
+    similarity,
     sized,
     skipped_share,
 )
+from fedgenbench.systems.fedlmg.published import FedLMGPublished, fedlmg_published
 
 BLOCKS = {"Controls": CONTROLS, "Without guided images": OTHERS, "FedLMG": WAYS}
 CAPTIONS = {
@@ -51,32 +42,35 @@ OWN = "own"
 DIFFERENCES = "Differences are paired within seeds; one counts where its interval leaves out 0."
 
 
-def fedlmg_tables(results: Results, published: FedLMGPublished) -> list[Table]:
+def tables(results: Results) -> list[Table]:
     """All that the jobs at hand can fill, in the order of the report."""
-    experiments = served(results)
-    tables = [setup_table(results)] if experiments else []
-    tables += [skew_table(results, experiment, published) for experiment in experiments]
-    beside = {_dataset(results, experiment) for experiment in served(results, "feature skew")}
+    published = fedlmg_published()
+    experiments = experiments_of(results)
+    made = [setup_table(results)] if experiments else []
+    made += [skew_table(results, experiment, published) for experiment in experiments]
+    beside = {
+        _dataset(results, experiment) for experiment in experiments_of(results, "feature skew")
+    }
     own = [table.dataset for table in published.tables if table.dataset not in beside]
-    tables += [published_table(published, dataset) for dataset in own]
+    made += [published_table(published, dataset) for dataset in own]
     if not experiments:
-        return tables
+        return made
     if any(setup(results, experiment)["ablations"] for experiment in experiments):
-        tables.append(ablation_table(results))
+        made.append(ablation_table(results))
     if any(len(sized(results, experiment, "fedlmg_ft").columns) > 1 for experiment in experiments):
-        tables.append(size_table(results))
-    if not all(likeness(results, experiment).empty for experiment in experiments):
-        tables.append(likeness_table(results))
-    tables.append(upload_table(results))
+        made.append(size_table(results))
+    if not all(similarity(results, experiment).empty for experiment in experiments):
+        made.append(similarity_table(results))
+    made.append(upload_table(results))
     if any(_rivals(results, experiment) for experiment in experiments):
-        tables.append(asked_table(results))
-    return [*tables, cost_table(results), digest_table(results)]
+        made.append(asked_table(results))
+    return [*made, cost_table(results), digest_table(results)]
 
 
 def setup_table(results: Results) -> Table:
     """What ran: an experiment has no rounds, so it stands in no table of the grid of runs."""
     rows = []
-    for experiment in served(results):
+    for experiment in experiments_of(results):
         entry, here = results.experiments[experiment], setup(results, experiment)
         clients, server, guidance = here["trained"], here["server"], here["guidance"]
         trains = {"whole": "", "head": ", its head alone"}[server["trains"]]
@@ -221,7 +215,7 @@ def _printed(rows: dict[str, list[float]], row: str, columns: Sequence[Column]) 
 def ablation_table(results: Results) -> Table:
     """L5: a part of the guidance left out or changed, for each way of training."""
     rows, used = [], []
-    for experiment in served(results):
+    for experiment in experiments_of(results):
         names = setup(results, experiment)["ablations"]
         if not names:
             continue
@@ -263,7 +257,7 @@ def size_table(results: Results) -> Table:
     """L6: fewer images per client and class."""
     found = {
         (experiment, way): table
-        for experiment in served(results)
+        for experiment in experiments_of(results)
         for way in (*WAYS, "prompts")
         if len((table := sized(results, experiment, way)).columns) > 1
     }
@@ -291,7 +285,7 @@ def size_table(results: Results) -> Table:
     )
 
 
-def likeness_table(results: Results) -> Table:
+def similarity_table(results: Results) -> Table:
     """What guidance makes of the images: nearer to the client's, or copies of them."""
     sets = {
         "guided": "guided",
@@ -299,8 +293,8 @@ def likeness_table(results: Results) -> Table:
         "held_out": "held-out images (floor)",
     }
     rows = []
-    for experiment in served(results):
-        table = likeness(results, experiment)
+    for experiment in experiments_of(results):
+        table = similarity(results, experiment)
         title = results.experiments[experiment]["title"]
         for name, label in sets.items():
             cells = (
@@ -324,7 +318,7 @@ def likeness_table(results: Results) -> Table:
             "ceiling; lower is more alike. Nearest image: median root mean squared distance of pixels "
             "to a training image of the client. Copies: share that is nearer to one than 5 % of the "
             "client's held-out images are.",
-            *_notes(results, served(results)),
+            *_notes(results, experiments_of(results)),
         ),
         "Images",
     )
@@ -334,7 +328,7 @@ def likeness_table(results: Results) -> Table:
 def upload_table(results: Results) -> Table:
     """L7: what a client sends and how good it is, by architecture."""
     rows = []
-    for experiment in served(results):
+    for experiment in experiments_of(results):
         title = results.experiments[experiment]["title"]
         sizes, images, own = (
             of_clients(results, experiment, quantity)
@@ -362,7 +356,7 @@ def upload_table(results: Results) -> Table:
             "Upload: weights and batch-norm buffers of one client, in MB (a million bytes); it travels "
             "once and nothing comes back. Own test: accuracy on the client's own test images. "
             "Means over the row's clients.",
-            *_notes(results, served(results)),
+            *_notes(results, experiments_of(results)),
         ),
         "Architecture",
     )
@@ -370,7 +364,7 @@ def upload_table(results: Results) -> Table:
 
 def asked_table(results: Results) -> Table:
     """L7: what each one-shot method asks of a client and of the server."""
-    rows, used = [], [e for e in served(results) if _rivals(results, e)]
+    rows, used = [], [e for e in experiments_of(results) if _rivals(results, e)]
     for experiment in used:
         title = results.experiments[experiment]["title"]
         classifier = (
@@ -447,7 +441,7 @@ def _trained(results: Results, experiment: str) -> int:
 def cost_table(results: Results) -> Table:
     """L7: seconds, on clients and the server."""
     rows = []
-    for experiment in served(results):
+    for experiment in experiments_of(results):
         models = _trained(results, experiment)
         images = fact(results, experiment, "guided", "images")
         each = fact(results, experiment, "guided", "seconds_per_image")
@@ -480,7 +474,7 @@ def cost_table(results: Results) -> Table:
             "job's seconds over the classifiers in it, FedProx's among them. Its models: all rows of "
             "the tables, start of the job included. Gradients left out: not finite. No number of the "
             "paper is at hand (papers/fedlmg.md §7).",
-            *_notes(results, served(results)),
+            *_notes(results, experiments_of(results)),
         ),
         "Experiment",
     )
@@ -488,7 +482,7 @@ def cost_table(results: Results) -> Table:
 
 def digest_table(results: Results) -> Table:
     """Where the numbers come from: digests of code and settings."""
-    experiments = served(results)
+    experiments = experiments_of(results)
     digests = {experiment: setup(results, experiment)["digests"] for experiment in experiments}
     jobs = dict.fromkeys(job for each in digests.values() for job in each)
     return Table(

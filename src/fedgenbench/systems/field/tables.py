@@ -1,10 +1,14 @@
 """The tables of the federated field: every method of the grid beside the controls."""
 
-from fedgenbench.report.results import Results
-from fedgenbench.report.tables import Table, domain_table, method_table
+from collections.abc import Sequence
+
+from fedgenbench.report.method_tables import accuracies, by_method
+from fedgenbench.report.notes import alone_is_best
+from fedgenbench.report.results import METRICS, Results
+from fedgenbench.report.tables import Cell, Column, Table
 
 
-def field_tables(results: Results) -> list[Table]:
+def tables(results: Results) -> list[Table]:
     """Personalised accuracy where labels are skewed; global and personalised where domains are."""
     results = results.main
     by_label = [key for key in results.experiments if not results.domains(key)]
@@ -31,3 +35,54 @@ def _played(results: Results, experiments: list[str]) -> Results:
     """The part on these experiments, with the methods that they compare."""
     runs = results.runs[results.runs["experiment"].isin(experiments)]
     return results.select(experiments=experiments, methods=set(runs["method"]))
+
+
+def method_table(
+    results: Results, id: str, caption: str, metrics: Sequence[str] = ("personal",)
+) -> Table:
+    """Methods by experiments: a column per metric, and one for communication up and down."""
+    columns, contents = [], []
+    for experiment, entry in results.experiments.items():
+        for metric in metrics:
+            columns.append(Column(METRICS[metric], entry["title"], "%"))
+            contents.append(accuracies(results, experiment, metric))
+        columns.append(Column("Comm.", entry["title"], "MB"))
+        contents.append(_communication(results, experiment))
+    notes = ["Comm.: MB up and down, mean per client and round."]
+    notes += [
+        note for e in results.experiments for m in metrics if (note := alone_is_best(results, e, m))
+    ]
+    return by_method(results, id, caption, columns, contents, notes)
+
+
+def domain_table(
+    results: Results,
+    experiment: str,
+    id: str,
+    caption: str,
+    metrics: Sequence[str] = ("global", "personal"),
+) -> Table:
+    """Methods by the domains of one experiment, with the mean over clients, for each metric."""
+    columns, contents = [], []
+    for metric in metrics:
+        for domain in results.domains(experiment):
+            columns.append(Column(domain, METRICS[metric], "%"))
+            contents.append(accuracies(results, experiment, metric, domain))
+        columns.append(Column("Mean", METRICS[metric], "%"))
+        contents.append(accuracies(results, experiment, metric))
+    results = results.select(experiments=[experiment])
+    notes = ["Accuracies in %. Mean: plain mean over clients."]
+    notes += [note for m in metrics if (note := alone_is_best(results, experiment, m))]
+    return by_method(results, id, caption, columns, contents, notes)
+
+
+def _communication(results: Results, experiment: str) -> dict[str, Cell]:
+    runs = results.runs[results.runs["experiment"] == experiment]
+    megabytes = (runs["bytes_up"] + runs["bytes_down"]) / 1e6
+    cells = {}
+    for method, values in megabytes.groupby(runs["method"]):
+        if values.notna().any():
+            interval = results.interval(values)
+            tiny = 0 < interval.mean < 0.01
+            cells[method] = Cell("<0.01" if tiny else f"{interval.mean:.2f}", False, interval)
+    return cells

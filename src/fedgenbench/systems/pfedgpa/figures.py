@@ -26,7 +26,7 @@ from fedgenbench.report.figures import (
     line,
 )
 from fedgenbench.report.results import Results
-from fedgenbench.systems.pfedgpa.section import (
+from fedgenbench.systems.pfedgpa.numbers import (
     PFEDGPA,
     SIMPLER,
     by_local_round,
@@ -85,16 +85,15 @@ _PANELS = (
 )
 
 
-def pfedgpa_figures(results: Results) -> list[Figure]:
+def figures(results: Results) -> list[Figure]:
     """All that the runs and studies at hand can fill, in the order of the report."""
-    drawn = [
-        diagnostics(results, experiment)
-        for experiment in played(results)
-        if "moved" in by_round(results, experiment, PFEDGPA)
+    generating = [e for e in played(results) if "moved" in by_round(results, e, PFEDGPA)]
+    swept = [e for e in results.experiments if _swept(results, e)]
+    return [
+        *(diagnostics(results, experiment) for experiment in sorted(generating)),
+        *(eta_sweep(results, experiment) for experiment in sorted(swept)),
+        *(newcomer_curves(results, e) for e in sorted(set(results.newcomers["experiment"]))),
     ]
-    drawn += [eta_sweep(results, e) for e in results.experiments if _swept(results, e)]
-    late = set(results.newcomers["experiment"])
-    return drawn + [newcomer_curves(results, e) for e in results.experiments if e in late]
 
 
 @matplotlib.rc_context(STYLE)

@@ -2,28 +2,30 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 
 import pandas as pd
 
+from fedgenbench.report.method_tables import accuracies, by_method
+from fedgenbench.report.notes import scale_notes, table_notes
+from fedgenbench.report.published import Published, published
+from fedgenbench.report.published_tables import published_tables
 from fedgenbench.report.results import FAMILIES, Results
 from fedgenbench.report.tables import (
     Cell,
     Column,
     Row,
     Table,
-    accuracies,
-    by_method,
     cells_of,
     decimals,
     percent,
     points,
-    scale_notes,
-    table_notes,
 )
 from fedgenbench.report.words import absences, difference, spread_note
-from fedgenbench.systems.pfedgpa.section import (
+from fedgenbench.systems.pfedgpa.numbers import (
     PFEDGPA,
     SIMPLER,
+    absent,
     against,
     by_local_round,
     by_round,
@@ -73,28 +75,33 @@ DIVERGED = "A client whose weights diverged to non-finite values counts as 0."
 DIFFERENCES = "Differences are paired within seeds; one counts where its interval leaves out 0."
 
 
-def pfedgpa_tables(results: Results) -> list[Table]:
+def stated() -> Published:
+    """What is known of the paper's own numbers."""
+    return published(Path(__file__).with_name("published.yaml"))
+
+
+def tables(results: Results) -> list[Table]:
     """All that the runs and studies at hand can fill, in the order of the report."""
-    tables = []
+    made = []
     if played(results):
-        tables += [main_table(results), worth_table(results), gain_table(results)]
-        tables += [rounds_table(results), ablation_table(results)]
+        made += [main_table(results), worth_table(results), gain_table(results)]
+        made += [rounds_table(results), ablation_table(results)]
         if not results.server.empty:
-            tables.append(diagnostics_table(results))
+            made.append(diagnostics_table(results))
     if not results.weights.empty:
-        tables += [oneshot_table(results), fits_table(results)]
+        made += [oneshot_table(results), fits_table(results)]
     if not results.newcomers.empty:
-        tables += [newcomer_table(results), guidance_table(results)]
+        made += [newcomer_table(results), guidance_table(results)]
     if any(entry["role"] == "tuning" for entry in results.experiments.values()):
-        tables.append(tuning_table(results))
-    return tables
+        made.append(tuning_table(results))
+    return [*made, *published_tables(results, stated(), "pfedgpa")]
 
 
 def main_table(results: Results) -> Table:
     """Methods by data set and number of clients, experiments without runs among them."""
     main = results.main
     skewed = [e for e in main.experiments if not main.domains(e)]
-    entries = {e: main.experiments[e] for e in skewed} | results.absent_from(warmfed=False)
+    entries = {e: main.experiments[e] for e in skewed} | absent(results)
     datasets = list(dict.fromkeys(entry["dataset"] for entry in entries.values()))
     order = sorted(
         entries, key=lambda e: (datasets.index(entries[e]["dataset"]), entries[e]["clients"])
@@ -112,7 +119,7 @@ def main_table(results: Results) -> Table:
     notes = ["Accuracies in %, mean over clients, of the models that clients use in the end."]
     notes += [
         f"Without runs ({reason}): {'; '.join(t)}."
-        for reason, t in absences(results, warmfed=False).items()
+        for reason, t in absences(absent(results).values()).items()
     ]
     caption = "Personalised accuracy by data set and number of clients"
     return by_method(shown, "pfedgpa_main", caption, columns, contents, notes)

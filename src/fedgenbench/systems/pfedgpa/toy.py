@@ -13,16 +13,8 @@ import torch
 from torch import Tensor
 
 from fedgenbench.core.streams import torch_seed
-from fedgenbench.systems.pfedgpa.diffusion import T, alphas_bar, diffuse, grid
-from fedgenbench.systems.pfedgpa.inversion import (
-    RULES,
-    Epsilon,
-    Noise,
-    Step,
-    denoised,
-    invert,
-    noise_of,
-)
+from fedgenbench.systems.pfedgpa.diffusion import Epsilon, Step, T, alphas_bar, diffuse, grid
+from fedgenbench.systems.pfedgpa.inversion import RULES, Noise, denoised, invert, noise_of
 
 GROUPS = 5
 CLIENTS = 10  # in groups in turn

@@ -25,7 +25,7 @@ from fedgenbench.report.figures import (
     line,
 )
 from fedgenbench.report.results import Results
-from fedgenbench.systems.warmfed.section import (
+from fedgenbench.systems.warmfed.numbers import (
     GLOBAL_ABLATION,
     SITED,
     SITES,
@@ -58,16 +58,17 @@ _KINDS = {
 }
 
 
-def warmfed_figures(results: Results) -> list[Figure]:
+def figures(results: Results) -> list[Figure]:
     """All that the runs at hand can fill, in the order of the report."""
-    drawn = []
-    for experiment in played(results):
-        drawn += [global_curves(results, experiment), personal_curves(results, experiment)]
-        if not _record(results, experiment).empty:
-            drawn.append(self_distillation(results, experiment))
-        if results.picture(experiment, "embedding"):
-            drawn.append(embedding(results, experiment))
-    return drawn
+    experiments = sorted(played(results))
+    recorded = [e for e in experiments if not _record(results, e).empty]
+    embedded = [e for e in experiments if results.picture(e, "embedding")]
+    return [
+        *(global_curves(results, experiment) for experiment in experiments),
+        *(personal_curves(results, experiment) for experiment in experiments),
+        *(self_distillation(results, experiment) for experiment in recorded),
+        *(embedding(results, experiment) for experiment in embedded),
+    ]
 
 
 @matplotlib.rc_context(STYLE)

@@ -1,202 +1,44 @@
-"""What the runs say of WarmFed: the numbers behind its tables and figures, and a text made of them.
-
-Two questions are kept apart that the papers answer together (papers/warmfed.md §6): what the warm start
-is worth, and what the algorithm adds to it. So every method also starts from WarmFed's warm start.
-"""
+"""The report's section on WarmFed, in words."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from fedgenbench.core.wording import counted
-from fedgenbench.report.results import Drawn, Results, distinct
-from fedgenbench.report.words import absences, difference, listed, verdict, worth
-
-WARMFED = "warmfed"
-# Where the model starts and whether the rounds fine-tune on synthetic images: sheet §1.2, T3.
-GLOBAL_ABLATION = {
-    "fedavg": ("no", "no"),
-    "warmfed_scratch": ("no", "yes"),
-    "fedavg_warm": ("yes", "no"),
-    "warmfed": ("yes", "yes"),
-}
-# What is fine-tuned: sheet §3.1, which keeps three readings apart.
-SITES = {
-    "warmfed": "clients, aggregate",
-    "warmfed_before_only": "clients",
-    "warmfed_server_pre": "uploads, aggregate",
-    "warmfed_after_only": "aggregate",
-}
-SITED = (
-    "each client's model before its own data (clients), each upload on the server (uploads), and "
-    "the mean of all (aggregate)"
+from fedgenbench.report.published_tables import published_bullets
+from fedgenbench.report.results import Picture, Results, distinct
+from fedgenbench.report.section import Illustration, Section, read_raster
+from fedgenbench.report.words import absences, difference, listed, worth
+from fedgenbench.systems.warmfed.numbers import (
+    WARMFED,
+    absent,
+    adapters_learnt,
+    client_names,
+    collapses,
+    one_shot,
+    played,
 )
-# Who teaches the personal model: sheet §1.2, T4.
-TEACHERS = {
-    "warmfed_plain": "nobody",
-    "warmfed_previous": "the last round's model",
-    "warmfed_mean": "mean of the last two",
-    "warmfed": "chosen per image (DSD)",
-}
-# Kinds of figure in the order of the report; an id is ``warmfed_<kind>_<experiment>``.
-FIGURES = ("global", "personal", "dsd", "embedding")
-TREND_ROUNDS = 4  # a line through fewer rounds leaves nothing to speak of
+from fedgenbench.systems.warmfed.tables import stated, tables
 
 
-# Numbers ----------------------------------------------------------------------------------------
-def played(results: Results) -> list[str]:
-    """The experiments scored on test images that WarmFed was run on."""
-    main = results.main
-    return [e for e in main.experiments if WARMFED in main.by_seed(e, "personal")]
-
-
-def warm_rows(results: Results, method: str) -> list[str]:
-    """The rows that are ``method`` from WarmFed's warm start."""
-    return [
-        name
-        for name, entry in results.methods.items()
-        if entry.get("of") == method and entry.get("start") == "warm" and method != WARMFED
+def section(results: Results, figures: Sequence[Illustration]) -> Section:
+    """The part of the report on WarmFed."""
+    sheets = [
+        read_raster(p.path, f"warmfed_{p.name}_{p.experiment}", picture_caption(results, p))
+        for p in results.pictures
+        if p.path.endswith(".png")
     ]
-
-
-def belonging(results: Results, role: str, base: str) -> dict[str, dict]:
-    """The experiments with runs that vary ``base`` in the way that ``role`` says."""
-    return {
-        name: entry
-        for name, entry in results.experiments.items()
-        if entry["role"] == role and entry["base"] == base
-    }
-
-
-def by_round(results: Results, experiment: str, metric: str, method: str) -> pd.DataFrame:
-    """Mean accuracy over clients in [0, 1], seeds by evaluated rounds."""
-    frame = _rounds(results, experiment, metric)
-    frame = frame[(frame["method"] == method) & (frame["client"] == -1)]
-    return frame.pivot(index="seed", columns="round", values="value")
-
-
-def before_round_1(results: Results, experiment: str, method: str) -> pd.DataFrame:
-    """Accuracy of the warm start's global model, seeds by clients (-1: their mean)."""
-    frame = _rounds(results, experiment, "global")
-    frame = frame[(frame["method"] == method) & (frame["round"] == 0)]
-    return frame.pivot(index="seed", columns="client", values="value")
-
-
-def one_shot(
-    results: Results, experiment: str, metric: str, domain: str | None = None
-) -> pd.DataFrame:
-    """Accuracy after one communication, seeds by methods, as ``Results.by_seed`` gives the last one.
-
-    With a warm start that is round 0, the model of the synthetic images; else, and for what a method
-    does not have in round 0, it is round 1. Controls communicate nothing: theirs is the final score.
-    """
-    frame = _rounds(results, experiment, metric)
-    frame = frame[frame["round"] <= 1]
-    started = results.rounds[
-        (results.rounds["experiment"] == experiment)
-        & (results.rounds["metric"] == "global")
-        & (results.rounds["round"] == 0)
-    ]
-    frame = frame[(frame["round"] == 1) | frame["method"].isin(started["method"])]
-    frame = frame[frame["round"] == frame.groupby("method")["round"].transform("min")]
-    if domain is None:
-        frame = frame[frame["client"] == -1]
-    else:
-        frame = frame[(frame["client"] >= 0) & (frame["domain"] == domain)]
-    table = frame.groupby(["seed", "method"])["value"].mean().unstack()
-    final = results.by_seed(experiment, metric, domain)
-    controls = final.columns.intersection(results.family("control"))
-    table = table.drop(columns=controls, errors="ignore").join(final[controls], how="outer")
-    return table[[method for method in results.methods if method in table]]
-
-
-def steadiness(results: Results, experiment: str, method: str) -> pd.DataFrame:
-    """How steady personal models are over the rounds from 1 on; a row per seed, all in [0, 1].
-
-    ``mean``: over rounds and clients. ``spread``: standard deviation of a client's accuracy over the
-    rounds, mean over clients. ``around``: the same around a straight line through the client's rounds,
-    so that steady progress counts as steady. Empty below ``TREND_ROUNDS`` evaluated rounds.
-    """
-    frame = _rounds(results, experiment, "personal")
-    frame = frame[(frame["method"] == method) & (frame["client"] >= 0) & (frame["round"] >= 1)]
-    rows = {}
-    for seed, own in frame.groupby("seed"):
-        curves = own.pivot(index="round", columns="client", values="value")
-        if len(curves) >= TREND_ROUNDS:
-            line = np.polyfit(curves.index, curves, 1)
-            rest = curves - np.outer(curves.index, line[0]) - line[1]
-            around = np.sqrt((rest**2).sum() / (len(curves) - 2))  # the line takes two
-            rows[seed] = (curves.mean().mean(), curves.std().mean(), around.mean())
-    return pd.DataFrame.from_dict(rows, "index", columns=["mean", "spread", "around"])
-
-
-def traffic(results: Results, experiment: str, direction: str) -> pd.DataFrame:
-    """MB that one client sends ("up") or receives ("down") in the whole run, seeds by methods."""
-    runs = results.runs[results.runs["experiment"] == experiment]
-    total = runs[f"bytes_{direction}_once"] + runs["rounds"] * runs[f"bytes_{direction}"]
-    return (total / 1e6).set_axis([runs["seed"], runs["method"]]).unstack()
-
-
-def collapses(results: Results, experiment: str) -> tuple[int, int]:
-    """Client-rounds of all seeds in which DSD's mask took one side, and those with two teachers."""
-    frame = results.server
-    frame = frame[
-        (frame["experiment"] == experiment)
-        & (frame["method"] == WARMFED)
-        & (frame["name"] == "collapsed")
-    ]
-    return int(frame["value"].sum()), len(frame)
-
-
-def adapters_learnt(results: Results, experiment: str) -> str:
-    """Whether the adapters' loss fell, in a sentence; empty without adapters.
-
-    The first and the last tenth of a tuning are compared within seeds. Each draws its own noise, so
-    that a small fall or rise means nothing.
-    """
-    frame = results.synthesis
-    frame = frame[(frame["experiment"] == experiment) & (frame["kind"] == "adapter")]
-    losses = frame[frame["name"].isin(["first_loss", "last_loss"]) & (frame["client"] >= 0)]
-    losses = losses.pivot(index=["client", "seed"], columns="name", values="value")
-    if losses.empty:
-        return ""
-    names = client_names(results, experiment)
-    fell = {
-        client: verdict(difference(results, own["first_loss"], own["last_loss"]))
-        for client, own in losses.groupby("client")
-    }
-    if "unknown" in fell.values():
-        return "Too few seeds to tell whether the adapters' loss fell."
-    learnt = [names[client] for client, shown in fell.items() if shown == "higher"]
-    if len(learnt) == len(fell):
-        return "The loss fell significantly for every adapter."
-    if not learnt:
-        return "The loss fell significantly for no adapter: by it, none has learnt anything."
-    return (
-        f"The loss fell significantly for {len(learnt)} of {counted(len(fell), 'adapter')} "
-        f"({', '.join(learnt)}): by it, the others have learnt nothing."
+    return Section(
+        title="WarmFed: a warm start from clients' adapters, and self-distillation",
+        text=text(results),
+        bullets=published_bullets(stated()),
+        tables=tables(results),
+        figures=[*figures, *sheets],
     )
 
 
-def client_names(results: Results, experiment: str) -> list[str]:
-    """The clients' domains, numbered where two share one."""
-    frame = results.scores
-    frame = frame[(frame["experiment"] == experiment) & (frame["client"] >= 0)]
-    domains = frame.drop_duplicates("client").sort_values("client")["domain"].tolist()
-    if len(set(domains)) == len(domains):
-        return domains
-    return [f"{domain}, client {client}" for client, domain in enumerate(domains)]
-
-
-def _rounds(results: Results, experiment: str, metric: str) -> pd.DataFrame:
-    frame = results.rounds
-    return frame[(frame["experiment"] == experiment) & (frame["metric"] == metric)]
-
-
-# Words ------------------------------------------------------------------------------------------
-def warmfed_section_text(results: Results) -> str:
+def text(results: Results) -> str:
     """What was run, and what it shows; paragraphs parted by blank lines."""
     experiments = played(results)
     if not experiments:
@@ -217,8 +59,8 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
         f"(DSD). It was run on {listed(titles)}, with {counted(seeds, 'seed')} at "
         f"{' and '.join(distinct(runs, 'scale'))} scale."
     ]
-    for reason, absent in absences(results, warmfed=True).items():
-        sentences.append(f"Without runs here ({reason}): {listed(absent)}.")
+    for reason, titles in absences(absent(results).values()).items():
+        sentences.append(f"Without runs here ({reason}): {listed(titles)}.")
     sentences.append(
         "The warm start is worth something by itself, so the other methods stand here twice: as "
         "they are, and from the same warm start. One-shot is the warm start's own model where "
@@ -262,7 +104,7 @@ def _worth(results: Results, what: str, scores: pd.DataFrame, a: str, b: str) ->
     return worth(what, found)
 
 
-def picture_caption(results: Results, picture: Drawn) -> str:
+def picture_caption(results: Results, picture: Picture) -> str:
     """What a sheet of images shows, row by row (docs/privacy.md)."""
     start = f"{results.experiments[picture.experiment]['title']}, seed {picture.seed}"
     names = client_names(results, picture.experiment)

@@ -1,32 +1,26 @@
 """The tables of WarmFed: T1 to T6 of the sheet's layout, and what adapters and images cost and tell."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from fedgenbench.report.notes import scale_notes, table_notes
+from fedgenbench.report.published import Published, published
+from fedgenbench.report.published_tables import published_tables
 from fedgenbench.report.results import Results
 from fedgenbench.report.statistics import Interval
-from fedgenbench.report.tables import (
-    Cell,
-    Column,
-    Row,
-    Table,
-    cells_of,
-    decimals,
-    percent,
-    points,
-    scale_notes,
-    table_notes,
-)
+from fedgenbench.report.tables import Cell, Column, Row, Table, cells_of, decimals, percent, points
 from fedgenbench.report.words import absences, difference, spread_note
-from fedgenbench.systems.warmfed.section import (
+from fedgenbench.systems.warmfed.numbers import (
     GLOBAL_ABLATION,
     SITED,
     SITES,
     TEACHERS,
     TREND_ROUNDS,
     WARMFED,
+    absent,
     adapters_learnt,
     before_round_1,
     belonging,
@@ -104,28 +98,34 @@ REAL = "real:"  # prefix of the rows of the matrix of kernel distances
 COUNTS = ("rank", "members", "non_members")
 
 
-def warmfed_tables(results: Results) -> list[Table]:
+def stated() -> Published:
+    """What is known of the paper's own numbers."""
+    return published(Path(__file__).with_name("published.yaml"))
+
+
+def tables(results: Results) -> list[Table]:
     """All that the runs at hand can fill, in the order of the report."""
     experiments = played(results)
+    printed = published_tables(results, stated(), "warmfed")
     if not experiments:
-        return []
-    tables = [
+        return printed
+    made = [
         global_table(results),
         personal_table(results),
         global_ablation_table(results),
         personal_ablation_table(results),
     ]
     if any(belonging(results, "left_out", e) for e in experiments):
-        tables.append(left_out_table(results))
-    tables.append(communication_table(results))
+        made.append(left_out_table(results))
+    made.append(communication_table(results))
     frame = results.synthesis[results.synthesis["experiment"].isin(experiments)]
     if (frame["kind"] == "adapter").any():
-        tables.append(adapter_table(results))
+        made.append(adapter_table(results))
     if frame["kind"].str.startswith("warm_").any():
-        tables.append(warm_start_table(results))
+        made.append(warm_start_table(results))
     if frame["kind"].isin(EXAMINED).any():
-        tables += [examined_table(results, e) for e in experiments if _has_examined(results, e)]
-    return tables
+        made += [examined_table(results, e) for e in experiments if _has_examined(results, e)]
+    return [*made, *printed]
 
 
 # T1 and T2 --------------------------------------------------------------------------------------
@@ -602,7 +602,7 @@ def _of_client(made: pd.DataFrame, client: int) -> pd.DataFrame:
 
 
 def _absent(results: Results, role: str) -> list[Mapping[str, Any]]:
-    return list(results.absent_from(warmfed=True, role=role).values())
+    return list(absent(results, role).values())
 
 
 def _unrun(entry: Mapping[str, Any]) -> Cell:
@@ -610,7 +610,7 @@ def _unrun(entry: Mapping[str, Any]) -> Cell:
 
 
 def _absence_notes(results: Results, role: str = "main") -> list[str]:
-    reasons = absences(results, warmfed=True, role=role)
+    reasons = absences(absent(results, role).values())
     return [f"Without runs ({reason}): {'; '.join(titles)}." for reason, titles in reasons.items()]
 
 

@@ -1,0 +1,164 @@
+"""What the jobs say of FedLMG: the numbers behind its tables, figures and words.
+
+There are no rounds: each client sends its classifier once, the server draws images under guidance of
+each, and trains one model in three ways (papers/fedlmg.md §3).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from fedgenbench.report.results import Picture, Results
+from fedgenbench.systems.fedlmg.measurements import SHOWN
+
+# The server's rows by block, in the order of the published table.
+CONTROLS = {"ceiling_head": "Ceiling, head alone", "ceiling": "Ceiling"}
+OTHERS = {
+    "prompts": "Prompts alone",
+    "fedavg": "FedAvg",
+    "fedprox": "FedProx",
+    "feddf": "FedDF",
+    "dense": "DENSE",
+    "fgl": "FGL",
+    "feddisc": "FedDISC",
+    "feddeo": "FedDEO",
+}
+WAYS = {
+    "fedlmg_ft": "FedLMG, fine-tuning",
+    "fedlmg_md": "FedLMG, multi-teacher",
+    "fedlmg_sd": "FedLMG, specific teacher",
+}
+LABELS = CONTROLS | OTHERS | WAYS
+# Ablations that the sheet names; another one is called by what it changes.
+ABLATIONS = {
+    "no_batch_norm": "without batch-norm loss",
+    "no_cross_entropy": "without cross-entropy",
+    "no_editing": "without editing of the noise",
+}
+SYMBOLS = {"editing_steps": "M", "batch_norm": "λ"}
+SETTINGS = ("feature skew", "label skew", "overlapping labels", "different architectures")
+
+
+def absent(results: Results) -> dict[str, Mapping[str, Any]]:
+    """The one-shot experiments without results here."""
+    return {
+        name: entry
+        for name, entry in results.absent.items()
+        if not entry.get("warmfed") and entry.get("role") == "oneshot"
+    }
+
+
+def experiments_of(results: Results, setting: str | None = None) -> list[str]:
+    """The experiments of FedLMG with results; ``setting`` None: in the order of ``SETTINGS``."""
+    return [
+        experiment
+        for each in ([setting] if setting else SETTINGS)
+        for experiment, entry in results.experiments.items()
+        if entry.get("fedlmg", {}).get("setting") == each
+    ]
+
+
+def setup(results: Results, experiment: str) -> Mapping[str, Any]:
+    """What ``fedlmg_setups`` says of an experiment."""
+    return results.experiments[experiment]["fedlmg"]
+
+
+def accuracies(
+    results: Results, experiment: str, name: str = "main", client: int = -1
+) -> pd.DataFrame:
+    """Accuracy in [0, 1] of the server's models, seeds by rows; ``client`` -1: mean over clients."""
+    frame = pd.concat(_part(results, experiment, kind, name) for kind in ("server", "dense"))
+    frame = frame[(frame["quantity"] == "accuracy") & (frame["client"] == client)]
+    return frame.pivot(index="seed", columns="row", values="value")
+
+
+def sized(results: Results, experiment: str, way: str) -> pd.DataFrame:
+    """Mean accuracy of ``way`` by number of images per client and class: seeds by numbers."""
+    table = accuracies(results, experiment)
+    sizes = {f"{way}@{size}": size for size in _sizes(table, way)}
+    sizes[way] = setup(results, experiment)["drawn"]["per_class"]
+    return table.reindex(columns=list(sizes)).rename(columns=sizes).dropna(axis=1, how="all")
+
+
+def _sizes(table: pd.DataFrame, way: str) -> list[int]:
+    return sorted(int(row.split("@")[1]) for row in table if row.startswith(f"{way}@"))
+
+
+def beside_ablations(results: Results, experiment: str) -> pd.DataFrame:
+    """Mean accuracy of FedLMG's ways on as many images as the ablations have: seeds by ways."""
+    size = setup(results, experiment)["ablation_per_class"]
+    return pd.DataFrame({way: sized(results, experiment, way)[size] for way in WAYS})
+
+
+def losses(results: Results, experiment: str, quantity: str, name: str = "main") -> pd.DataFrame:
+    """``quantity`` (cross_entropy, batch_norm) at each gradient: seeds by gradients."""
+    frame = _part(results, experiment, "guided", name)
+    frame = frame[frame["quantity"] == quantity]
+    return frame.pivot(index="seed", columns="step", values="value")
+
+
+def of_clients(results: Results, experiment: str, quantity: str, row: str = "client") -> Any:
+    """What is said of the uploads: seeds by clients."""
+    frame = _part(results, experiment, "classifiers", "")
+    frame = frame[(frame["quantity"] == quantity) & (frame["row"] == row) & (frame["client"] >= 0)]
+    return frame.pivot(index="seed", columns="client", values="value")
+
+
+def of_rival(results: Results, experiment: str, quantity: str, name: str) -> pd.Series:
+    """What a rival asks of a client, mean over clients, by seed."""
+    frame = _part(results, experiment, "rival", name)
+    frame = frame[(frame["quantity"] == quantity) & (frame["client"] >= 0)]
+    return frame.groupby("seed")["value"].mean()
+
+
+def fact(
+    results: Results, experiment: str, kind: str, quantity: str, name: str = "main"
+) -> pd.Series:
+    """A number of a whole job, by seed."""
+    frame = _part(results, experiment, kind, name)
+    frame = frame[(frame["quantity"] == quantity) & (frame["client"] == -1) & (frame["row"] == "")]
+    return frame.set_index("seed")["value"]
+
+
+def similarity(results: Results, experiment: str) -> pd.DataFrame:
+    """How near images are to the client's own, mean over clients: seeds by "<set>_<measure>"."""
+    frame = _part(results, experiment, "server", "main")
+    frame = frame[frame["row"] == "likeness"]
+    return frame.groupby(["seed", "quantity"])["value"].mean().unstack()
+
+
+def skipped_share(results: Results, experiment: str) -> float:
+    """Gradients left out as not finite, as a share of all: over clients and seeds."""
+    frame = _part(results, experiment, "guided", "main")
+    totals = frame.groupby("quantity")["value"].sum()
+    return float(totals.get("skipped", 0) / totals["gradients"]) if "gradients" in totals else 0.0
+
+
+def changed(results: Results, experiment: str, name: str) -> str:
+    """An ablation in words."""
+    changes = setup(results, experiment)["ablations"][name].items()
+    return ABLATIONS.get(name) or ", ".join(
+        f"{SYMBOLS.get(key, key)} = {f'{value:g}' if isinstance(value, float) else value}"
+        for key, value in changes
+    )
+
+
+def architectures(results: Results, experiment: str) -> dict[str, list[int]]:
+    """Architecture -> its clients."""
+    clients: dict[str, list[int]] = {}
+    for client, model in enumerate(setup(results, experiment)["models"]):
+        clients.setdefault(model, []).append(client)
+    return clients
+
+
+def shown_guided(results: Results, experiment: str) -> list[Picture]:
+    """The files of images to compare, drawn from the same noise, in the order of ``SHOWN``."""
+    found = [results.picture(experiment, name) for name in SHOWN]
+    return [picture for picture in found if picture]
+
+
+def _part(results: Results, experiment: str, kind: str, name: str) -> pd.DataFrame:
+    frame = results.fedlmg
+    own = (frame["experiment"] == experiment) & (frame["kind"] == kind) & (frame["name"] == name)
+    return frame[own]

@@ -1,0 +1,124 @@
+"""What the runs say of pFedGPA: the numbers behind its tables, figures and words.
+
+The question behind all of it is whether generation aggregates anything (papers/pfedgpa.md §3.3): a
+server that hands back each client's own upload, a copy of a stored one or the mean would score as
+well as local training or FedAvg do, and still look like a method.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from fedgenbench.core.wording import counted
+from fedgenbench.report.results import Results
+from fedgenbench.report.words import difference, signed, verdict
+
+PFEDGPA = "pfedgpa"
+# The runs whose server sends, from the end of the warm-up on, something simpler in place of what it
+# would generate. With the whole model generated the first is pure local training; layers that are not
+# generated are averaged all the same.
+SIMPLER = {
+    "pfedgpa_own": "sending back the client's own upload",
+    "pfedgpa_mean": "sending FedAvg's mean",
+}
+
+
+def absent(results: Results) -> dict[str, Mapping[str, Any]]:
+    """The experiments of the grid without runs here."""
+    return {
+        name: entry
+        for name, entry in results.absent.items()
+        if not entry.get("warmfed") and entry.get("role") != "oneshot"
+    }
+
+
+def played(results: Results) -> list[str]:
+    """The experiments scored on test images that pFedGPA was run on."""
+    return [e for e in results.main.experiments if PFEDGPA in results.by_seed(e, "personal")]
+
+
+def variants(results: Results, experiment: str) -> list[str]:
+    """pFedGPA's own variants that were run on ``experiment``."""
+    source = results.methods[PFEDGPA]["source"]
+    return [
+        method
+        for method in results.by_seed(experiment, "personal")
+        if results.methods[method]["family"] == "variant"
+        and results.methods[method]["source"] == source
+    ]
+
+
+def by_round(results: Results, experiment: str, method: str) -> pd.DataFrame:
+    """Means over clients by (seed, round), a column per name.
+
+    ``start`` and ``trained`` are accuracies in [0, 1] before and after the round's local training, the
+    rest is what the server reports after generation. ``nearest`` becomes ``own``: the share of clients
+    whose generated weights are nearest to an upload of their own.
+    """
+    accuracy = results.rounds[results.rounds["client"] == -1].rename(columns={"metric": "name"})
+    columns = ["experiment", "method", "seed", "round", "name", "value"]
+    rows = [
+        frame.loc[(frame["experiment"] == experiment) & (frame["method"] == method), columns]
+        for frame in (accuracy, _own_share(results.server, "name"))
+    ]
+    rows = pd.concat([frame for frame in rows if not frame.empty] or rows[:1])
+    return rows.groupby(["seed", "round", "name"])["value"].mean().unstack()
+
+
+def last_round(frame: pd.DataFrame) -> pd.DataFrame:
+    """The last evaluated round of each seed, of a frame by (seed, round)."""
+    return frame.groupby("seed").tail(1).droplevel("round")
+
+
+def one_shot(
+    results: Results, experiment: str, fit: str
+) -> Iterator[tuple[str, float, float, pd.DataFrame]]:
+    """(rule, η, start, seeds by metrics) in the order of the study; metrics are means over clients."""
+    frame = results.weights
+    frame = frame[(frame["experiment"] == experiment) & (frame["fit"] == fit)]
+    frame = _own_share(frame, "metric")
+    for key, rows in frame.groupby(["rule", "eta", "start"], sort=False, dropna=False):
+        yield *key, rows.groupby(["seed", "metric"])["value"].mean().unstack()
+
+
+def newcomers(results: Results, experiment: str, main: bool) -> pd.DataFrame:
+    """Mean accuracies of the newcomers on ``experiment``; ``main``: in the main setting alone."""
+    frame = results.newcomers
+    frame = frame[(frame["experiment"] == experiment) & (frame["client"] == -1)]
+    if main:
+        for column, value in zip(("steps", "omega"), results.newcomer_main, strict=True):
+            frame = frame[frame[column].isna() | (frame[column] == value)]
+    return frame
+
+
+def by_local_round(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
+    """Seeds by local rounds, of rows of one arm in one setting."""
+    rows = rows[rows["stage"] == stage]
+    return rows.pivot(index="seed", columns="round", values="value")
+
+
+def _own_share(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """``nearest`` (a client) in ``column`` replaced by ``own``: 1 where it is the client itself."""
+    nearest = frame[column] == "nearest"
+    own = (frame["value"] == frame["client"]).astype(float)
+    return frame.assign(
+        value=frame["value"].where(~nearest, own), **{column: frame[column].mask(nearest, "own")}
+    )
+
+
+def against(results: Results, experiment: str, other: str) -> str:
+    """A sentence that compares pFedGPA's score with that of ``other``, a key of ``SIMPLER``."""
+    what = SIMPLER[other]
+    scores = results.by_seed(experiment, "personal")
+    found = difference(results, scores[PFEDGPA], scores[other]) if other in scores else None
+    if found is None:
+        return f"A run with {what} to compare with is missing."
+    few = "One seed" if found.n == 1 else "Two seeds"
+    points = f"{signed(found)} points over {counted(found.n, 'seed')}"
+    return {
+        "higher": f"pFedGPA is significantly above {what} ({points}).",
+        "lower": f"pFedGPA is significantly below {what} ({points}).",
+        "open": f"pFedGPA is not significantly different from {what} ({points}).",
+        "unknown": f"{few} cannot tell pFedGPA from {what} ({points}).",
+    }[verdict(found)]
