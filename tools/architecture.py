@@ -1,6 +1,6 @@
 """Draws the layers of the package, from its real imports, into docs/architecture.md.
 
-    python tools/architecture.py [--check]
+python tools/architecture.py [--check]
 """
 
 import re

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import synthetic_warmfed
+from measured_jobs import RECORD, frames
 
 from fedgenbench.core.reports import save_report
 from fedgenbench.images.generated import save_images
-from fedgenbench.report.collect import fedlmg_frame, fedlmg_setups
+from fedgenbench.report.collect import Address, read_jobs
 from fedgenbench.report.results import Picture, Results
+from fedgenbench.systems.fedlmg.measurements import setups
 
 SPLIT = synthetic_warmfed.SPLIT
 JITTER = synthetic_warmfed.JITTER
@@ -77,7 +79,6 @@ MADE = {
         (),
     ),
 }
-PROVENANCE = {"wall_seconds": 60.0, "device": "cpu", "cpu": "x86-64 core", "git_dirty": False}
 ABSENT = {
     "openimage": {
         "title": "OpenImage, 6 clients",
@@ -95,14 +96,13 @@ def digest_of(experiment: str, seed: int, kind: str, name: str) -> str:
     return f"{len(experiment):02d}{seed}{kind[:3]}{name[-4:]:_>4}"
 
 
-def write_reports(folder: Path, seeds: int = 3, names: tuple[str, ...] = tuple(MADE)) -> list[Any]:
-    """The JSON reports of every job in ``folder``, and their listing as the grid gives it."""
+def write_jobs(folder: Path, seeds: int = 3) -> list[tuple[Address, dict[str, Any]]]:
+    """The metrics of every job in ``folder``, and what is read of them."""
     listing = []
-    for experiment in names:
-        _, _, models, ablations = MADE[experiment]
+    for experiment, (_, _, models, ablations) in MADE.items():
         averages = len(models) == 1
         for seed in range(seeds):
-            jobs = {("classifiers", ""): _classifiers(models, averages)}
+            jobs = {("classifiers", "all"): _classifiers(models, averages)}
             for name in ("main", "prompts", *ablations):
                 jobs["guided", name] = _guided(name, seed)
             for name in ("main", *ablations):
@@ -114,11 +114,11 @@ def write_reports(folder: Path, seeds: int = 3, names: tuple[str, ...] = tuple(M
                 jobs["dense", "main"] = {"settings": {"server": {}}, "rows": rows}
             for (kind, name), content in jobs.items():
                 digest = digest_of(experiment, seed, kind, name)
-                path = folder / experiment / f"seed{seed}" / f"{kind}_{name}.json"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                save_report(path, {"digest": digest} | content, PROVENANCE)
-                listing.append([str(path), digest, experiment, seed, kind, name])
-    return listing
+                place = folder / experiment / f"{kind}-{name}" / f"seed{seed}"
+                place.mkdir(parents=True, exist_ok=True)
+                save_report(place / "metrics.json", {"digest": digest} | content, RECORD)
+                listing.append((kind, experiment, name, seed, -1, digest, str(place)))
+    return list(read_jobs(listing))
 
 
 def _classifiers(models: list[str], averages: bool) -> dict[str, Any]:
@@ -198,29 +198,27 @@ def _server(name: str, seed: int, averages: bool, sizes: bool) -> dict[str, Any]
 
 
 def entries(
-    listing: list[Any], dataset: str = "EmojiDomains", base: dict | None = None
+    jobs: list[tuple[Address, dict[str, Any]]], dataset: str = "EmojiDomains"
 ) -> dict[str, dict[str, Any]]:
-    """What a context says of the experiments of a listing."""
-    known = list(dict.fromkeys(entry[2] for entry in listing))
-    schemes = {name: MADE[name][1] for name in known}
-    domains = {name: NAMES if MADE[name][1]["scheme"] == "domain" else None for name in known}
-    setups = fedlmg_setups(listing, schemes, domains)
-    shared = base or synthetic_warmfed.EXPERIMENTS["emoji_domains"]
+    """What a context says of the experiments of these jobs."""
+    schemes = {name: scheme for name, (_, scheme, _, _) in MADE.items()}
+    domains = {name: NAMES if schemes[name]["scheme"] == "domain" else None for name in MADE}
+    said = setups(jobs, schemes, domains)
     return {
-        name: shared
+        name: synthetic_warmfed.EXPERIMENTS["emoji_domains"]
         | {"title": MADE[name][0], "role": "oneshot", "base": name, "warmfed": False}
         | {"dataset": dataset, "classes": len(CLASSES), "rounds": 1}
-        | {"fedlmg": setups[name] | {"classes": CLASSES}}
-        for name in known
+        | {"fedlmg": said[name] | {"classes": CLASSES}}
+        for name in MADE
     }
 
 
 def results(folder: Path, seeds: int = 3, dataset: str = "EmojiDomains", **changes: Any) -> Results:
     """WarmFed's made-up runs, and FedLMG's jobs beside them."""
-    listing = write_reports(folder, seeds)
+    jobs = write_jobs(folder, seeds)
     inputs = {
-        "experiments": synthetic_warmfed.EXPERIMENTS | entries(listing, dataset),
-        "fedlmg": fedlmg_frame(listing),
+        "experiments": synthetic_warmfed.EXPERIMENTS | entries(jobs, dataset),
+        "fedlmg": frames(jobs)["fedlmg"],
         "absent": synthetic_warmfed.ABSENT | ABSENT,
     }
     return synthetic_warmfed.results(seeds, **inputs | changes)

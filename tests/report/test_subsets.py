@@ -6,7 +6,7 @@ import pytest
 import synthetic_fedlmg
 import synthetic_pfedgpa
 
-from fedgenbench.report.collect import RUNS, _facts, collect, summary
+from fedgenbench.report.collect import summary
 from fedgenbench.systems.base import parts
 from fedgenbench.systems.claims import judged
 
@@ -61,27 +61,3 @@ def test_a_part_of_a_grid_has_its_report(wholes, whole, role, methods, seeds):
     assert all(section.text for section in sections.values())
     metrics, _ = summary(results.scores, results.rounds, results.fedlmg)
     assert set(metrics) == {name for name in results.experiments if metrics.get(name)}
-
-
-def test_a_grid_without_runs_has_frames_with_all_columns():
-    frames = collect({}, {}, {}, "smoke")
-    assert {name: len(frame) for name, frame in frames.items()} == {
-        "scores": 0,
-        "rounds": 0,
-        "runs": 0,
-        "server": 0,
-    }
-    assert frames["scores"]["value"].dtype == "float64"
-    kept = frames["rounds"][frames["rounds"]["metric"] != "global"]
-    assert list(kept) == [
-        *("experiment", "method", "seed", "metric", "round", "client", "domain", "value"),
-    ]
-
-
-def test_the_columns_of_runs_are_those_that_a_run_fills():
-    traffic = dict.fromkeys(("bytes_up", "bytes_down", "bytes_up_once", "bytes_down_once"), 0)
-    metrics = {"settings": {"rounds": 1, "engine": "vmap"}, "digest": "d", "rounds": []} | traffic
-    measured = ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "started")
-    run = dict.fromkeys((*measured, "device", "git_revision", "git_dirty"), 0)
-    filled = _facts(metrics, run | {"versions": {"torch": "2"}, "cpu": "c"})
-    assert ["experiment", "method", "seed", "scale", *filled] == list(RUNS)

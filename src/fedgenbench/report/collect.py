@@ -58,7 +58,9 @@ def collect(
     names = list(COLUMNS)
     return {
         "measurements": pd.DataFrame(rows, columns=names).astype(_without_text(COLUMNS)),
-        "jobs": pd.DataFrame(records, columns=None if records else list(_RECORD)),
+        "jobs": pd.DataFrame(records)
+        if records
+        else pd.DataFrame(columns=list(_RECORD)).astype(_NUMBERS),
     }
 
 
@@ -74,6 +76,9 @@ def _without_text(columns: Mapping[str, str]) -> dict[str, str]:
     return {name: kind for name, kind in columns.items() if kind != "str"}
 
 
+# Types of a table of no job; else the values have theirs.
+_NUMBERS = dict.fromkeys(("seed", "client"), "int64")
+_NUMBERS |= dict.fromkeys(MEASURED_OF_JOBS[:-1], "float64")
 _RECORD = (
     *ADDRESS,
     *("scale", "digest", "rounds", "engine", "device", "hardware"),

@@ -1,14 +1,11 @@
-"""What FedLMG's jobs report, as rows, and what tables say of an experiment beside numbers."""
+"""What FedLMG's jobs say, as rows, and what tables say of an experiment beside numbers."""
 
-import pandas as pd
 import pytest
+from measured_jobs import RECORD, address, frames
 
-from fedgenbench.core.errors import UserError
-from fedgenbench.core.reports import save_report
-from fedgenbench.report.collect import FEDLMG, fedlmg_frame, fedlmg_setups, summary
+from fedgenbench.systems.fedlmg.measurements import setups
 
-MADE_BY = {"digest": "0123456789", "wall_seconds": 30.0, "git_dirty": False}
-ON_CPU = {"device": "cpu", "cpu": "x86-64 core"}
+MADE_BY = RECORD | {"digest": "0123456789", "wall_seconds": 30.0}
 CLASSIFIERS = MADE_BY | {
     "settings": {"clients": {"models": ["mlp", "mini_vit"], "epochs": 20}},
     "losses": {"client0": [2.0, 0.5], "prox0": [2.0, 0.25], "client1": [3.0, 1.0]},
@@ -48,22 +45,20 @@ DENSE = MADE_BY | {"settings": {}, "rows": {"dense": SERVER["rows"]["fedlmg_ft"]
 DOMAIN = {"scheme": "domain"}
 
 
-def source(tmp_path, content, kind, name="", seed=2, digest="0123456789"):
-    path = tmp_path / f"{kind}_{name}_{seed}.json"
-    save_report(path, content, {})
-    return (str(path), digest, "exp", seed, kind, name)
-
-
-def values(tmp_path, content, kind, name=""):
-    frame = fedlmg_frame([source(tmp_path, content, kind, name)])
-    assert list(frame) == list(FEDLMG)
+def values(content, kind, name):
+    frame = frames([(address(kind, "exp", name, 2), content)])["fedlmg"]
+    assert list(frame) == [
+        *("experiment", "seed", "kind", "name", "row"),
+        *("client", "step", "quantity", "value"),
+    ]
+    shown = "" if kind == "classifiers" else name
     places = frame[["experiment", "seed", "kind", "name"]].drop_duplicates()
-    assert places.values.tolist() == [["exp", 2, kind, name]]
+    assert places.values.tolist() == [["exp", 2, kind, shown]]
     return {(r.row, r.client, r.step, r.quantity): r.value for r in frame.itertuples()}
 
 
-def test_classifiers_become_rows_per_client(tmp_path):
-    assert values(tmp_path, CLASSIFIERS, "classifiers") == {
+def test_classifiers_become_rows_per_client():
+    assert values(CLASSIFIERS, "classifiers", "all") == {
         ("client", 0, -1, "own_test"): 0.5,
         ("client", 1, -1, "own_test"): 0.75,
         ("client", -1, -1, "own_test"): 0.625,
@@ -79,8 +74,8 @@ def test_classifiers_become_rows_per_client(tmp_path):
     }
 
 
-def test_rivals_say_what_clients_send_and_dense_its_accuracy(tmp_path):
-    assert values(tmp_path, RIVAL, "rival", "fgl") == {
+def test_rivals_say_what_clients_send_and_dense_its_accuracy():
+    assert values(RIVAL, "rival", "fgl") == {
         ("", -1, -1, "images"): 12,
         ("", -1, -1, "seconds_per_image"): 0.5,
         ("", 0, -1, "upload_bytes"): 10,
@@ -89,13 +84,13 @@ def test_rivals_say_what_clients_send_and_dense_its_accuracy(tmp_path):
         ("", 1, -1, "client_seconds"): 4.0,
         ("", -1, -1, "wall_seconds"): 30.0,
     }
-    found = values(tmp_path, DENSE, "dense", "main")
+    found = values(DENSE, "dense", "main")
     assert found["dense", -1, -1, "accuracy"] == 0.5
     assert found["dense", 1, -1, "accuracy"] == 0.75
 
 
-def test_guidance_becomes_rows_per_gradient_and_client(tmp_path):
-    assert values(tmp_path, GUIDED, "guided", "main") == {
+def test_guidance_becomes_rows_per_gradient_and_client():
+    assert values(GUIDED, "guided", "main") == {
         ("", -1, -1, "images"): 12,
         ("", -1, -1, "seconds_per_image"): 0.5,
         ("", -1, 0, "cross_entropy"): 2.0,
@@ -110,8 +105,8 @@ def test_guidance_becomes_rows_per_gradient_and_client(tmp_path):
     }
 
 
-def test_a_servers_rows_have_their_clients_and_their_mean(tmp_path):
-    assert values(tmp_path, SERVER, "server", "no_editing") == {
+def test_a_servers_rows_have_their_clients_and_their_mean():
+    assert values(SERVER, "server", "no_editing") == {
         ("fedlmg_ft", 0, -1, "accuracy"): 0.25,
         ("fedlmg_ft", 1, -1, "accuracy"): 0.75,
         ("fedlmg_ft", -1, -1, "accuracy"): 0.5,
@@ -122,44 +117,31 @@ def test_a_servers_rows_have_their_clients_and_their_mean(tmp_path):
     }
 
 
-def test_reports_of_other_settings_unknown_kinds_and_twins_are_refused(tmp_path):
-    other = source(tmp_path, SERVER, "server", "main", digest="9999999999")
-    with pytest.raises(UserError, match=r"main_2\.json was made by other code or settings"):
-        fedlmg_frame([other])
-    with pytest.raises(UserError, match="unknown kind 'waiter': use one of classifiers, guided"):
-        fedlmg_frame([source(tmp_path, SERVER, "waiter")])
-    one = source(tmp_path, SERVER, "server", "main")
-    with pytest.raises(UserError, match="not the only one of its kind, seed and name"):
-        fedlmg_frame([one, one])
+def test_without_jobs_of_fedlmg_there_are_no_setups():
+    assert setups([], {}, {}) == {}
+    assert setups([(address("federate", "exp", "fedavg", 0), MADE_BY)], {}, {}) == {}
 
 
-def test_without_reports_there_is_nothing():
-    assert fedlmg_frame([]).empty
-    assert list(fedlmg_frame([])) == list(FEDLMG)
-    assert fedlmg_setups([], {}, {}) == {}
-
-
-def sources(tmp_path, models=("mlp", "mini_vit"), **changes):
+def jobs(models=("mlp", "mini_vit"), **changes):
     """Two seeds of every job, with an ablation."""
     clients = CLASSIFIERS["settings"]["clients"] | {"models": list(models)}
     drawn = GUIDED["settings"]["drawn"]
     edited = drawn | {"guidance": drawn["guidance"] | {"batch_norm": 0.0}}
-    found = []
-    for seed in (2, 3):
+    return [
+        (address(kind, "exp", name, seed), content | changes)
+        for seed in (2, 3)
         for content, kind, name in (
-            (CLASSIFIERS | {"settings": {"clients": clients}}, "classifiers", ""),
+            (CLASSIFIERS | {"settings": {"clients": clients}}, "classifiers", "all"),
             (GUIDED, "guided", "main"),
             (GUIDED, "guided", "prompts"),
             (GUIDED | {"settings": {"drawn": edited}}, "guided", "no_batch_norm"),
             (SERVER, "server", "main"),
-        ):
-            made = content | ON_CPU | changes
-            found.append(source(tmp_path, made, kind, name, seed))
-    return found
+        )
+    ]
 
 
-def test_a_setup_says_what_its_jobs_were_made_with(tmp_path):
-    (setup,) = fedlmg_setups(sources(tmp_path), {"exp": DOMAIN}, {"exp": ["ink", "oil"]}).values()
+def test_a_setup_says_what_its_jobs_were_made_with():
+    (setup,) = setups(jobs(), {"exp": DOMAIN}, {"exp": ["ink", "oil"]}).values()
     assert setup == {
         "setting": "different architectures",
         "names": ["ink", "oil"],
@@ -195,32 +177,13 @@ def test_a_setup_says_what_its_jobs_were_made_with(tmp_path):
         ({"scheme": "dirichlet", "alpha": 0.1}, "label skew"),
     ],
 )
-def test_the_split_decides_the_setting_where_all_architectures_are_one(tmp_path, scheme, setting):
-    listing = sources(tmp_path, ["mlp"])
-    (setup,) = fedlmg_setups(listing, {"exp": scheme}, {"exp": None}).values()
+def test_the_split_decides_the_setting_where_all_architectures_are_one(scheme, setting):
+    (setup,) = setups(jobs(["mlp"]), {"exp": scheme}, {"exp": None}).values()
     assert (setup["setting"], setup["models"]) == (setting, ["mlp", "mlp"])
     assert setup["names"] == ["client 0", "client 1"]
 
 
-def test_a_gpu_and_uncommitted_changes_are_named(tmp_path):
-    listing = sources(tmp_path, device="H100", git_dirty=True)
-    (setup,) = fedlmg_setups(listing, {"exp": DOMAIN}, {"exp": None}).values()
+def test_a_gpu_and_uncommitted_changes_are_named():
+    made = jobs(device="H100", git_dirty=True)
+    (setup,) = setups(made, {"exp": DOMAIN}, {"exp": None}).values()
     assert (setup["hardware"], setup["dirty"]) == (["H100"], 10)
-
-
-def test_the_summary_holds_the_servers_means_over_clients_and_seeds(tmp_path):
-    better = SERVER | {"rows": {"fedlmg_ft": {"accuracy": [0.5, 1.0], "images": 12}}}
-    listing = [
-        source(tmp_path, SERVER, "server", "main", 0),
-        source(tmp_path, better, "server", "main", 1),
-        source(tmp_path, SERVER, "server", "no_editing", 0),
-    ]
-    key = {"experiment": "grid", "method": "fedavg", "seed": 0, "metric": "global", "client": -1}
-    # Accuracy before local training is in the tables, but none of what two runs are compared by.
-    scores = pd.DataFrame([key | {"value": 0.5}, key | {"metric": "start", "value": 0.2}])
-    metrics, curves = summary(scores, scores.assign(round=1), fedlmg_frame(listing))
-    assert metrics == {
-        "grid": {"fedavg": {"global": 0.5}},
-        "exp": {"fedlmg_ft": {"global": 0.625}, "no_editing/fedlmg_ft": {"global": 0.5}},
-    }
-    assert curves.empty  # no personal accuracy
