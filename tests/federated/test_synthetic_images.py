@@ -1,19 +1,16 @@
-"""Synthetic images on the server: read, resized, sampled, trained on."""
+"""Synthetic images on the server: read, resized, a subset of them."""
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedgenbench.core.errors import UserError
-from fedgenbench.core.streams import torch_seed
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Client, Partition
 from fedgenbench.federated.run import left_out
-from fedgenbench.federated.synthetic import Synthetic, read, read_model, subset, warm_start
+from fedgenbench.federated.synthetic import Synthetic, read, read_model, subset
 from fedgenbench.images.generated import save_images
-from fedgenbench.models import build
 
 
 def dataset(channels=3, edge=8):
@@ -74,55 +71,6 @@ def test_a_subset_has_its_share_of_every_style_and_class(pairs, share, seed):
     for pair in set(pairs):
         kept = sum((s, y) == pair for s, y in zip(part.style, part.labels, strict=True))
         assert kept == max(1, round(share * pairs.count(pair)))
-
-
-SETTINGS = {
-    "seed": 3,
-    "model": "bn_cnn",
-    "mean": [0.5, 0.5, 0.5],
-    "std": [0.5, 0.5, 0.5],
-    "warm_start": {
-        "epochs": 15,
-        "batch_size": 8,
-        "lr": 0.05,
-        "momentum": 0.9,
-        "weight_decay": 0.0,
-    },
-}
-
-
-def coloured(count=48):
-    """Images whose class is their colour."""
-    labels = np.arange(count) % 3
-    draws = np.random.default_rng(1)
-    images = draws.integers(0, 100, (count, 8, 8, 3), dtype=np.uint8)
-    images[np.arange(count), :, :, labels] += 100
-    return Synthetic(images, labels, np.zeros(count, np.int64))
-
-
-def test_the_warm_start_learns_the_synthetic_images_from_the_shared_initial_weights(tmp_path):
-    told = []
-    state, losses = warm_start(SETTINGS, coloured(), 3, "cpu", lambda *t: told.append(t))
-    assert len(losses) == len(told) == 15
-    assert losses[-1] < 0.2 * losses[0]
-    model = build("bn_cnn", (3, 8, 8), 3, torch_seed(3, "weights", "bn_cnn"))
-    none, _ = warm_start(
-        SETTINGS | {"warm_start": SETTINGS["warm_start"] | {"lr": 1e-30, "epochs": 1}},
-        coloured(),
-        3,
-        "cpu",
-        lambda *t: None,
-    )
-    for name, parameter in model.named_parameters():
-        assert torch.allclose(none[name], parameter, atol=1e-20)
-    again, _ = warm_start(SETTINGS, coloured(), 3, "cpu", lambda *t: None)
-    assert all(torch.equal(state[name], again[name]) for name in state)
-
-
-def test_a_diverged_warm_start_is_named():
-    wild = SETTINGS | {"warm_start": SETTINGS["warm_start"] | {"lr": 1e30}}
-    with pytest.raises(UserError, match=r"synthesis.warm_start.lr"):
-        warm_start(wild, coloured(), 3, "cpu", lambda *t: None)
 
 
 def test_a_damaged_model_is_named(tmp_path):

@@ -8,7 +8,7 @@ from fedgenbench.core.streams import stream
 from fedgenbench.images.adapters import embedded
 from fedgenbench.images.lora import tune
 from fedgenbench.images.prompts import class_prompts
-from fedgenbench.systems.warmfed.settings import Synthesis
+from fedgenbench.systems.warmfed.settings import WarmFed
 
 CLASSES = ["face", "plant", "ice_cream"]
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -52,7 +52,7 @@ def settings(source="models/foundation", lora=(), sampler=(), **other):
         },
         "examine": {"members": 2, "draws": 1, "shown": 1},
     }
-    return Synthesis.model_validate(chosen | other)
+    return WarmFed.model_validate(chosen | other)
 
 
 def private(count=6):

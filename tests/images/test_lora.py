@@ -256,7 +256,7 @@ def test_a_loss_that_is_not_finite_is_told(pipeline, tmp_path):
 @pytest.mark.parametrize("target", ["to_nothing", "norm1", "conv1"])
 def test_a_target_that_is_no_linear_layer_is_named(pipeline, tmp_path, target):
     before = bits(pipeline.unet)
-    with pytest.raises(UserError, match=rf"synthesis.lora.targets: '{target}'"):
+    with pytest.raises(UserError, match=rf"lora.targets: '{target}'"):
         tuned(pipeline, tmp_path, targets=["to_q", target])
     assert_equal(before, bits(pipeline.unet))
 

@@ -101,7 +101,7 @@ def test_a_client_of_stable_diffusion_goes_all_the_way(version, kind, precision,
 def test_a_model_that_predicts_something_else_is_refused(tmp_path):
     stable_diffusion(tmp_path / "sd", "2.1", "sample")
     pipeline = base_model(settings(tmp_path / "sd").base, "cpu")
-    with pytest.raises(UserError, match=r"synthesis.base: the model predicts 'sample'"):
+    with pytest.raises(UserError, match=r"base: the model predicts 'sample'"):
         tune(
             settings().lora,
             pipeline,

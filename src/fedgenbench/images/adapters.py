@@ -46,7 +46,7 @@ class Adapter:
             if not tensor.isfinite().all():
                 raise UserError(
                     f"the adapter of client {self.client}: {name} is not finite in half precision; "
-                    "its training has diverged. Lower synthesis.lora.lr"
+                    "its training has diverged. Lower lora.lr"
                 )
 
     @property
@@ -132,7 +132,7 @@ def low_rank(
         layers = [m for name, m in unet.named_modules() if f".{name}".endswith(f".{target}")]
         if not layers or not all(isinstance(layer, nn.Linear) for layer in layers):
             raise UserError(
-                f"synthesis.lora.targets: {target!r} names no linear layer of the U-Net; the "
+                f"lora.targets: {target!r} names no linear layer of the U-Net; the "
                 "attention's projections are to_q, to_k, to_v and to_out.0"
             )
     trainable = [p for p in unet.parameters() if p.requires_grad]

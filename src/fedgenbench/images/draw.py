@@ -128,8 +128,8 @@ def _images(
         ).images
         if not np.isfinite(images).all():
             raise UserError(
-                f"{shard.name}: an image is not finite; set synthesis.base.precision to bf16 or "
-                "fp32, or lower synthesis.lora.lr"
+                f"{shard.name}: an image is not finite; set base.precision to bf16 or "
+                "fp32, or lower lora.lr"
             )
         # In rows: the pipeline's arrays are transposed views, which safetensors writes as they lie.
         return (images * 255).round().astype(np.uint8, order="C")

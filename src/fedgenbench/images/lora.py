@@ -134,7 +134,7 @@ def _train(
 ) -> tuple[list[dict[str, float]], list[str]]:
     unet, device = pipeline.unet, latents.device
     scheduler = ancestral(pipeline)
-    kind = predicted(scheduler, "synthesis.base", "adapters are tuned on models that predict")
+    kind = predicted(scheduler, "base", "adapters are tuned on models that predict")
     parameters = list(named.values())
     optimiser = torch.optim.AdamW(
         parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True
@@ -186,7 +186,7 @@ def _train(
             if not mean < float("inf"):
                 raise UserError(
                     f"{who}: the loss is not finite after {step + 1} steps of tuning; lower "
-                    "synthesis.lora.lr, or take a base of bf16 or fp32 precision"
+                    "lora.lr, or take a base of bf16 or fp32 precision"
                 )
             history.append({"step": step + 1, "loss": mean})
             _save(checkpoint, identity, named, optimiser, scaler, micro, history)

@@ -38,7 +38,7 @@ class Batch:
                 if self.size == 1:
                     raise UserError(
                         f"{self.what}: the GPU's memory is too small for a single image. Take "
-                        "a base of fp16 or bf16 precision, or a lower resolution (synthesis.base). "
+                        "a base of fp16 or bf16 precision, or a lower resolution (`base`). "
                         f"({str(error).splitlines()[0]})"
                     ) from error
             # Out of the handler: its traceback holds on to the tensors of the failed attempt.

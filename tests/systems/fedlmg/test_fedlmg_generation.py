@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from contexts import context
 from miniature import untrained as untrained_pipeline
 from safetensors.torch import save_file
 from toy_clients import Killed, holding, quiet, small_images
@@ -20,6 +21,7 @@ from fedgenbench.systems.fedlmg.clients import train_clients
 from fedgenbench.systems.fedlmg.generation import generate
 from fedgenbench.systems.fedlmg.server import planned, serve
 from fedgenbench.systems.fedlmg.similarity import likeness
+from fedgenbench.systems.fedlmg.system import GUIDED
 from fedgenbench.systems.fedlmg.uploads import load, save, untrained
 
 TRAINING = {"epochs": 1, "batch_size": 4, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0}
@@ -221,10 +223,12 @@ def test_a_killed_job_draws_at_most_one_batch_again(pipeline, uploads, tmp_path,
 
 def test_what_pictures_show_is_of_the_first_image(pipeline, uploads, tmp_path):
     found = guided(pipeline, uploads, tmp_path / "a")
-    found.save(tmp_path / "images", tmp_path / "shown", {})
-    images, labels, style = load_images(tmp_path / "images")
+    job = context(tmp_path / "job", GUIDED, dataset().card["classes"])
+    said, _ = found.keep(job)
+    assert said == {"images": 10} | found.report
+    images, labels, style = load_images(job.outputs["images"])
     np.testing.assert_array_equal(images, found.images)
-    strips, labels, style = load_images(tmp_path / "shown")
+    strips, labels, style = load_images(job.outputs["shown"])
     assert (labels.tolist(), style.tolist()) == ([0, 1, 0, 1, 2], [0, 0, 1, 1, 1])
     np.testing.assert_array_equal(strips[:, 0], found.images[::2])
     np.testing.assert_array_equal(strips[:, 1:], found.promised)
@@ -232,8 +236,8 @@ def test_what_pictures_show_is_of_the_first_image(pipeline, uploads, tmp_path):
     assert not np.array_equal(strips[:, 1], strips[:, 2])
     # Without editing there is nothing but the image; on disk or not makes no difference.
     plain = guided(pipeline, uploads, tmp_path / "b", editing_steps=0)
-    plain.save(tmp_path / "images", tmp_path / "shown", {})
-    assert load_images(tmp_path / "shown")[0].shape == (5, 1, 32, 32, 3)
+    plain.keep(job)
+    assert load_images(job.outputs["shown"])[0].shape == (5, 1, 32, 32, 3)
     again = guided(pipeline, uploads, tmp_path / "a")
     np.testing.assert_array_equal(again.promised, found.promised)
 

@@ -9,8 +9,13 @@ from model_folders import WEIGHTS, edit
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import write_json
-from fedgenbench.images.folder import part_files, require_place, require_recorded, weights
-from fedgenbench.systems.foundation.plan import fingerprint
+from fedgenbench.images.folder import (
+    fingerprint,
+    part_files,
+    require_place,
+    require_recorded,
+    weights,
+)
 
 FILES = [
     "model_index.json",

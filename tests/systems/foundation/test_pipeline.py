@@ -9,9 +9,9 @@ import torch
 from miniature import settings, untrained
 
 from fedgenbench.core.errors import UserError
+from fedgenbench.images.folder import fingerprint
 from fedgenbench.images.pipeline import load, sample, save
 from fedgenbench.systems.foundation.captions import make_tokenizer
-from fedgenbench.systems.foundation.plan import fingerprint
 
 PROMPTS = ["a photo of a face", "a photo of a plant", "an image of plant"]
 DRAW = {"steps": 2, "guidance": 3.0}

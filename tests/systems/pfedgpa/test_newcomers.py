@@ -180,9 +180,9 @@ def test_the_federation_never_sees_the_new_clients(found):
 
 def test_it_repeats_and_picks_up_where_it_was_killed(found, tmp_path):
     assert play(tmp_path) == found
-    assert sorted(file.name for file in tmp_path.iterdir()) == [
-        "newcomers-fedavg.safetensors",
-        "newcomers-pfedgpa.safetensors",
+    assert sorted(file.name for file in (tmp_path / "newcomers").iterdir()) == [
+        "fedavg.safetensors",
+        "pfedgpa.safetensors",
     ]
     assert play(tmp_path) == found
 

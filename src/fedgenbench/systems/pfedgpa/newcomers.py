@@ -78,7 +78,7 @@ def newcomers(
     count = max(1, round(chosen.share * total))
     if count == total:
         raise UserError(
-            f"newcomers.share: {chosen.share:g} of {total} clients leaves none to play the "
+            f"pfedgpa.newcomers.share: {chosen.share:g} of {total} clients leaves none to play the "
             "federation: lower it"
         )
     residents = replace(data, train=data.train[:-count], test=data.test[:-count])
@@ -90,7 +90,7 @@ def newcomers(
         )
     if max(chosen.steps) > pfedgpa["inversion_steps"]:
         raise UserError(
-            f"newcomers.steps: {max(chosen.steps)} is more than the {pfedgpa['inversion_steps']} "
+            f"pfedgpa.newcomers.steps: {max(chosen.steps)} is more than the {pfedgpa['inversion_steps']} "
             "inversion_steps"
         )
     played = {}

@@ -52,7 +52,7 @@ def warm_start(
     )
     in_twos, losses = needs_two_images(model, tuple(x.shape[1:])), []
     if in_twos:
-        key = "synthesis.warm_start.batch_size"
+        key = "warmfed.warm_start.batch_size"
         require_two_images("the warm start", key, len(x), chosen["batch_size"])
     for epoch in range(chosen["epochs"]):
         order = torch.from_numpy(stream(seed, "warm start", epoch).permutation(len(x))).to(device)
@@ -68,5 +68,5 @@ def warm_start(
         losses.append(total / len(x))
         tell(epoch + 1, f"loss {losses[-1]:.3f}")
     if not np.isfinite(losses).all():
-        raise UserError("the warm start diverged: lower synthesis.warm_start.lr")
+        raise UserError("the warm start diverged: lower warmfed.warm_start.lr")
     return {name: tensor.cpu() for name, tensor in model.state_dict().items()}, losses
