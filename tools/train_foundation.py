@@ -17,15 +17,17 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.files import read_json, write_json
 from fedgenbench.core.provenance import Stopwatch
 from fedgenbench.images.folder import part_files
 from fedgenbench.images.pipeline import save
 from fedgenbench.plan.settings import load as load_settings
 from fedgenbench.systems.foundation.networks import assemble
+from fedgenbench.systems.foundation.plan import training_identity
 from fedgenbench.systems.foundation.pool import Pool, load_pool
 from fedgenbench.systems.foundation.settings import Foundation, UNetJob, VaeJob
-from fedgenbench.systems.foundation.training import recorded_history
+from fedgenbench.systems.foundation.training import PART
 from fedgenbench.systems.foundation.unet import train_unet
 from fedgenbench.systems.foundation.vae import train_vae
 
@@ -41,18 +43,20 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     settings = load_settings("params.yaml")[1]["embedded"].foundation
     settings = settings.model_copy(update={"subjects": chosen.subjects})
-    pool, checkpoint = load_pool(chosen.pool), chosen.state / "unet.safetensors"
+    pool, folder = load_pool(chosen.pool), chosen.state / "unet"
     vae = autoencoder(settings, pool, chosen.state)
     job = settings.model_dump(include=set(UNetJob.model_fields))
     if chosen.export:
-        job["unet"]["training"]["steps"] = recorded_history(checkpoint)[-1]["step"]
-    watch = Stopwatch(checkpoint)
+        kept = Checkpoint(folder, training_identity(UNetJob.model_validate(job), pool.sha256))
+        _, facts = kept.get(PART)
+        job["unet"]["training"]["steps"] = facts["history"][-1]["step"]
+    watch = Stopwatch(folder)
     unet, text_encoder, tokenizer, history = train_unet(
         UNetJob.model_validate(job),
         pool,
         vae,
         "cpu",
-        checkpoint=checkpoint,
+        folder=folder,
         tell=teller(chosen.state / "unet.log"),
     )
     if chosen.export:
@@ -72,12 +76,12 @@ def autoencoder(settings: Foundation, pool: Pool, state: Path) -> AutoencoderKL:
     """The trained autoencoder, from ``state`` where it is finished there."""
     if not (state / "vae.json").exists():
         job = VaeJob.model_validate(settings.model_dump(include=set(VaeJob.model_fields)))
-        watch = Stopwatch(state / "vae.safetensors")
+        watch = Stopwatch(state / "vae-training")
         network, history = train_vae(
             job,
             pool,
             "cpu",
-            checkpoint=state / "vae.safetensors",
+            folder=state / "vae-training",
             tell=teller(state / "vae.log"),
         )
         network.save_pretrained(state / "vae")

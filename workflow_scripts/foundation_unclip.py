@@ -1,5 +1,6 @@
 """Makes the miniature unCLIP of a foundation model, and says what its embeddings carry."""
 
+import shutil
 from pathlib import Path
 
 from fedgenbench.core.gpu import lease
@@ -11,6 +12,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     watch = Stopwatch(snakemake.params.checkpoint)
     import torch
 
+    from fedgenbench.core.checkpoint import Checkpoint
     from fedgenbench.core.files import write_json
     from fedgenbench.images.folder import part_files
     from fedgenbench.images.pipeline import load, save
@@ -28,17 +30,13 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
     digest = snakemake.wildcards.digest
     pool = load_pool(Path(snakemake.input.pool).parent)
     base = load(settings.source, torch.float32, device)
-    checkpoints = [
-        Path(f"{snakemake.params.checkpoint}-{part}.safetensors")
-        for part in ("encoder", "conditioning")
-    ]
+    kept = Path(snakemake.params.checkpoint)
     towers, encoder_history = train_encoder(
         settings,
         pool,
         base,
         device,
-        checkpoint=checkpoints[0],
-        identity=f"{digest}-encoder",
+        checkpoint=Checkpoint(kept / "encoder", f"{digest}-encoder"),
         tell=Progress("image encoder", settings.encoder.training.steps),
     )
     denoiser, history = train_conditioning(
@@ -47,8 +45,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         base,
         towers.vision,
         device,
-        checkpoint=checkpoints[1],
-        identity=f"{digest}-conditioning",
+        checkpoint=Checkpoint(kept / "conditioning", f"{digest}-conditioning"),
         tell=Progress("layers for embeddings", settings.conditioning.training.steps),
     )
     found = evidence(settings, pool, towers, denoiser)
@@ -63,7 +60,6 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         | {"foundation": part_files(settings.source)}
         | {"files": part_files(snakemake.output.model)},
     )
-    for checkpoint in checkpoints:
-        checkpoint.unlink(missing_ok=True)
+    shutil.rmtree(kept, ignore_errors=True)
     watch.forget()
     print(f"miniature unCLIP: loss {history[-1]['validation']:.4f}", flush=True)

@@ -29,7 +29,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         pool,
         vae,
         device,
-        checkpoint=Path(snakemake.params.checkpoint),
+        folder=Path(snakemake.params.checkpoint),
         tell=Progress("foundation U-Net", settings.unet.training.steps),
     )
     pipeline = assemble(vae, unet, text_encoder, tokenizer, settings.unet.prediction)

@@ -23,7 +23,7 @@ with job(snakemake), lease(snakemake.config["device"]) as device:
         settings,
         pool,
         device,
-        checkpoint=Path(snakemake.params.checkpoint),
+        folder=Path(snakemake.params.checkpoint),
         tell=Progress("foundation autoencoder", settings.vae.training.steps),
     )
     network.save_pretrained(snakemake.output.weights)

@@ -6,6 +6,7 @@ import difflib
 import os
 from pathlib import Path
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.determinism import ENVIRONMENT
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.gpu import lease
@@ -28,8 +29,8 @@ def run(grid: Grid, name: str, output: Path | None) -> str:
     _require_inputs(job)
     os.environ.update(ENVIRONMENT)
     folder = Path(output or job.folder)
-    checkpoint = Path("results/checkpoints", job.kind.name, f"{job.key}-{job.digest}")
-    watch = Stopwatch(checkpoint)
+    kept = Path("results/checkpoints", job.kind.name, f"{job.key}-{job.digest}")
+    watch = Stopwatch(kept)
     with lease(grid.settings.device) as device:
         context = Context(
             experiment=job.experiment,
@@ -42,7 +43,7 @@ def run(grid: Grid, name: str, output: Path | None) -> str:
             partition_file=Path(job.partition.path) if job.partition else None,
             inputs={key: [Path(f) for f in job.input_files(key)] for key in job.kind.inputs},
             outputs={key: folder / file for key, file in job.kind.files.items()},
-            checkpoint=checkpoint,
+            checkpoint=Checkpoint(kept, job.digest),
         )
         return execute(context, job.kind.run, watch)
 

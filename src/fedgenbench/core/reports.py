@@ -12,9 +12,7 @@ from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import read_json, sha256_file, write_json
 
 # Of a report's entries, those that come out otherwise the next time: a kill and a full memory too.
-MEASURED = frozenset(
-    {"seconds_per_image", "client_seconds", "notes", "shards_drawn", "shards_redone"}
-)
+MEASURED = frozenset({"seconds_per_image", "client_seconds", "notes", "shards_drawn"})
 
 
 def run_file(report: str | Path) -> Path:

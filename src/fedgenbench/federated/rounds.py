@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from fedgenbench.core.errors import UserError
-from fedgenbench.core.files import atomic_path
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.streams import stream
 from fedgenbench.federated.data import SERVER, BatchOrder, FederatedData, in_twos
 from fedgenbench.federated.engine import ENGINES
@@ -20,6 +17,7 @@ from fedgenbench.federated.server import admit, nbytes, row_of, stack_slots
 from fedgenbench.federated.types import Slots, State
 
 Accuracy = list[float]
+PART = "rounds"  # of the checkpoint
 
 
 class Federation:
@@ -35,9 +33,8 @@ class Federation:
         engine: ``"sequential"`` or ``"vmap"``.
         evaluate_every: rounds between evaluations; the first and the last are always evaluated.
         on_bad_upload: ``"stop"`` or ``"skip"``.
-        checkpoint: file to resume from and to save to, or None.
-        checkpoint_seconds: least time between two checkpoints.
-        digest: what the checkpoint must have been made with.
+        checkpoint: where rounds are kept and gone on from, or None.
+        checkpoint_seconds: least time between two that are kept.
         warm: the model that everybody starts from, or None for the task's own.
     """
 
@@ -53,19 +50,14 @@ class Federation:
         engine: str = "sequential",
         evaluate_every: int = 1,
         on_bad_upload: str = "stop",
-        checkpoint: Path | None = None,
+        checkpoint: Checkpoint | None = None,
         checkpoint_seconds: float = 15.0,
-        digest: str = "",
         warm: State | None = None,
     ):
         self.method, self.seed, self.rounds, self.warm = method, seed, rounds, warm
         self.batch_size, self.participation = batch_size, participation
         self.evaluate_every, self.on_bad_upload = evaluate_every, on_bad_upload
-        self.checkpoint, self.checkpoint_seconds, self.digest = (
-            checkpoint,
-            checkpoint_seconds,
-            digest,
-        )
+        self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
         self.testers = len(data.test)
         self.data = data.pooled() if method.pooled else data
         self.engine = ENGINES[engine](method, self.data)
@@ -93,9 +85,7 @@ class Federation:
 
         Round 0 is what there is before the first one: a warm start, and models adapted to it.
         """
-        if self.checkpoint and self.checkpoint.exists():
-            self._load()
-        elif before := self._before():
+        if not self._resumed() and (before := self._before()):
             self.history.append({"round": 0} | before)
         saved = time.monotonic()
         while self.round < self.rounds:
@@ -257,44 +247,24 @@ class Federation:
 
     # Checkpoints ------------------------------------------------------------------------------
     def _save(self) -> None:
-        from safetensors.torch import save_file
-
         tensors = {
-            f"{side}/{role}/{name}": t.contiguous().cpu()
+            f"{side}/{role}/{name}": t
             for side, slots in (("clients", self.clients), ("server", self.server))
             for role, state in slots.items()
             for name, t in state.items()
         }
-        # safetensors sorts names; sums over a state must keep their order on resumption.
-        notes = {
-            "round": self.round,
-            "history": self.history,
-            "digest": self.digest,
-            "order": list(tensors),
-        }
-        with atomic_path(self.checkpoint) as temporary:
-            save_file(tensors, temporary, metadata={"federation": json.dumps(notes)})
+        self.checkpoint.put(PART, tensors, {"round": self.round, "history": self.history})
 
-    def _load(self) -> None:
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(self.checkpoint, "pt", device=str(self.data.x.device)) as file:
-                notes = json.loads(file.metadata()["federation"])
-                # A copy is aligned in memory as fresh tensors are; kernels round by alignment.
-                tensors = {key: file.get_tensor(key).clone() for key in notes["order"]}
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise UserError(
-                f"{self.checkpoint} is damaged ({error}): delete it and the run starts again"
-            ) from error
-        if notes["digest"] != self.digest:
-            raise UserError(
-                f"{self.checkpoint} belongs to another configuration or code (digest "
-                f"{notes['digest']}, this run has {self.digest}): delete it and run again"
-            )
+    def _resumed(self) -> bool:
+        """Is everything as it was when a round was kept?"""
+        kept = self.checkpoint and self.checkpoint.tensors(PART, self.data.x.device)
+        if not kept:
+            return False
+        tensors, facts = kept
         sides: dict[str, Slots] = {"clients": {}, "server": {}}
         for key, tensor in tensors.items():
             side, role, name = key.split("/", 2)
             sides[side].setdefault(role, {})[name] = tensor
         self.clients, self.server = sides["clients"], sides["server"]
-        self.round, self.history = notes["round"], notes["history"]
+        self.round, self.history = facts["round"], facts["history"]
+        return True

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.data.dataset import Dataset
@@ -76,8 +76,7 @@ def federation(
     data: FederatedData,
     classes: int,
     *,
-    digest: str = "",
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     warm: State | None = None,
 ) -> Federation:
     """The run that the settings of a job of kind "federate" describe, on its data.
@@ -104,7 +103,6 @@ def federation(
         evaluate_every=settings["evaluate_every"],
         on_bad_upload=settings["on_bad_upload"],
         checkpoint=checkpoint,
-        digest=digest,
         warm=warm,
     )
 
@@ -128,11 +126,10 @@ def federate(
     synthetic: Synthetic | None = None,
     warm: State | None = None,
     adapter_bytes: float = 0.0,
-    digest: str,
-    checkpoint: Path,
+    checkpoint: Checkpoint | None,
     progress: Any,
 ) -> dict[str, Any]:
-    """Plays the run and returns its metrics, a pure function of the arguments before ``digest``.
+    """Plays the run and returns its metrics, a pure function of the arguments before ``checkpoint``.
 
     ``adapter_bytes`` is what a client sent, on average, for the synthetic images.
     """
@@ -153,7 +150,6 @@ def federate(
         settings,
         data,
         dataset.n_classes,
-        digest=digest,
         checkpoint=checkpoint,
         warm=warm,
     )

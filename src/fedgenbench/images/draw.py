@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
-from fedgenbench.core.files import atomic_path
 from fedgenbench.images.adapters import embedded
 from fedgenbench.images.memory import Batch
 from fedgenbench.images.settings import Sampler
@@ -41,7 +37,7 @@ class GeneratedImages:
     """Images uint8 [n, H, W, 3], their labels and styles, int64 [n], and what it took.
 
     ``report`` has the seconds per image, also of shards from before a kill; how many shards this
-    process drew, and how many of these because their file was damaged; and notes.
+    process drew; and notes.
     """
 
     images: np.ndarray
@@ -56,38 +52,31 @@ def draw(
     sampler: Sampler,
     resolution: int,
     *,
-    folder: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> GeneratedImages:
-    """The images of ``shards``, each shard written to ``folder`` when it is done.
+    """The images of ``shards``, each shard kept in ``checkpoint`` when it is done.
 
-    Shards that lie there are taken as they are, so a killed job draws at most one again. The
-    negative prompt is the empty one. ``identity`` names everything that decides the images;
-    ``tell`` gets the number of images that are there, and a note.
+    Checkpoint that lie there are taken as they are, so a killed job draws at most one again. The
+    negative prompt is the empty one. ``tell`` gets the number of images that are there, and a note.
 
     Raises:
-        UserError: a shard in ``folder`` is of another ``identity``, an image is not finite, or one
+        UserError: a shard in ``checkpoint`` is of another identity, an image is not finite, or one
             image is too much for the GPU.
     """
     batch = Batch(sampler.batch, "drawing images")
     negative = embedded(pipeline, [""])
-    parts, notes, seconds, drawn, redone = [], [], 0.0, 0, 0
+    parts, seconds, drawn = [], 0.0, 0
     for shard in shards:
-        path = folder / f"{shard.name}.safetensors"
-        found = _read(path, identity) if path.exists() else None
-        if found is None:
-            if path.exists():
-                redone += 1
-                notes.append(f"{path.name} was damaged and its images were drawn anew")
-                print(notes[-1], file=sys.stderr, flush=True)
+        part = checkpoint.get(shard.name)
+        if part is None:
             started = time.perf_counter()
             images = _images(pipeline, shard, negative, sampler, resolution, batch)
-            found = images, time.perf_counter() - started
-            _write(path, identity, *found)
+            part = {"images": images}, {"seconds": time.perf_counter() - started}
+            checkpoint.put(shard.name, *part)
             drawn += 1
-        parts.append(found[0])
-        seconds += found[1]
+        parts.append(part[0]["images"])
+        seconds += part[1]["seconds"]
         tell(sum(map(len, parts)), shard.name)
     count = sum(map(len, parts))
     return GeneratedImages(
@@ -97,8 +86,7 @@ def draw(
         report={
             "seconds_per_image": seconds / count,
             "shards_drawn": drawn,
-            "shards_redone": redone,
-            "notes": notes + batch.notes,
+            "notes": batch.notes,
         },
     )
 
@@ -135,31 +123,3 @@ def _images(
         return (images * 255).round().astype(np.uint8, order="C")
 
     return np.concatenate(batch.over(len(shard.seeds), some))
-
-
-def _write(path: Path, identity: str, images: np.ndarray, seconds: float) -> None:
-    from safetensors.numpy import save_file
-
-    facts = {"identity": identity, "seconds": seconds, "sha256": _sha256(images)}
-    with atomic_path(path) as temporary:
-        save_file({"images": images}, temporary, {"shard": json.dumps(facts)})
-
-
-def _read(path: Path, identity: str) -> tuple[np.ndarray, float] | None:
-    """Images and the seconds that they took, or None of a damaged file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as file:
-            images, facts = file.get_tensor("images"), json.loads(file.metadata()["shard"])
-    except (SafetensorError, KeyError, TypeError, ValueError):
-        return None
-    if facts["identity"] != identity:
-        raise UserError(
-            f"{path} belongs to {facts['identity']}, not to {identity}: delete {path.parent}"
-        )
-    return (images, facts["seconds"]) if facts["sha256"] == _sha256(images) else None
-
-
-def _sha256(images: np.ndarray) -> str:
-    return hashlib.sha256(images.tobytes()).hexdigest()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedgenbench.core.checkpoint import Checkpoint, moments, restore_moments
 from fedgenbench.core.errors import UserError
-from fedgenbench.core.files import atomic_path
 from fedgenbench.core.streams import torch_seed
-from fedgenbench.images.adapters import Adapter, low_rank, read
+from fedgenbench.images.adapters import Adapter, low_rank
 from fedgenbench.images.memory import Batch
 from fedgenbench.images.pixels import encoded, to_tensor
 from fedgenbench.images.schedules import ancestral, predicted
@@ -37,6 +35,9 @@ def prepared(images: np.ndarray, resolution: int) -> np.ndarray:
     return resized
 
 
+PART = "adapter"  # of the checkpoint
+
+
 def tune(
     settings: Lora,
     pipeline: Any,
@@ -46,8 +47,7 @@ def tune(
     *,
     seed: int,
     client: int,
-    checkpoint: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> tuple[Adapter, list[dict[str, float]], list[str]]:
     """The client's adapter, the history of its training, and notes on it.
@@ -57,11 +57,11 @@ def tune(
     error of the predicted noise, or velocity where the base predicts it. The base stays as it is, in
     its precision; what is trained is fp32. Initial matrices depend on ``seed`` and ``client`` alone,
     and what a step draws on these and its number: a run that resumes from ``checkpoint`` ends with
-    the bits of an unbroken one. ``identity`` names everything that decides the result. The history
-    has the step and the mean loss since the last entry; the notes say where memory ended.
+    the bits of an unbroken one. The history has the step and the mean loss since the last entry; the
+    notes say where memory ended.
 
     Raises:
-        UserError: there is no image, the checkpoint has another ``identity``, the loss is not
+        UserError: there is no image, the checkpoint has another identity, the loss is not
             finite, or one image is too much for the GPU.
     """
     if not len(images):
@@ -92,7 +92,6 @@ def tune(
             stream=(seed, "lora", client),
             who=f"client {client}",
             checkpoint=checkpoint,
-            identity=identity,
             tell=tell,
         )
         adapter = Adapter(
@@ -128,8 +127,7 @@ def _train(
     *,
     stream: tuple[int, str, int],
     who: str,
-    checkpoint: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> tuple[list[dict[str, float]], list[str]]:
     unet, device = pipeline.unet, latents.device
@@ -169,9 +167,7 @@ def _train(
             total += loss.detach()
         return total
 
-    history: list[dict[str, float]] = []
-    if checkpoint.exists():
-        history = _load(checkpoint, identity, named, optimiser, scaler, micro)
+    history = _load(checkpoint, named, optimiser, scaler, micro)
     since = []
     for step in range(int(history[-1]["step"]) if history else 0, settings.steps):
         loss = micro.attempt(lambda step=step: gradients(step))
@@ -189,64 +185,46 @@ def _train(
                     "lora.lr, or take a base of bf16 or fp32 precision"
                 )
             history.append({"step": step + 1, "loss": mean})
-            _save(checkpoint, identity, named, optimiser, scaler, micro, history)
+            _save(checkpoint, named, optimiser, scaler, micro, history)
             since = []
     optimiser.zero_grad()
     return history, micro.notes
 
 
 def _save(
-    path: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     named: dict[str, nn.Parameter],
     optimiser: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     micro: Batch,
     history: list[dict[str, float]],
 ) -> None:
-    from safetensors.torch import save_file
-
-    tensors = {f"lora/{name}": parameter.detach() for name, parameter in named.items()}
-    tensors |= {
-        f"adam/{row}/{name}": tensor
-        for row, moments in optimiser.state_dict()["state"].items()
-        for name, tensor in moments.items()
-    }
-    state = {"history": history, "scaler": scaler.state_dict()}
-    state |= {"size": micro.size, "notes": micro.notes}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"identity": identity, "state": json.dumps(state)})
+    tensors = {f"lora/{name}": parameter for name, parameter in named.items()}
+    tensors |= moments(optimiser)
+    facts = {"history": history, "scaler": scaler.state_dict()}
+    checkpoint.put(PART, tensors, facts | {"size": micro.size, "notes": micro.notes})
 
 
 def _load(
-    path: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     named: dict[str, nn.Parameter],
     optimiser: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     micro: Batch,
 ) -> list[dict[str, float]]:
-    tensors, metadata = read(path)
-    if metadata.get("identity") != identity:
-        raise UserError(
-            f"{path} is the checkpoint of {metadata.get('identity')}, not of {identity}: delete it"
-        )
+    """The history, with everything as it was when it was kept; empty where nothing was."""
+    if (part := checkpoint.tensors(PART)) is None:
+        return []
+    tensors, facts = part
     kept = {key.removeprefix("lora/") for key in tensors if key.startswith("lora/")}
     if other := sorted(kept ^ named.keys()):
         raise UserError(
-            f"{path} and the adapter differ in {other[0]}: delete the checkpoint; the client is tuned "
-            "from the beginning"
+            f"{checkpoint.folder} and the adapter differ in {other[0]}: delete the folder; the client "
+            "is tuned from the beginning"
         )
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        part, name = key.split("/", 1)
-        if part == "lora":
-            named[name].data.copy_(tensor)
-        else:
-            row, moment = name.split("/")
-            moments.setdefault(int(row), {})[moment] = tensor
-    optimiser.load_state_dict(optimiser.state_dict() | {"state": moments})
-    state = json.loads(metadata["state"])
-    scaler.load_state_dict(state["scaler"])
-    micro.size, micro.notes = state["size"], state["notes"]
-    return state["history"]
+    for name, parameter in named.items():
+        parameter.data.copy_(tensors[f"lora/{name}"])
+    restore_moments(optimiser, tensors)
+    scaler.load_state_dict(facts["scaler"])
+    micro.size, micro.notes = facts["size"], facts["notes"]
+    return facts["history"]

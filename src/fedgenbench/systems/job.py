@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.files import read_json
 from fedgenbench.core.gpu import lease
 from fedgenbench.core.job import job
@@ -26,8 +27,8 @@ class Context:
 
     ``settings`` is what decides it beside data, partition and inputs; ``name`` tells jobs of a kind
     apart. ``inputs`` are files of the jobs that it builds on, by name, in their order; ``outputs`` are
-    the files that it has to write, by name. ``checkpoint`` is a folder of its own, which stays until
-    the job is done: a killed job goes on from what it left there.
+    the files that it has to write, by name. ``checkpoint`` stays until the job is done: a
+    killed job goes on from what it left there.
     """
 
     experiment: str
@@ -40,7 +41,7 @@ class Context:
     partition_file: Path | None
     inputs: Mapping[str, list[Path]]
     outputs: Mapping[str, Path]
-    checkpoint: Path
+    checkpoint: Checkpoint
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -83,7 +84,7 @@ def execute(context: Context, run: str, watch: Stopwatch) -> str:
         {"digest": context.digest, "settings": context.settings} | content,
         watch.record(context.device),
     )
-    shutil.rmtree(context.checkpoint, ignore_errors=True)
+    shutil.rmtree(context.checkpoint.folder, ignore_errors=True)
     watch.forget()
     return f"{context.label}: {line}"
 
@@ -91,8 +92,7 @@ def execute(context: Context, run: str, watch: Stopwatch) -> str:
 def execute_rule(snakemake: Any) -> None:
     """The job that a rule of rules/jobs.smk describes."""
     with job(snakemake), lease(snakemake.config["device"]) as device:
-        checkpoint = Path(snakemake.params.checkpoint)
-        watch = Stopwatch(checkpoint)
+        watch = Stopwatch(snakemake.params.checkpoint)
         inputs = {
             name: [Path(file) for file in ([files] if isinstance(files, str) else files)]
             for name, files in snakemake.input.items()
@@ -109,6 +109,6 @@ def execute_rule(snakemake: Any) -> None:
             partition_file=partition[0] if partition else None,
             inputs=inputs,
             outputs={name: Path(file) for name, file in snakemake.output.items()},
-            checkpoint=checkpoint,
+            checkpoint=Checkpoint(snakemake.params.checkpoint, snakemake.wildcards.digest),
         )
         print(execute(context, snakemake.params.run, watch), flush=True)

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from fedgenbench.images.shards import Shards
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
@@ -12,7 +13,6 @@ from torch import nn
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.images.guidance import Upload, batch_norm_inputs
-from fedgenbench.images.shards import Shards
 from fedgenbench.models import build
 from fedgenbench.models.layers import BatchNorm
 from fedgenbench.systems.fedlmg.baseline_settings import Dense

@@ -22,8 +22,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         partition,
         context.device,
         seed=context.seed,
-        folder=context.checkpoint,
-        identity=context.digest,
+        checkpoint=context.checkpoint,
         tell=context.progress(settings.per_class * sum(held)),
     )
     return generated.keep(context)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.federated.data import normalised
-from fedgenbench.images.shards import Shards
 from fedgenbench.systems.fedlmg.settings import Clients
 from fedgenbench.systems.fedlmg.training import accuracy, fine_tuning, proximal, train
 from fedgenbench.systems.fedlmg.uploads import save, untrained
@@ -27,8 +26,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         context.dataset,
         context.partition,
         context.device,
-        folder=context.checkpoint,
-        identity=context.digest,
+        checkpoint=context.checkpoint,
         tell=context.progress(len(context.partition.clients) * (1 + context.settings["averages"])),
     )
     sizes = save(context.outputs["models"], models, facts)
@@ -43,22 +41,21 @@ def train_clients(
     partition: Partition,
     device: Any,
     *,
-    folder: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> tuple[dict[str, nn.Module], dict[str, dict[str, Any]], dict[str, Any]]:
     """Models by name, what the server is told of each, and the report.
 
     ``client<k>`` is trained with cross-entropy, ``prox<k>`` with FedProx's penalty for that baseline.
-    A finished model stays in ``folder`` until all are there, so that a killed job trains at most one
+    A finished model stays in ``checkpoint`` until all are there, so that a killed job trains at most one
     again. The report has, by client, the mean loss per epoch, the accuracy on its own test images and
     the number of its training images.
 
     Raises:
-        UserError: a client has no training image, or its loss is not finite; a model in ``folder``
-            is of another ``identity``.
+        UserError: a client has no training image, or its loss is not finite; a model in
+            ``checkpoint`` is of another identity.
     """
-    chosen, store = Clients.model_validate(settings["clients"]), Shards(folder, identity)
+    chosen = Clients.model_validate(settings["clients"])
     x, y = tensors(dataset.train_images, dataset.train_labels, settings, device)
     x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
     models, facts, report = {}, {}, {"losses": {}, "own_test": [], "images": []}
@@ -72,7 +69,7 @@ def train_clients(
             start = (architecture, tuple(x.shape[1:]), dataset.n_classes)
             model = untrained(*start, settings["seed"], settings["imagenet"]).to(device)
             loss = proximal(model, chosen.prox) if kind == "prox" else fine_tuning
-            if found := store.get(name):
+            if found := checkpoint.get(name):
                 model.load_state_dict({key: torch.from_numpy(a) for key, a in found[0].items()})
                 losses = found[1]["losses"]
             else:
@@ -81,7 +78,7 @@ def train_clients(
                     chosen, model, x[rows], y[rows], loss, address=address, who=f"client {client}"
                 )
                 state = {key: tensor.cpu().numpy() for key, tensor in model.state_dict().items()}
-                store.put(name, state, {"losses": losses})
+                checkpoint.put(name, state, {"losses": losses})
             models[name], report["losses"][name] = model.eval(), losses
             facts[name] = {
                 "client": client,

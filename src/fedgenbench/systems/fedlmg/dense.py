@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import stream, torch_seed
 from fedgenbench.federated.data import augment
 from fedgenbench.images.guidance import Upload, batch_norm_inputs
-from fedgenbench.images.shards import Shards
 from fedgenbench.models.layers import needs_two_images, require_two_images
 from fedgenbench.systems.fedlmg.baseline_settings import Dense
 from fedgenbench.systems.fedlmg.clients import tensors
@@ -67,7 +67,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         seed=context.seed,
         shape=shape,
         device=context.device,
-        shards=Shards(context.checkpoint, context.digest),
+        checkpoint=context.checkpoint,
         tell=context.progress(own.epochs),
     )
     tests = [torch.from_numpy(c.test).to(context.device) for c in context.partition.clients]
@@ -90,7 +90,7 @@ def dense(
     seed: int,
     shape: tuple[int, int, int],
     device: Any,
-    shards: Shards,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> Result:
     """Trains ``student`` in place, whole or its head alone, and leaves it in eval mode.
@@ -98,12 +98,12 @@ def dense(
     ``uploads`` may be of any architectures; they share ``shape`` (C, H, W) and the normalisation of
     their images. Labels are drawn from the classes that some client holds. In turn t the student
     passes once over t batches, in steps of ``server.batch_size``, with one optimiser for all turns.
-    After each turn the student, its optimiser and the batch go to ``shards``: a resumed run gives
+    After each turn the student, its optimiser and the batch go to ``checkpoint``: a resumed run gives
     the bits of an unbroken one. ``tell`` gets the number of turns that are done.
 
     Raises:
         UserError: there is no upload, the uploads or the student do not fit each other or ``shape``,
-            a loss is not finite, or ``shards`` are of another run.
+            a loss is not finite, or ``checkpoint`` is of another run.
     """
     _require_alike(uploads, student, shape)
     mean, std = (
@@ -133,7 +133,7 @@ def dense(
     def labels(turn: int) -> np.ndarray:
         return stream(seed, "fedlmg", "dense", turn, "labels").choice(held, count)
 
-    done = _resumed(shards, student, optimiser, pool, teachers, losses, count)
+    done = _resumed(checkpoint, student, optimiser, pool, teachers, losses, count)
     for turn in range(done, own.epochs):
         address, total = (seed, "fedlmg", "dense", turn), 0.0
         new = torch.arange(turn * count, (turn + 1) * count)
@@ -172,8 +172,8 @@ def dense(
         for name, value in found.items():
             losses[name].append(value)
         batch = {"images": pool[new].numpy(), "teachers": teachers[new].cpu().numpy()}
-        shards.put(f"dense-turn-{turn}", batch, found)
-        shards.put("dense-student", _state(student, optimiser), {"turns": turn + 1})
+        checkpoint.put(f"dense-turn-{turn}", batch, found)
+        checkpoint.put("dense-student", _state(student, optimiser), {"turns": turn + 1})
         tell(turn + 1, f"distillation {found['distillation']:.3f}")
     student.eval().requires_grad_(True)
     return Result(
@@ -355,7 +355,7 @@ def _state(student: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, np
 
 
 def _resumed(
-    shards: Shards,
+    checkpoint: Checkpoint,
     student: nn.Module,
     optimiser: torch.optim.Optimizer,
     pool: Tensor,
@@ -363,11 +363,11 @@ def _resumed(
     losses: dict[str, list[float]],
     count: int,
 ) -> int:
-    """Fills everything from ``shards``; the number of turns that are done, 0 if a part is lost."""
-    if (kept := shards.get("dense-student")) is None:
+    """Fills everything from ``checkpoint``; the number of turns that are done, 0 if a part is lost."""
+    if (kept := checkpoint.get("dense-student")) is None:
         return 0
     arrays, facts = kept
-    batches = [shards.get(f"dense-turn-{turn}") for turn in range(facts["turns"])]
+    batches = [checkpoint.get(f"dense-turn-{turn}") for turn in range(facts["turns"])]
     if None in batches:
         return 0
     for turn, (batch, found) in enumerate(batches):

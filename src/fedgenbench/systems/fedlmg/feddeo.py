@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.data.dataset import Dataset
@@ -22,7 +22,6 @@ from fedgenbench.images.memory import Batch
 from fedgenbench.images.pixels import encoded, to_tensor
 from fedgenbench.images.prompts import class_embeddings
 from fedgenbench.images.schedules import ancestral
-from fedgenbench.images.shards import Shards
 from fedgenbench.systems.fedlmg.baseline_settings import FedDEO
 from fedgenbench.systems.fedlmg.generation import Generated, draw, noise_seed
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
@@ -36,15 +35,14 @@ def images(
     device: Any,
     *,
     seed: int,
-    folder: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> Generated:
     """``contest.per_class`` images for each client and each class that it holds (sheet §6).
 
-    A client's descriptions go up in half precision: a finished client's lie in ``folder``, so a
+    A client's descriptions go up in half precision: a finished client's are kept in ``checkpoint``, so a
     killed job learns those of at most one client again. The report has also, by client, the bytes
-    that go up, the seconds of its learning and the mean loss of its steps. ``folder``, ``identity``
+    that go up, the seconds of its learning and the mean loss of its steps. ``checkpoint``
     and ``tell`` as of ``generation.draw``.
 
     Raises:
@@ -60,7 +58,7 @@ def images(
         described=own.guidance,
     )
     prompts = class_embeddings(pipeline, contest.prompt, dataset.card["classes"])
-    store = Shards(folder / "descriptions", identity)
+    store = checkpoint.below("descriptions")
     shards, notes = [], []
     report: dict[str, Any] = {"upload_bytes": {}, "client_seconds": {}, "description_loss": {}}
     for client, held in enumerate(partition.clients):
@@ -90,7 +88,7 @@ def images(
                     for number in range(contest.per_class)
                 ]
             )
-    generated = draw(contest, guided, shards, Shards(folder, identity), tell)
+    generated = draw(contest, guided, shards, checkpoint, tell)
     generated.report.update(report, notes=notes + generated.report["notes"])
     return generated
 

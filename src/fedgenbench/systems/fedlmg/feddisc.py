@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import stream, torch_seed
 from fedgenbench.data.dataset import Dataset
@@ -22,7 +23,6 @@ from fedgenbench.images.loading import load_pipeline
 from fedgenbench.images.memory import Batch
 from fedgenbench.images.prompts import class_embeddings
 from fedgenbench.images.settings import Sampler
-from fedgenbench.images.shards import Shards
 from fedgenbench.systems.fedlmg.baseline_settings import FedDISC
 from fedgenbench.systems.fedlmg.generation import Generated
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
@@ -49,8 +49,7 @@ def images(
     device: Any,
     *,
     seed: int,
-    folder: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> Generated:
     """``contest.per_class`` images for each client and each class that it holds (sheet §6).
@@ -64,21 +63,20 @@ def images(
 
     All noise of an image depends on ``seed``, client, class and the image's number alone. The report
     has, by client, the bytes of its centroids in half precision and the seconds that they took.
-    Finished clients and batches lie in ``folder``; ``identity`` names all that decides them; ``tell``
-    gets the number of images that are there.
+    Finished clients and batches are kept in ``checkpoint``; ``tell`` gets the number of images that
+    are there.
 
     Raises:
-        UserError: the model cannot be had; a batch in ``folder`` is of another identity; a feature or
+        UserError: the model cannot be had; a batch in ``checkpoint`` is of another identity; a feature or
             an image is not finite; one image is too much for the GPU.
     """
     pipeline = load_unclip(own.base.source, PRECISIONS[own.base.precision], device)
     prompts = class_embeddings(pipeline, contest.prompt, dataset.card["classes"])
-    store = Shards(folder, identity)
     orders: list[Order] = []
     report: dict[str, Any] = {"upload_bytes": {}, "client_seconds": {}, "notes": []}
     for client, held in enumerate(partition.clients):
         name = f"centroids-{client}"
-        found = store.get(name)
+        found = checkpoint.get(name)
         if found is None:
             started = time.perf_counter()
             batch = Batch(contest.sampler.batch, f"client {client}, embedding its images")
@@ -91,7 +89,7 @@ def images(
                     "fedlmg.rivals.feddisc.base.precision to bf16 or fp32"
                 )
             found = sent, {"seconds": time.perf_counter() - started, "notes": batch.notes}
-            store.put(name, *found)
+            checkpoint.put(name, *found)
         sent, facts = found
         report["upload_bytes"][client] = sum(array.nbytes for array in sent.values())
         report["client_seconds"][client] = facts["seconds"]
@@ -106,7 +104,7 @@ def images(
     batch, parts, seconds = Batch(contest.sampler.batch, "drawing from centroids"), [], 0.0
     for start in range(0, len(orders), contest.sampler.batch):
         name, together = f"batch-{start}", orders[start : start + contest.sampler.batch]
-        found = store.get(name)
+        found = checkpoint.get(name)
         if found is None:
             started = time.perf_counter()
 
@@ -117,7 +115,7 @@ def images(
 
             arrays = {"images": np.concatenate(batch.over(len(together), some))}
             found = arrays, {"seconds": time.perf_counter() - started}
-            store.put(name, *found)
+            checkpoint.put(name, *found)
         parts.append(found[0]["images"])
         seconds += found[1]["seconds"]
         tell(sum(map(len, parts)), name)

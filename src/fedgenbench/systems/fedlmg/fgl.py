@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import stream
 from fedgenbench.data.dataset import Dataset
@@ -20,7 +21,6 @@ from fedgenbench.images.guidance import Guided, Order
 from fedgenbench.images.loading import require_whole
 from fedgenbench.images.memory import Batch
 from fedgenbench.images.prompts import class_prompts, require_distinct
-from fedgenbench.images.shards import Shards
 from fedgenbench.systems.fedlmg.baseline_settings import FGL
 from fedgenbench.systems.fedlmg.generation import Generated, draw, noise_seed
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
@@ -36,8 +36,7 @@ def images(
     device: Any,
     *,
     seed: int,
-    folder: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> Generated:
     """``contest.per_class`` images for each client and each class that it holds (WarmFed sheet §4.1).
@@ -45,13 +44,13 @@ def images(
     Every training image is captioned and every caption goes up, as in the authors' code, whether it
     is drawn from or not. The k-th image of a client and class is of the k-th of its captions, in an
     order drawn by name; after the last the first comes again. The report has also, by client, the
-    UTF-8 bytes of the captions and the seconds of captioning. Finished captions lie in ``folder``;
-    ``folder``, ``identity`` and ``tell`` as of ``generation.draw``.
+    UTF-8 bytes of the captions and the seconds of captioning. Finished captions are kept in
+    ``checkpoint``, which and ``tell`` are as of ``generation.draw``.
 
     Raises:
         UserError: the captioner cannot be had; or as of ``base_model`` and ``draw``.
     """
-    sent, report = captions(contest, own, dataset, partition, device, folder, identity)
+    sent, report = captions(contest, own, dataset, partition, device, checkpoint)
     pipeline = base_model(contest.base, device)
     chosen, classes = [], dataset.card["classes"]
     for client, held in enumerate(partition.clients):
@@ -83,7 +82,7 @@ def images(
         contest.sampler.guidance,
         negative=own.negative,
     )
-    generated = draw(contest, guided, shards, Shards(folder, identity), tell)
+    generated = draw(contest, guided, shards, checkpoint, tell)
     notes = report.pop("notes") + generated.report["notes"]
     generated.report.update(report, notes=notes)
     return generated
@@ -95,8 +94,7 @@ def captions(
     dataset: Dataset,
     partition: Partition,
     device: Any,
-    folder: Path,
-    identity: str,
+    checkpoint: Checkpoint,
 ) -> tuple[list[list[str]], dict[str, Any]]:
     """A caption per training image of each client, and the report's part of them.
 
@@ -108,7 +106,7 @@ def captions(
             f"fedlmg.rivals.fgl.captioner: {dataset.name} has no names of its drawings; give a "
             "captioning model, for example Salesforce/blip2-opt-2.7b"
         )
-    store, model = Shards(folder / "captions", identity), None
+    store, model = checkpoint.below("captions"), None
     sent, report = [], {"upload_bytes": {}, "client_seconds": {}, "notes": []}
     for client, held in enumerate(partition.clients):
         found = store.get(f"client-{client}")

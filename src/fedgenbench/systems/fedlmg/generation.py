@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.images.generated import save_images
 from fedgenbench.images.guidance import Guided, Order, Trace, Upload
 from fedgenbench.images.memory import Batch
-from fedgenbench.images.shards import Shards
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
 from fedgenbench.systems.job import Context
 
@@ -67,15 +66,14 @@ def generate(
     embeddings: Any,
     *,
     seed: int,
-    folder: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> Generated:
     """``settings.per_class`` images for each client and each class that it holds (sheet §3).
 
     ``embeddings`` [classes, L, D] are of the classes' prompts. The noise of an image depends on
     ``seed``, client, class and the image's number alone: rows of an ablation start from the same.
-    ``folder``, ``identity``, ``tell`` and errors as of ``draw``.
+    ``checkpoint``, ``tell`` and errors as of ``draw``.
     """
     guided = Guided(pipeline, settings.guidance, settings.sampler.steps, settings.sampler.guidance)
     shards = [
@@ -92,7 +90,7 @@ def generate(
         for upload in uploads
         for label in upload.classes
     ]
-    return draw(settings, guided, shards, Shards(folder, identity), tell)
+    return draw(settings, guided, shards, checkpoint, tell)
 
 
 def noise_seed(seed: int, client: int, label: int, number: int) -> int:
@@ -104,7 +102,7 @@ def draw(
     settings: GuidedImagesSettings,
     guided: Guided,
     shards: Sequence[list[Order]],
-    store: Shards,
+    store: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> Generated:
     """The images of ``shards``, each a list for one client and class.

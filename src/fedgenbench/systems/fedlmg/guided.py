@@ -29,8 +29,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         uploads,
         class_embeddings(pipeline, settings.prompt, classes),
         seed=context.seed,
-        folder=context.checkpoint,
-        identity=context.digest,
+        checkpoint=context.checkpoint,
         tell=context.progress(settings.per_class * sum(len(each.classes) for each in uploads)),
     )
     return generated.keep(context)

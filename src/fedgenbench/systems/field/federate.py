@@ -23,8 +23,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         synthetic=read(images, context.dataset) if images else None,
         warm=read_model(warm[0]) if warm else None,
         adapter_bytes=sum(bytes_sent) / len(bytes_sent) if sent else 0.0,
-        digest=context.digest,
-        checkpoint=context.checkpoint / "rounds.safetensors",
+        checkpoint=context.checkpoint,
         progress=context.progress(context.settings["rounds"]),
     )
     accuracy = metrics["score"]["personal"]

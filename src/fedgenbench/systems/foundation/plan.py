@@ -29,7 +29,7 @@ class Plan:
 
     def checkpoint(self, part: str) -> str:
         """Where the training of the autoencoder ("vae") or the U-Net ("unet") can go on."""
-        return f"results/checkpoints/foundation/{self.settings.subjects}-{part}.safetensors"
+        return f"results/checkpoints/foundation/{self.settings.subjects}-{part}"
 
     @property
     def pool(self) -> str:

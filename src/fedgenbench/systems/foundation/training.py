@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fedgenbench.core.checkpoint import Checkpoint, moments, restore_moments
 from fedgenbench.core.errors import UserError
-from fedgenbench.core.files import atomic_path
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.systems.foundation.settings import Training
 
 WARM_UP = 100  # steps
+PART = "training"  # of the checkpoint
 CLIP = 1.0  # norm of the gradient
 
 
@@ -26,32 +25,27 @@ def train(
     settings: Training,
     *,
     stream: tuple[int, str],
-    checkpoint: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> list[dict[str, Any]]:
     """Trains ``network`` in place and leaves it with the moving average of its weights.
 
     ``loss`` gets the generator of its step, which depends on ``stream`` (root seed, name) and the
     step's number alone: a run that resumes from ``checkpoint`` draws what an unbroken one does.
-    ``validation`` is asked with the averaged weights in place. ``identity`` names everything that
-    decides the result. Returns the history: step, mean training loss since the last entry, and
-    validation loss.
+    ``validation`` is asked with the averaged weights in place. Returns the history: step, mean
+    training loss since the last entry, and validation loss.
 
     Raises:
-        UserError: the checkpoint belongs to another ``identity``, or the loss is not finite.
+        UserError: the checkpoint belongs to another identity, or the loss is not finite.
     """
     from diffusers.training_utils import EMAModel
 
     parameters = list(network.parameters())
     optimiser = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=1e-2, fused=True)
     average = EMAModel(parameters, decay=settings.ema, foreach=True)
-    history: list[dict[str, Any]] = []
-    done = 0
-    if checkpoint.exists():
-        done, history = _load(checkpoint, identity, network, optimiser, average)
-    since = []
-    for step in range(done, settings.steps):
+    history = _load(checkpoint, network, optimiser, average)
+    since: list[float] = []
+    for step in range(history[-1]["step"] if history else 0, settings.steps):
         for group in optimiser.param_groups:
             group["lr"] = settings.lr * min(1, (step + 1) / WARM_UP)
         generator = torch.Generator().manual_seed(torch_seed(*stream, step))
@@ -68,8 +62,8 @@ def train(
             mean = sum(since) / len(since)
             if not mean < float("inf"):
                 raise UserError(
-                    f"{identity}: the loss is not finite after {step + 1} steps; lower the rate "
-                    f"(lr) of its training in params.yaml and delete {checkpoint}"
+                    f"{checkpoint.identity}: the loss is not finite after {step + 1} steps; lower the "
+                    f"rate (lr) of its training in params.yaml and delete {checkpoint.folder}"
                 )
             average.store(parameters)
             average.copy_to(parameters)
@@ -77,67 +71,36 @@ def train(
             with torch.no_grad():
                 history.append({"step": step + 1, "train": mean, "validation": validation()})
             average.restore(parameters)
-            _save(checkpoint, identity, network, optimiser, average, history)
+            _save(checkpoint, network, optimiser, average, history)
             since = []
     average.copy_to(parameters)
     network.eval()
     return history
 
 
-def recorded_history(checkpoint: Path) -> list[dict[str, Any]]:
-    """The history in a checkpoint: step, mean training loss and validation loss of each entry."""
-    from safetensors import safe_open
-
-    with safe_open(checkpoint, "pt") as file:
-        return json.loads(file.metadata()["history"])
-
-
 def _save(
-    path: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
     average: Any,
     history: list[dict[str, Any]],
 ) -> None:
-    from safetensors.torch import save_file
-
     tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"average/{row}": tensor for row, tensor in enumerate(average.shadow_params)}
-    tensors |= {
-        f"adam/{row}/{name}": tensor
-        for row, moments in optimiser.state_dict()["state"].items()
-        for name, tensor in moments.items()
-    }
-    metadata = {"identity": identity, "history": json.dumps(history)}
-    with atomic_path(path) as temporary:
-        save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, metadata)
+    checkpoint.put(PART, tensors | moments(optimiser), {"history": history})
 
 
 def _load(
-    path: Path, identity: str, network: nn.Module, optimiser: torch.optim.Optimizer, average: Any
-) -> tuple[int, list[dict[str, Any]]]:
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-        if metadata["identity"] != identity:
-            raise UserError(
-                f"{path} is the checkpoint of {metadata['identity']}, not of {identity}: delete it"
-            )
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "adam": {}}
-    for key, tensor in tensors.items():
-        part, name = key.split("/", 1)
-        parts[part][name] = tensor
-    network.load_state_dict(parts["network"])
+    checkpoint: Checkpoint, network: nn.Module, optimiser: torch.optim.Optimizer, average: Any
+) -> list[dict[str, Any]]:
+    """The history, with everything as it was when it was kept; empty where nothing was."""
+    if (part := checkpoint.tensors(PART)) is None:
+        return []
+    tensors, facts = part
+    names = [key.removeprefix("network/") for key in tensors if key.startswith("network/")]
+    network.load_state_dict({name: tensors[f"network/{name}"] for name in names})
     for row, shadow in enumerate(average.shadow_params):
-        shadow.copy_(parts["average"][str(row)])
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in parts["adam"].items():
-        row, name = key.split("/")
-        moments.setdefault(int(row), {})[name] = tensor
-    optimiser.load_state_dict(optimiser.state_dict() | {"state": moments})
-    history = json.loads(metadata["history"])
-    average.optimization_step = history[-1]["step"]
-    return history[-1]["step"], history
+        shadow.copy_(tensors[f"average/{row}"])
+    restore_moments(optimiser, tensors)
+    average.optimization_step = facts["history"][-1]["step"]
+    return facts["history"]

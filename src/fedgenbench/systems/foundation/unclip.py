@@ -7,13 +7,13 @@ CLIP image encoder, and a U-Net that takes a noised embedding and the noise's le
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.streams import stream, torch_seed
 from fedgenbench.images.pixels import encoded, moved, to_tensor
 from fedgenbench.systems.foundation import networks
@@ -169,8 +169,7 @@ def train_encoder(
     base: Any,
     device: str,
     *,
-    checkpoint: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> tuple[Towers, list[dict[str, Any]]]:
     """The trained encoder with its text side, against the frozen text encoder of ``base``."""
@@ -211,7 +210,6 @@ def train_encoder(
         chosen.training,
         stream=(seed, "unclip-encoder"),
         checkpoint=checkpoint,
-        identity=identity,
         tell=tell,
     )
     return towers, history
@@ -224,8 +222,7 @@ def train_conditioning(
     vision: Any,
     device: str,
     *,
-    checkpoint: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> tuple[Denoiser, list[dict[str, Any]]]:
     """The U-Net of ``base`` with trained layers for embeddings by ``vision``, and the history.
@@ -290,7 +287,6 @@ def train_conditioning(
         chosen.training,
         stream=(seed, "unclip-conditioning"),
         checkpoint=checkpoint,
-        identity=identity,
         tell=tell,
     )
     return denoiser, history

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.images.pixels import encoded, moved, to_tensor
 from fedgenbench.systems.foundation import networks
@@ -45,10 +46,12 @@ def train_unet(
     vae: Any,
     device: str,
     *,
-    checkpoint: Path,
+    folder: Path,
     tell: Callable[[int, str], None],
 ) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
     """The trained ``UNet2DConditionModel``, ``CLIPTextModel``, ``CLIPTokenizer``, and the history.
+
+    It goes on from what an earlier training left in ``folder``.
 
     The loss is the squared error of what is predicted, weighted by ``snr_weights``. Validation is the
     plain squared error of the noise, whatever is predicted, on names of the ten classes that no step
@@ -129,8 +132,7 @@ def train_unet(
         validation,
         chosen.training,
         stream=(seed, "foundation-unet"),
-        checkpoint=checkpoint,
-        identity=training_identity(settings, pool.sha256),
+        checkpoint=Checkpoint(folder, training_identity(settings, pool.sha256)),
         tell=tell,
     )
     return network["unet"], network["text_encoder"], tokenizer, history

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.images.pixels import encoded, moved, recoloured, reconstructed, to_tensor
 from fedgenbench.systems.foundation import networks
@@ -24,10 +25,12 @@ def train_vae(
     pool: Pool,
     device: str,
     *,
-    checkpoint: Path,
+    folder: Path,
     tell: Callable[[int, str], None],
 ) -> tuple[Any, list[dict[str, Any]]]:
     """The trained ``AutoencoderKL``, its scaling factor set, and the history of its training.
+
+    It goes on from what an earlier training left in ``folder``.
 
     The loss is the mean absolute pixel error plus the weighted KL divergence of the latents from
     a standard normal; validation is the error alone, on names that no step sees.
@@ -53,8 +56,7 @@ def train_vae(
         lambda: F.l1_loss(reconstructed(network, unseen), unseen).item(),
         chosen.training,
         stream=(settings.seed, "foundation-vae"),
-        checkpoint=checkpoint,
-        identity=training_identity(settings, pool.sha256),
+        checkpoint=Checkpoint(folder, training_identity(settings, pool.sha256)),
         tell=tell,
     )
     # Stable Diffusion's convention: latents are multiplied by 1 / their deviation.

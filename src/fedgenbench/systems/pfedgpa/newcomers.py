@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.data.dataset import Dataset
@@ -43,7 +43,6 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         context.dataset,
         context.partition,
         context.device,
-        digest=context.digest,
         checkpoint=context.checkpoint,
         progress=lambda note: print(f"{context.label}  {note}", file=sys.stderr, flush=True),
     )
@@ -56,14 +55,13 @@ def newcomers(
     partition: Partition,
     device: str,
     *,
-    digest: str,
-    checkpoint: Path,
+    checkpoint: Checkpoint | None,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
-    """The whole study, a pure function of the arguments before ``digest``.
+    """The whole study, a pure function of the arguments before ``checkpoint``.
 
     ``settings`` are those of pfedgpa's run and ``newcomers`` (``NewcomerSettings``). The two
-    federations resume from files in the folder ``checkpoint``.
+    federations go on from ``checkpoint``.
 
     Returns ``clients`` (the new ones), ``residents`` (test accuracies of the others in the last round,
     by method), ``rows`` (see ``Newcomers.play``) and ``density`` (see ``Newcomers.density``).
@@ -101,10 +99,8 @@ def newcomers(
             "method_settings": own,
             "evaluate_every": settings["rounds"],
         }
-        file = checkpoint / f"{method}.safetensors"
-        played[method] = federation(
-            run, residents, dataset.n_classes, digest=digest, checkpoint=file
-        )
+        kept = checkpoint and checkpoint.below(method)
+        played[method] = federation(run, residents, dataset.n_classes, checkpoint=kept)
         played[method].run()
         progress(f"{method} played")
     new = list(range(total - count, total))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from fedgenbench.core import artifacts
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import sha256_file
 from fedgenbench.data.dataset import Dataset
@@ -40,8 +41,7 @@ def uploads(
     partition: Partition,
     device: str,
     *,
-    digest: str,
-    checkpoint: Path,
+    checkpoint: Checkpoint | None,
     progress: Callable[[int, str], None],
 ) -> tuple[State, dict[str, Any]]:
     """Plays pfedgpa's run with every client's own upload in place of generated weights.
@@ -57,7 +57,7 @@ def uploads(
         "evaluate_every": settings["rounds"],
     }
     data = data_of(settings, dataset, partition, device)
-    run = federation(own, data, dataset.n_classes, digest=digest, checkpoint=checkpoint)
+    run = federation(own, data, dataset.n_classes, checkpoint=checkpoint)
     run.run(lambda round_, entry: progress(round_, ""))
     everybody = list(range(len(data.train)))
     buffer = run.server["buffer"]

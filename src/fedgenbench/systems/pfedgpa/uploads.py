@@ -15,8 +15,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         context.dataset,
         context.partition,
         context.device,
-        digest=context.digest,
-        checkpoint=context.checkpoint / "rounds.safetensors",
+        checkpoint=context.checkpoint,
         progress=context.progress(context.settings["rounds"]),
     )
     save(context.outputs["uploads"], tensors, {"digest": context.digest})

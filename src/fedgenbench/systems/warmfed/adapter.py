@@ -25,8 +25,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         class_embeddings(pipeline, settings.prompt, dataset.card["classes"]),
         seed=context.seed,
         client=client,
-        checkpoint=context.checkpoint / "adapter.safetensors",
-        identity=context.digest,
+        checkpoint=context.checkpoint,
         tell=context.progress(settings.lora.steps),
     )
     adapter.save(context.outputs["adapter"])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.images.adapters import Adapter, attached, base_model, embedded
@@ -25,8 +25,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         base_model(settings.base, context.device),
         adapter,
         seed=context.seed,
-        folder=context.checkpoint,
-        identity=context.digest,
+        checkpoint=context.checkpoint,
         tell=context.progress(settings.per_class * len(adapter.classes)),
     )
     save_images(
@@ -46,14 +45,13 @@ def synthesise(
     adapter: Adapter,
     *,
     seed: int,
-    folder: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> GeneratedImages:
     """``settings.per_class`` images with ``adapter`` for each of its classes (WarmFed sheet §3.2).
 
     The noise of an image depends on ``seed``, the client, the class and the image's number alone.
-    The style of all is the client's number. ``folder``, ``identity`` and ``tell`` as in ``draw``.
+    The style of all is the client's number. ``checkpoint`` and ``tell`` as in ``draw``.
 
     Raises:
         UserError: the adapter is of another base model; or as ``draw``.
@@ -84,7 +82,6 @@ def synthesise(
             shards,
             settings.sampler,
             settings.base.resolution,
-            folder=folder,
-            identity=identity,
+            checkpoint=checkpoint,
             tell=tell,
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.images.adapters import base_model
 from fedgenbench.images.draw import GeneratedImages, Shard, draw
@@ -27,8 +27,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         base_model(settings.base, context.device),
         classes,
         seed=context.seed,
-        folder=context.checkpoint,
-        identity=context.digest,
+        checkpoint=context.checkpoint,
         tell=context.progress(len(prompts.templates) * len(classes) * prompts.per_class),
     )
     save_images(
@@ -47,8 +46,7 @@ def prompt_only(
     classes: Sequence[str],
     *,
     seed: int,
-    folder: Path,
-    identity: str,
+    checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> GeneratedImages:
     """FGL's images (WarmFed sheet §4.1): the untouched base under each template and class.
@@ -77,7 +75,6 @@ def prompt_only(
         shards,
         settings.sampler,
         settings.base.resolution,
-        folder=folder,
-        identity=identity,
+        checkpoint=checkpoint,
         tell=tell,
     )

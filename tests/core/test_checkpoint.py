@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from fedgenbench.images.shards import Shards
 
 from fedgenbench.core.errors import UserError
-from fedgenbench.images.shards import Shards
 
 ARRAYS = {"a": np.arange(6, dtype=np.int64).reshape(2, 3), "b": np.zeros((0, 4), np.float32)}
 
