@@ -108,10 +108,9 @@ class Checkpoint:
 
 
 def _array(values: np.ndarray | Tensor) -> np.ndarray:
+    plain = values.detach().cpu().numpy() if hasattr(values, "detach") else values
     # In rows: safetensors writes a transposed view as it lies. A number stays one.
-    return np.asarray(
-        values if isinstance(values, np.ndarray) else values.detach().cpu().numpy(), order="C"
-    )
+    return np.asarray(plain, order="C")
 
 
 def moments(optimiser: Optimizer) -> dict[str, Tensor]:
