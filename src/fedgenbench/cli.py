@@ -182,3 +182,15 @@ def new_method(name: str) -> None:
     from fedgenbench.commands.new_method import add
 
     click.echo(add(name))
+
+
+@main.command("new-system")
+@click.argument("name")
+def new_system(name: str) -> None:
+    """Start a paper's system: its folder and its test.
+
+    Writes src/fedgenbench/systems/NAME, which is found by itself, and tests/systems/NAME.
+    """
+    from fedgenbench.commands.new_system import add
+
+    click.echo(add(name))

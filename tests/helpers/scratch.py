@@ -37,7 +37,7 @@ def make(folder: Path) -> Path:
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     experiment = params["experiments"][EXPERIMENT]
     # Three clients and two rounds are too few for pFedGPA's studies.
-    for key in ("ablations", "oneshot", "newcomers"):
+    for key in ("ablations", "pfedgpa"):
         del experiment[key]
     experiment |= {"model": "mlp", "rounds": 2, "methods": ["local", "fedavg"]}
     experiment["partition"] |= {"clients": 3, "train_per_client": 20, "test_per_client": 10}

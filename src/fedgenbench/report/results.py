@@ -84,6 +84,7 @@ class Results:
     synthesis: adapters, synthetic images, warm starts and what was examined of them: a row per
         experiment, seed, kind, client (-1: of none, or the mean) and name.
     fedlmg: classifiers, guided images and servers' models, as ``fedlmg_frame`` gives them.
+    frames: what other systems make of their measurements, by name; each has a column ``experiment``.
     absent: experiments without runs here -> title, dataset, clients, reason; with ``warmfed`` true
         where they belong to WarmFed, and then role, and ``leave_one_out``: whether they would be run
         without each domain. FedLMG's have the role "oneshot".
@@ -107,6 +108,7 @@ class Results:
     newcomer_main: tuple[int, float] | None = None
     synthesis: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SYNTHESIS))
     fedlmg: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=FEDLMG))
+    frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     absent: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     whole: "Results | None" = None
@@ -187,6 +189,7 @@ class Results:
             newcomers=keep(self.newcomers),
             synthesis=keep(self.synthesis),
             fedlmg=keep(self.fedlmg),
+            frames={name: keep(frame) for name, frame in self.frames.items()},
             pictures=[picture for picture in self.pictures if picture.experiment in experiments],
             experiments={key: v for key, v in self.experiments.items() if key in experiments},
             methods={key: v for key, v in self.methods.items() if key in methods},

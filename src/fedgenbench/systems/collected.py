@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -26,8 +27,11 @@ def read_results(folder: Path) -> Results:
         {key: context[part][key] for key in context["order"][part]}
         for part in ("experiments", "methods", "absent")
     )
+    shown = _shown(frames, context["hidden"])
+    named = {field.name for field in fields(Results)}
     return Results(
-        **_shown(frames, context["hidden"]),
+        **{name: frame for name, frame in shown.items() if name in named},
+        frames={name: frame for name, frame in shown.items() if name not in named},
         experiments=experiments,
         methods=methods,
         expected={(e, m, s): digest for e, m, s, digest in context["expected"]},
