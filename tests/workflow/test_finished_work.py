@@ -7,14 +7,8 @@ from scratch import contents
 
 OUTPUTS = (
     *("data/raw", "data/prepared", "data/partitions"),
-    *(
-        "results/runs",
-        "results/synthesis",
-        "results/fedlmg",
-        "results/newcomers",
-        "results/weights",
-    ),
-    *("results/checkpoints", "results/logs", "results/benchmarks", "results/smoke"),
+    *("results/runs", "results/foundation", "results/checkpoints"),
+    *("results/logs", "results/benchmarks", "results/smoke"),
     *("results/embedded", "results/embedded/tables", "results/embedded/report"),
 )
 COMMANDS = (

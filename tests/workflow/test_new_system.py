@@ -74,5 +74,5 @@ def test_its_settings_are_checked_before_work_starts(finished):
 
 @pytest.mark.parametrize("name", ["Toy", "toy-paper", "class", "", "fedavg", "warmfed", "guided"])
 def test_a_name_that_cannot_be_one_is_refused(name):
-    with pytest.raises(UserError, match="choose another name|cannot name a system"):
+    with pytest.raises(UserError, match=r"choose another name|cannot name a system"):
         add(name)

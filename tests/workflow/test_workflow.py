@@ -1,6 +1,5 @@
 """The whole workflow on a small copy: what runs, what runs again, and what must never be stale."""
 
-import json
 import os
 import random
 import re
@@ -14,10 +13,9 @@ from pathlib import Path
 
 import pytest
 import scratch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from scratch import EXPERIMENT, MADE, PRODUCTS, contents, edit, jobs, planned, snakemake
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.files import read_json, sha256_file, write_json
 
 RUNS = f"results/runs/{EXPERIMENT}"
@@ -67,7 +65,7 @@ def test_the_first_run_makes_everything_and_says_what_it_will_cost(finished):
     for metrics in finished.glob(f"{RUNS}/*/*/metrics.json"):
         run = read_json(metrics.with_name("run.json"))
         assert read_json(metrics)["digest"] == metrics.parent.name[-10:] == run["digest"]
-        assert run["metrics_sha256"] == sha256_file(metrics)
+        assert run["report_sha256"] == sha256_file(metrics)
         assert run["device"] == "cpu"
     assert not [path for path in finished.rglob("results/checkpoints/**/*") if path.is_file()]
 
@@ -100,7 +98,7 @@ def test_other_times_and_memory_change_what_was_measured_and_nothing_else(copy):
     after = contents(copy, *names)
     assert after.keys() == before.keys()
     differ = {name for name in after if after[name] != before[name]}
-    expected = {"measured_runs.parquet", "costs.html", "costs.pdf"}
+    expected = {"measured_jobs.parquet", "costs.html", "costs.pdf"}
     assert {Path(name).name for name in differ} == expected
     said = (copy / "results/embedded/report/costs.html").read_text()
     assert "what it cost, measured on this machine" in said
@@ -279,7 +277,7 @@ def test_an_edit_reruns_what_it_touches(copy):
 def test_a_flipped_bit_in_the_data_stops_the_run_and_the_cure_costs_one_run(copy):
     (data,) = copy.glob("data/prepared/*/data.safetensors")
     flip(data)
-    edit(copy / "rules/federated.smk", "retries: 1", "retries: 0")
+    edit(copy / "rules/jobs.smk", "retries: 1", "retries: 0")
     target = run_folder(copy, "fedavg", 0)
     shutil.rmtree(target)
     metrics = str(target.relative_to(copy) / "metrics.json")
@@ -296,7 +294,7 @@ def test_a_flipped_bit_in_a_partition_stops_the_run(copy):
     text = partition.read_text(encoding="utf-8")
     at = re.search(r'"train": \[\s*(\d)', text).start(1)
     flip(partition, at)
-    edit(copy / "rules/federated.smk", "retries: 1", "retries: 0")
+    edit(copy / "rules/jobs.smk", "retries: 1", "retries: 0")
     target = run_folder(copy, "local", 1)
     shutil.rmtree(target)
     said = snakemake(copy, str(target.relative_to(copy) / "metrics.json"), ok=False)
@@ -312,8 +310,8 @@ def test_a_flipped_bit_in_metrics_stops_the_tables(copy):
     shutil.rmtree(collected)
     target = str(collected.relative_to(copy) / "context.json")
     said = snakemake(copy, target, ok=False)
-    assert f"{metrics.relative_to(copy)} is not what" in said
-    assert "delete the folder and run again" in said
+    assert f"{metrics.relative_to(copy)} does not match its checksum" in said
+    assert f"snakemake --cores all --force {metrics.relative_to(copy)}" in said
 
 
 def test_a_run_of_another_configuration_in_its_place_is_refused(copy):
@@ -323,7 +321,7 @@ def test_a_run_of_another_configuration_in_its_place_is_refused(copy):
     (collected,) = copy.glob("results/embedded/collected-*")
     shutil.rmtree(collected)
     said = snakemake(copy, str(collected.relative_to(copy) / "context.json"), ok=False)
-    assert f"{mine.relative_to(copy)} was made by other code or settings" in said
+    assert f"{mine.relative_to(copy)}/metrics.json was made by the job {other.name[-10:]}" in said
 
 
 # Running -----------------------------------------------------------------------------------------
@@ -351,12 +349,10 @@ def test_two_runs_at_once_in_one_folder_are_refused(copy):
 
 def mark(checkpoint):
     """Leaves a trace in what a checkpoint says of the first round."""
-    with safe_open(checkpoint, "pt") as file:
-        notes = json.loads(file.metadata()["federation"])
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    assert 1 <= notes["round"] < 100
-    notes["history"][0]["marked"] = True
-    save_file(tensors, checkpoint, metadata={"federation": json.dumps(notes)})
+    arrays, facts = checkpoint.get("rounds")
+    assert 1 <= facts["round"] < 100
+    facts["history"][0]["marked"] = True
+    checkpoint.put("rounds", arrays, facts)
 
 
 def test_a_killed_run_resumes_from_its_checkpoint(copy):
@@ -365,21 +361,19 @@ def test_a_killed_run_resumes_from_its_checkpoint(copy):
     change_experiment(copy, rounds=100, methods=["fedavg"])
     change(copy, seeds=[0])
     process = scratch.start(copy, "--until", "federate")
-    checkpoint = wait_for(
-        lambda: next(copy.glob("results/checkpoints/**/seed0-*.safetensors"), None)
-    )
+    kept = wait_for(lambda: next(copy.glob("results/checkpoints/**/rounds.safetensors"), None))
     os.killpg(process.pid, signal.SIGKILL)
     process.join(timeout=60)
-    digest = checkpoint.stem[-10:]
+    digest = kept.parent.name[-10:]
     metrics = copy / f"{RUNS}/fedavg/seed0-{digest}/metrics.json"
     assert not metrics.exists()
-    mark(checkpoint)
+    mark(Checkpoint(kept.parent, digest))
     snakemake(copy, "--unlock")
     snakemake(copy, "--until", "federate")
     history = read_json(metrics)["rounds"]
     assert history[0].pop("marked") is True  # it went on from there
     assert [entry["round"] for entry in history] == list(range(1, 101))
-    assert not checkpoint.exists()
+    assert not kept.parent.exists()
 
 
 # Tools -------------------------------------------------------------------------------------------
