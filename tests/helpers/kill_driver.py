@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.files import write_json
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import FedPacSettings, make_partition
@@ -60,8 +61,7 @@ def play(method, method_settings, folder, progress):
         DATASET,
         make_partition(DATASET, SCHEME, 3),
         "cpu",
-        digest="0123456789",
-        checkpoint=folder / "checkpoint.safetensors",
+        checkpoint=Checkpoint(folder / "checkpoint", "0123456789"),
         progress=progress,
     )
     write_json(folder / "metrics.json", metrics)

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from miniature import untrained
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.streams import stream
 from fedgenbench.images.adapters import embedded
 from fedgenbench.images.lora import tune
@@ -72,8 +73,7 @@ def tuned(pipeline, folder, *, count=6, embeddings=None, tell=quiet, client=3, *
         embeddings,
         seed=0,
         client=client,
-        checkpoint=folder / "checkpoint",
-        identity="one",
+        checkpoint=Checkpoint(folder / "checkpoint", "one"),
         tell=tell,
     )
 

@@ -9,6 +9,7 @@ from diffusers import (
 from tiny_clients import CLASSES, TARGETS, assert_equal, bits, private, quiet, settings
 from tiny_stable_diffusion import UNETS, stable_diffusion
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.images.adapters import Adapter, base_model, embedded, low_rank
 from fedgenbench.images.lora import prepared, tune
@@ -76,8 +77,7 @@ def test_a_client_of_stable_diffusion_goes_all_the_way(version, kind, precision,
         embedded(pipeline, class_prompts(chosen.prompt, CLASSES)),
         seed=0,
         client=1,
-        checkpoint=tmp_path / "checkpoint",
-        identity="one",
+        checkpoint=Checkpoint(tmp_path / "checkpoint", "one"),
         tell=quiet,
     )
     adapter.save(tmp_path / "adapter.safetensors")
@@ -86,8 +86,7 @@ def test_a_client_of_stable_diffusion_goes_all_the_way(version, kind, precision,
         base_model(chosen.base, "cpu"),
         Adapter.load(tmp_path / "adapter.safetensors"),
         seed=0,
-        folder=tmp_path / "shards",
-        identity="one",
+        checkpoint=Checkpoint(tmp_path / "shards", "one"),
         tell=quiet,
     )
     assert_equal(before, bits(pipeline.unet))
@@ -109,7 +108,6 @@ def test_a_model_that_predicts_something_else_is_refused(tmp_path):
             embedded(pipeline, CLASSES),
             seed=0,
             client=1,
-            checkpoint=tmp_path / "checkpoint",
-            identity="one",
+            checkpoint=Checkpoint(tmp_path / "checkpoint", "one"),
             tell=quiet,
         )

@@ -5,12 +5,12 @@ import copy
 import numpy as np
 import pytest
 import torch
-from fedgenbench.images.shards import Shards
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 from torch import nn
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.images.guidance import Upload, batch_norm_inputs
 from fedgenbench.models import build
@@ -104,7 +104,7 @@ def run(folder, own=(), server=(), uploads=None, model=None, seed=0, identity="o
         seed=seed,
         shape=SHAPE,
         device=torch.device("cpu"),
-        shards=Shards(folder, identity),
+        checkpoint=Checkpoint(folder, identity),
         tell=tell,
     )
     return result, model
@@ -112,7 +112,7 @@ def run(folder, own=(), server=(), uploads=None, model=None, seed=0, identity="o
 
 def pool(folder, turns):
     """Images uint8 [n, C, H, W] and the ensemble's logits [n, classes] that a run left."""
-    batches = [Shards(folder, "one").get(f"dense-turn-{turn}")[0] for turn in range(turns)]
+    batches = [Checkpoint(folder, "one").get(f"dense-turn-{turn}")[0] for turn in range(turns)]
     return [np.concatenate([batch[key] for batch in batches]) for key in ("images", "teachers")]
 
 

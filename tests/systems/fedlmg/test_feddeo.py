@@ -10,6 +10,7 @@ from diffusers import DDPMScheduler
 from miniature import untrained
 from toy_clients import UNGUIDED, Killed, holding, quiet, small_images
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import stream
 from fedgenbench.data.dataset import Dataset
@@ -64,8 +65,7 @@ def images(folder, settings=None, chosen=None, data=None, tell=quiet, identity="
         held or partition(),
         "cpu",
         seed=0,
-        folder=folder,
-        identity=identity,
+        checkpoint=Checkpoint(folder, identity),
         tell=tell,
     )
 
@@ -226,8 +226,7 @@ def prompts_alone(pipeline, folder, guidance):
         uploads,
         embedded(pipeline, PROMPTS),
         seed=0,
-        folder=folder,
-        identity="one",
+        checkpoint=Checkpoint(folder, "one"),
         tell=quiet,
     ).images.astype(int)
 

@@ -13,6 +13,7 @@ from miniature_unclip import WIDTH
 from miniature_unclip import pipeline as untrained_unclip
 from toy_clients import UNGUIDED, Killed, holding, quiet, small_images
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import stream, torch_seed
 from fedgenbench.data.dataset import Dataset
@@ -67,8 +68,7 @@ def drawn(source, folder, held=None, tell=quiet, seed=0, batch=4, data=None, **c
         held or partition(),
         "cpu",
         seed=seed,
-        folder=folder,
-        identity="one",
+        checkpoint=Checkpoint(folder, "one"),
         tell=tell,
     )
 
@@ -278,7 +278,7 @@ def test_a_killed_job_resumes_to_the_same_bits(at, whole, source, tmp_path, monk
 
 
 def test_what_is_there_of_another_identity_is_refused(source, tmp_path):
-    feddisc.Shards(tmp_path, "other").put("centroids-0", {"0": np.zeros((1, WIDTH))}, {})
+    Checkpoint(tmp_path, "other").put("centroids-0", {"0": np.zeros((1, WIDTH))}, {})
     with pytest.raises(UserError, match="belongs to other"):
         drawn(source, tmp_path)
 

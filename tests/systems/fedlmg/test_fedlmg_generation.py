@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from toy_clients import Killed, holding, quiet, small_images
 
 from fedgenbench.core import artifacts
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import stream
 from fedgenbench.data.dataset import Dataset
@@ -65,8 +66,7 @@ def trained(folder, tell=quiet, chosen=None, held=None):
         dataset(),
         held or partition(),
         "cpu",
-        folder=folder,
-        identity="one",
+        checkpoint=Checkpoint(folder, "one"),
         tell=tell,
     )
 
@@ -89,7 +89,13 @@ def guided(pipeline, path, folder, tell=quiet, seed=0, identity="one", **changes
     chosen = small_images(**changes)
     prompts = embedded(pipeline, ["a face", "a plant", "a sign"])
     return generate(
-        chosen, pipeline, found, prompts, seed=seed, folder=folder, identity=identity, tell=tell
+        chosen,
+        pipeline,
+        found,
+        prompts,
+        seed=seed,
+        checkpoint=Checkpoint(folder, identity),
+        tell=tell,
     )
 
 

@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import stream
 from fedgenbench.data.dataset import Dataset
@@ -73,8 +74,7 @@ def images(folder, settings=None, chosen=None, data=None, tell=quiet, seed=0, id
         partition(),
         "cpu",
         seed=seed,
-        folder=folder,
-        identity=identity,
+        checkpoint=Checkpoint(folder, identity),
         tell=tell,
     )
 

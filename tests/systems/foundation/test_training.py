@@ -8,6 +8,7 @@ import torch
 from miniature import pool, settings
 from torch import nn
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.images.pixels import encoded, to_tensor
@@ -38,7 +39,7 @@ def quiet(done, note):
 
 def vae_after(folder, steps, tell=quiet):
     chosen = settings(vae_steps=steps)
-    return train_vae(chosen, POOL, "cpu", checkpoint=folder / "vae.safetensors", tell=tell)
+    return train_vae(chosen, POOL, "cpu", folder=folder / "vae", tell=tell)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def unet_after(vae, folder, tell=quiet, among=POOL, **changes):
         among,
         vae,
         "cpu",
-        checkpoint=folder / "unet.safetensors",
+        folder=folder / "unet",
         tell=tell,
     )
 
@@ -109,9 +110,7 @@ def test_a_longer_training_goes_on_from_a_shorter_one(vae, tmp_path):
     short = settings(unet_steps=2)
     long = settings(unet_steps=5)
     for chosen in (short, long):
-        unet, *_ = train_unet(
-            chosen, POOL, vae, "cpu", checkpoint=tmp_path / "unet.safetensors", tell=quiet
-        )
+        unet, *_ = train_unet(chosen, POOL, vae, "cpu", folder=tmp_path / "unet", tell=quiet)
     assert_equal(unet.state_dict(), unet_after(vae, tmp_path / "whole")[0].state_dict())
 
 
@@ -161,8 +160,7 @@ def linear(steps, checkpoint, loss, identity="linear", ema=0.5):
         lambda: network.weight.item(),
         chosen,
         stream=(0, "test"),
-        checkpoint=checkpoint,
-        identity=identity,
+        checkpoint=Checkpoint(checkpoint, identity),
         tell=quiet,
     )
     return network, history
@@ -197,7 +195,7 @@ def test_each_step_has_a_generator_of_its_own(tmp_path):
 
 def test_the_checkpoint_of_other_settings_is_refused(tmp_path):
     linear(1, tmp_path / "c", lambda net, g: net.weight.sum())
-    with pytest.raises(UserError, match=r"of linear, not of another: delete it"):
+    with pytest.raises(UserError, match=r"belongs to linear, not to another: delete"):
         linear(1, tmp_path / "c", lambda net, g: net.weight.sum(), identity="another")
 
 

@@ -10,6 +10,7 @@ from miniature import pool, untrained
 from miniature_unclip import WIDTH, denoiser, pipeline, settings
 from safetensors.torch import load_file
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.files import read_json
 from fedgenbench.images.folder import part_files
 from fedgenbench.systems.foundation import unclip
@@ -34,12 +35,17 @@ def seeded(seed=0):
 
 def trained(folder, chosen=None, base=None, tell=quiet):
     chosen, base = chosen or settings(), base or untrained()
-    place = {"identity": "one", "tell": tell}
     towers, seen = unclip.train_encoder(
-        chosen, POOL, base, "cpu", checkpoint=folder / "a.safetensors", **place
+        chosen, POOL, base, "cpu", checkpoint=Checkpoint(folder / "a", "one"), tell=tell
     )
     found, history = unclip.train_conditioning(
-        chosen, POOL, base, towers.vision, "cpu", checkpoint=folder / "b.safetensors", **place
+        chosen,
+        POOL,
+        base,
+        towers.vision,
+        "cpu",
+        checkpoint=Checkpoint(folder / "b", "one"),
+        tell=tell,
     )
     return towers, found, seen + history
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from tiny_study import SETTINGS, changed, toy
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.federated.run import federation
 from fedgenbench.systems.pfedgpa.clients import Clients, data_of
@@ -22,8 +23,7 @@ def play(folder, settings=SETTINGS, **asked):
         settings | {"newcomers": ASKED | asked},
         *toy(),
         "cpu",
-        digest="",
-        checkpoint=folder / "newcomers",
+        checkpoint=Checkpoint(folder / "newcomers", ""),
         progress=lambda note: None,
     )
 
@@ -180,9 +180,9 @@ def test_the_federation_never_sees_the_new_clients(found):
 
 def test_it_repeats_and_picks_up_where_it_was_killed(found, tmp_path):
     assert play(tmp_path) == found
-    assert sorted(file.name for file in (tmp_path / "newcomers").iterdir()) == [
-        "fedavg.safetensors",
-        "pfedgpa.safetensors",
+    assert sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("rounds.*")) == [
+        "newcomers/fedavg/rounds.safetensors",
+        "newcomers/pfedgpa/rounds.safetensors",
     ]
     assert play(tmp_path) == found
 

@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from tiny_study import CLIENTS, SETTINGS, changed, toy
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.federated.data import BatchOrder
 from fedgenbench.federated.run import federation
@@ -33,8 +34,7 @@ class Played:
             settings,
             *self.given,
             "cpu",
-            digest="",
-            checkpoint=folder / "checkpoint",
+            checkpoint=Checkpoint(folder / "checkpoint", ""),
             progress=lambda round_, note: None,
         )
         save(self.path, self.tensors, {})

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.streams import stream
 from fedgenbench.images.adapters import embedded
 from fedgenbench.images.lora import tune
@@ -181,8 +182,7 @@ def test_an_overfitted_adapter_gives_its_members_away_and_an_idle_one_does_not(t
             embedded(pipeline, prompts),
             seed=0,
             client=number,
-            checkpoint=tmp_path / str(number),
-            identity="",
+            checkpoint=Checkpoint(tmp_path / str(number), ""),
             tell=lambda step, note: None,
         )[0]
         for number, steps in enumerate((200, 1))
