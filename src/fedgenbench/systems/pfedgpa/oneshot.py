@@ -206,7 +206,7 @@ def aggregate(
     if differs:
         raise UserError(
             f"{fitted} was fitted under other settings ({', '.join(differs)}): delete it and run "
-            "weights_fit again"
+            "its job again"
         )
 
     _require_finite(fitted, state)
