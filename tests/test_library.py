@@ -65,6 +65,6 @@ def test_the_last_block_reads_what_the_workflow_collects(tmp_path, monkeypatch):
 
     (tmp_path / "results/embedded/collected-0123456789").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fedgenbench.report.store.read_results", lambda folder: Results())
+    monkeypatch.setattr("fedgenbench.systems.collected.read_results", lambda folder: Results())
     exec(BLOCKS[-1], {"Path": Path})
     assert asked == [("emoji_domains", "personal")]

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -17,13 +16,13 @@ def read(monkeypatch):
 
     def results(folder):
         folders.append(folder)
-        return SimpleNamespace(main=None, main_newcomers=None)
 
-    def judge(claims, evidence):
-        return [Claim(claims[0].id, "It helps.", "Table 1", "supported", "Decisive: 2.0 points.")]
+    def judge(claims, _results):
+        id = claims[0].entry.id
+        return [Claim(id, "It helps.", "Table 1", "supported", "Decisive: 2.0 points.")]
 
-    monkeypatch.setattr("fedgenbench.report.store.read_results", results)
-    monkeypatch.setattr("fedgenbench.report.claims.judge", judge)
+    monkeypatch.setattr("fedgenbench.systems.collected.read_results", results)
+    monkeypatch.setattr("fedgenbench.report.verdicts.judge", judge)
     return folders
 
 

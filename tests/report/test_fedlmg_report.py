@@ -12,10 +12,10 @@ import synthetic_pfedgpa
 import synthetic_warmfed
 
 from fedgenbench.report import figures, tables
-from fedgenbench.report.claims import ServerRow
 from fedgenbench.report.overview import provenance, what_ran
 from fedgenbench.report.tables import apart
 from fedgenbench.systems.fedlmg.figures import figures as fedlmg_figures
+from fedgenbench.systems.fedlmg.measures import ServerRow
 from fedgenbench.systems.fedlmg.numbers import (
     LABELS,
     accuracies,

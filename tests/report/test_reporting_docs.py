@@ -21,7 +21,7 @@ def test_every_module_is_listed():
 def test_the_examples_make_a_table_and_a_figure(grid, tmp_path, monkeypatch):
     (tmp_path / "results/smoke/collected-0123456789").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fedgenbench.report.store.read_results", lambda folder: grid)
+    monkeypatch.setattr("fedgenbench.systems.collected.read_results", lambda folder: grid)
     names = {}
     for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
         exec(block, names)

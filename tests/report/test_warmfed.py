@@ -11,10 +11,11 @@ import synthetic_runs
 import synthetic_warmfed
 
 from fedgenbench.report import figures
-from fedgenbench.report.claims import Evidence, judge, load_claims
 from fedgenbench.report.published import published
 from fedgenbench.report.tables import apart
+from fedgenbench.report.verdicts import judge
 from fedgenbench.systems.base import files
+from fedgenbench.systems.claims import stated
 from fedgenbench.systems.pfedgpa import tables as pfedgpa_tables
 from fedgenbench.systems.warmfed.figures import figures as warmfed_figures
 from fedgenbench.systems.warmfed.numbers import (
@@ -391,9 +392,9 @@ def test_equal_results_give_equal_bytes(tmp_path, seeds):
 
 # Claims -----------------------------------------------------------------------------------------
 def test_the_papers_claims_are_judged_on_these_runs(grid):
-    claims = load_claims(SYSTEM / "claims.yaml")
-    assert [claim.id for claim in claims] == [f"warmfed-{n}" for n in range(1, 16)]
-    judged = {claim.id: claim for claim in judge(claims, Evidence(grid, None))}
+    claims = stated()["warmfed"]
+    assert [claim.entry.id for claim in claims] == [f"warmfed-{n}" for n in range(1, 16)]
+    judged = {claim.id: claim for claim in judge(claims, grid)}
     verdicts = {id: claim.verdict for id, claim in judged.items()}
     expected = dict.fromkeys(verdicts, "supported")
     expected["warmfed-3"] = "contradicted"  # pooled training is six points above
@@ -407,19 +408,19 @@ def test_the_papers_claims_are_judged_on_these_runs(grid):
 def test_claims_name_rows_that_the_tables_know():
     named = {
         name
-        for claim in load_claims(SYSTEM / "claims.yaml")
+        for claim in stated()["warmfed"]
         for name in (
-            getattr(claim.test, "method", "warmfed"),
-            *getattr(claim.test, "baselines", ()),
+            getattr(claim.arguments, "method", "warmfed"),
+            *getattr(claim.arguments, "baselines", ()),
         )
     }
     assert named - set(synthetic_warmfed.METHODS) == {"fedper", "apfl", "fedrod"}
 
 
 def test_no_accuracy_of_the_paper_is_stated():
-    stated = published(SYSTEM / "published.yaml")
-    assert stated.cells == []
-    assert len(stated.figures) == 7
+    known = published(SYSTEM / "published.yaml")
+    assert known.cells == []
+    assert len(known.figures) == 7
 
 
 def test_curves_of_one_method_by_seed_and_round(grid):

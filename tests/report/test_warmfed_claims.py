@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-import yaml
+from stated_claims import above, claim, of
 
 from fedgenbench.core.errors import UserError
-from fedgenbench.report.claims import Evidence, judge, load_claims
 from fedgenbench.report.results import Results
+from fedgenbench.report.verdicts import judge
+from fedgenbench.systems.warmfed import measures
 
 # The 97.5 % quantile of t with 2 degrees, over the root of three seeds: half widths of [-1, 0, 1].
 HALF = 4.302652729749462 / math.sqrt(3)
@@ -95,25 +96,13 @@ def results(scores=None, rounds=None, traffic=None, experiments=MAIN, **changes)
 @pytest.fixture
 def verdict(tmp_path):
     def judged(test, grid, scale="embedded"):
-        claim = {"id": "c", "text": "It is so.", "source": "sheet", "status": "published"}
-        path = tmp_path / "claims.yaml"
-        path.write_text(yaml.safe_dump([claim | {"scale": scale, "test": test}]))
-        return judge(load_claims(path), Evidence(grid, None))[0]
+        return judge([claim(tmp_path, measures, test, scale=scale)], grid)[0]
 
     return judged
 
 
 # A lead at a moment ----------------------------------------------------------------------------
-LEAD = {
-    "kind": "lead",
-    "method": "warmfed",
-    "baselines": ["fedavg"],
-    "datasets": None,
-    "clients": None,
-    "margin": 0.0,
-    "metric": "global",
-    "at": "one_shot",
-}
+LEAD = above("accuracy", method="warmfed", baselines=["fedavg"], metric="global", at="one_shot")
 
 
 def raced(first=(20, 20, 20)):
@@ -129,18 +118,18 @@ def raced(first=(20, 20, 20)):
 
 
 def test_a_lead_is_judged_at_the_moment_it_names(verdict):
-    claim = verdict(LEAD, raced([14, 15, 16]))
-    assert claim.verdict == "supported"
-    assert "WARMFED − FEDAVG (Emoji, 2 clients) = 5.0 ± 2.5 points" in claim.evidence
-    claim = verdict(LEAD | {"at": "last"}, raced())
-    assert claim.verdict == "contradicted"
-    assert "= −20.0 ± 0.0 points" in claim.evidence
+    shown = verdict(LEAD, raced([14, 15, 16]))
+    assert shown.verdict == "supported"
+    assert "WARMFED − FEDAVG (Emoji, 2 clients) = 5.0 ± 2.5 points" in shown.evidence
+    shown = verdict(of(LEAD, **{"at": "last"}), raced())
+    assert shown.verdict == "contradicted"
+    assert "= −20.0 ± 0.0 points" in shown.evidence
 
 
 def test_the_metric_decides_which_models_are_compared(verdict):
-    claim = verdict(LEAD | {"metric": "personal", "at": "last"}, raced())
-    assert claim.verdict == "not testable here"
-    assert claim.evidence == (
+    shown = verdict(of(LEAD, **{"metric": "personal", "at": "last"}), raced())
+    assert shown.verdict == "not testable here"
+    assert shown.evidence == (
         "Missing: a personal accuracy of WARMFED on Emoji, 2 clients (it was run and has none). "
         "Scale: embedded."
     )
@@ -157,18 +146,18 @@ def test_data_sets_of_warmfed_without_runs_are_named(verdict):
         for name, v in absent.items()
     }
     absent["emnist"] = {"title": "EMNIST", "dataset": "EMNIST", "reason": "no data"}
-    claim = verdict(LEAD, replace(raced(), absent=absent))
-    assert "Not run here: DomainNet, Camelyon17. Scale" in claim.evidence
+    shown = verdict(LEAD, replace(raced(), absent=absent))
+    assert "Not run here: DomainNet, Camelyon17. Scale" in shown.evidence
 
 
 def test_a_variant_may_be_compared_and_a_misspelt_method_not(verdict):
-    verdict(LEAD | {"method": "fedavg_warm"}, raced())
+    verdict(of(LEAD, **{"method": "fedavg_warm"}), raced())
     with pytest.raises(UserError, match="'fedavgwarm' is no method, and no variant of one"):
-        verdict(LEAD | {"method": "fedavgwarm"}, raced())
+        verdict(of(LEAD, **{"method": "fedavgwarm"}), raced())
 
 
 # Every round -----------------------------------------------------------------------------------
-EVERY = {"kind": "every_round", "method": "warmfed", "baselines": ["fedavg"], "metric": "global"}
+EVERY = above("accuracy_by_round", method="warmfed", baselines=["fedavg"], metric="global")
 
 
 def by_rounds(leads):
@@ -180,24 +169,24 @@ def by_rounds(leads):
 
 
 def test_every_round_has_to_be_ahead_and_round_0_does_not_count(verdict):
-    claim = verdict(EVERY, by_rounds({1: [3, 4, 5], 2: [9, 9, 9], 4: [9, 9, 9]}))
-    assert claim.verdict == "supported"
-    assert "WARMFED − FEDAVG after round 1 (Emoji, 2 clients) = 4.0 ± 2.5" in claim.evidence
-    assert "3 of 3 intervals lie above the 0.0 points asked" in claim.evidence
+    shown = verdict(EVERY, by_rounds({1: [3, 4, 5], 2: [9, 9, 9], 4: [9, 9, 9]}))
+    assert shown.verdict == "supported"
+    assert "WARMFED − FEDAVG after round 1 (Emoji, 2 clients) = 4.0 ± 2.5" in shown.evidence
+    assert "3 of 3 intervals lie above the 0.0 points asked" in shown.evidence
 
 
 @pytest.mark.parametrize(
     ("second", "expected"), [([1, 2, 3], "undecided"), ([-9, -9, -9], "contradicted")]
 )
 def test_one_round_is_enough_to_fail(verdict, second, expected):
-    claim = verdict(EVERY, by_rounds({1: [9, 9, 9], 2: second}))
-    assert claim.verdict == expected
-    assert "after round 2" in claim.evidence
-    assert "1 of 2 intervals lies above" in claim.evidence
+    shown = verdict(EVERY, by_rounds({1: [9, 9, 9], 2: second}))
+    assert shown.verdict == expected
+    assert "after round 2" in shown.evidence
+    assert "1 of 2 intervals lies above" in shown.evidence
 
 
 # Steadiness ------------------------------------------------------------------------------------
-STEADY = {"kind": "steadiness", "method": "warmfed", "baselines": ["warmfed_previous"]}
+STEADY = above("spread_over_rounds", method="warmfed", baselines=["warmfed_previous"])
 
 
 def wobbling(ours, theirs, rounds=(1, 2, 3, 4)):
@@ -217,25 +206,25 @@ def wobbling(ours, theirs, rounds=(1, 2, 3, 4)):
 
 def test_steadier_means_less_spread_around_the_trend(verdict):
     # The rise of 5 points a round is no spread.
-    claim = verdict(STEADY, wobbling([0, 0, 0], [4, 5, 6]))
-    assert claim.verdict == "supported"
+    shown = verdict(STEADY, wobbling([0, 0, 0], [4, 5, 6]))
+    assert shown.verdict == "supported"
     mean, half = 5 * math.sqrt(0.4), HALF * math.sqrt(0.4)
     assert (
         f"spread of WARMFED_PREVIOUS − WARMFED (Emoji, 2 clients) = {mean:.1f} ± {half:.1f} points"
-        in claim.evidence
+        in shown.evidence
     )
     assert verdict(STEADY, wobbling([4, 5, 6], [0, 0, 0])).verdict == "contradicted"
     assert verdict(STEADY, wobbling([4, 5, 6], [5, 5, 5])).verdict == "undecided"
 
 
 def test_a_line_through_three_rounds_says_nothing(verdict):
-    claim = verdict(STEADY, wobbling([0, 0, 0], [4, 5, 6], rounds=(1, 2, 4)))
-    assert claim.verdict == "not testable here"
-    assert "Missing: 4 evaluated rounds on Emoji, 2 clients." in claim.evidence
+    shown = verdict(STEADY, wobbling([0, 0, 0], [4, 5, 6], rounds=(1, 2, 4)))
+    assert shown.verdict == "not testable here"
+    assert "Missing: 4 evaluated rounds on Emoji, 2 clients." in shown.evidence
 
 
 # Left-out domains ------------------------------------------------------------------------------
-LEFT = {"kind": "left_out", "method": "warmfed", "baselines": ["fedavg"]}
+LEFT = above("accuracy_on_left_out_domains", method="warmfed", baselines=["fedavg"])
 
 
 def left_out(ink, oil):
@@ -249,26 +238,26 @@ def left_out(ink, oil):
 
 def test_left_out_domains_are_averaged_and_counted(verdict):
     # Means of the two domains: 3, 4, 5.
-    claim = verdict(LEFT, left_out([7, 9, 11], [-1, -1, -1]))
-    assert claim.verdict == "supported"
+    shown = verdict(LEFT, left_out([7, 9, 11], [-1, -1, -1]))
+    assert shown.verdict == "supported"
     assert (
         "WARMFED − FEDAVG, mean over the domains left out (Emoji, 2 clients) = 4.0 ± 2.5"
-        in claim.evidence
+        in shown.evidence
     )
-    assert "WARMFED is ahead of FEDAVG on 1 of 2 domains (Emoji, 2 clients)." in claim.evidence
+    assert "WARMFED is ahead of FEDAVG on 1 of 2 domains (Emoji, 2 clients)." in shown.evidence
     assert verdict(LEFT, left_out([-7, -9, -11], [1, 1, 1])).verdict == "contradicted"
 
 
 def test_a_domain_that_was_not_left_out_is_missing(verdict):
-    claim = verdict(LEFT, left_out([7, 8, 9], []))
-    assert claim.verdict == "undecided"
-    assert "Missing: runs without oil on Emoji, 2 clients." in claim.evidence
+    shown = verdict(LEFT, left_out([7, 8, 9], []))
+    assert shown.verdict == "undecided"
+    assert "Missing: runs without oil on Emoji, 2 clients." in shown.evidence
     none = results({("emoji", "warmfed", "global"): [9] * 3})
     assert "Missing: runs without a domain." in verdict(LEFT, none).evidence
 
 
 # Traffic and sizes -----------------------------------------------------------------------------
-TRAFFIC = {"kind": "traffic", "method": "warmfed", "tolerance": 10.0}
+TRAFFIC = above("traffic_of_a_client", bound=-10.0, method="warmfed")
 
 
 @pytest.mark.parametrize(
@@ -281,18 +270,18 @@ def test_one_clients_traffic_may_grow_by_the_tolerance(verdict, down_once, expec
         ("emoji", "warmfed"): (100, 200, 100, 75),
         ("emoji-20", "warmfed"): (100, down_once, 100, 75),
     }
-    claim = verdict(TRAFFIC, results(traffic=traffic, experiments=MANY))
-    assert claim.verdict == expected
-    assert f"that − Emoji, 20 clients = {grown} ± 0.0 %" in claim.evidence
+    shown = verdict(TRAFFIC, results(traffic=traffic, experiments=MANY))
+    assert shown.verdict == expected
+    assert f"that − Emoji, 20 clients = {grown} ± 0.0 %" in shown.evidence
 
 
 def test_without_another_number_of_clients_traffic_is_not_testable(verdict):
-    claim = verdict(TRAFFIC, results(traffic={("emoji", "warmfed"): (1, 1, 1, 1)}))
-    assert claim.verdict == "not testable here"
-    assert "Missing: runs with another number of clients." in claim.evidence
+    shown = verdict(TRAFFIC, results(traffic={("emoji", "warmfed"): (1, 1, 1, 1)}))
+    assert shown.verdict == "not testable here"
+    assert "Missing: runs with another number of clients." in shown.evidence
 
 
-SIZE = {"kind": "adapter_size", "megabytes": 2.0, "tolerance": 0.5}
+SIZE = {"shape": "within", "target": 2.0, "tolerance": 0.5, "measure": "adapter_size"}
 
 
 @pytest.mark.parametrize(
@@ -307,16 +296,16 @@ def test_an_adapters_size_is_that_of_its_clients_mean(verdict, size, expected):
         for name, value in (("adapter_bytes", size + (client - 0.5) * 1e5), ("images", 9.0))
     ]
     grid = results({("emoji", "warmfed", "global"): [9] * 3}, synthesis=pd.DataFrame(rows))
-    claim = verdict(SIZE, grid)
-    assert claim.verdict == expected
-    assert f"the distance of {size / 1e6:.3f} MB from 2 MB (Emoji, 2 clients)" in claim.evidence
+    shown = verdict(SIZE, grid)
+    assert shown.verdict == expected
+    assert f"the distance of {size / 1e6:.3f} MB from 2 MB (Emoji, 2 clients)" in shown.evidence
 
 
 def test_below_its_scale_a_size_is_not_judged(verdict):
     grid = results({("emoji", "warmfed", "global"): [9] * 3})
     assert verdict(SIZE, grid).evidence == "Missing: adapters. Scale: embedded."
-    claim = verdict(SIZE, grid, scale="paper")
-    assert claim.evidence == "Decidable from paper scale on. Scale: embedded."
+    shown = verdict(SIZE, grid, scale="paper")
+    assert shown.evidence == "Decidable from paper scale on. Scale: embedded."
 
 
 def test_a_baseline_that_ran_without_a_global_model_is_not_called_unrun(verdict):
@@ -325,10 +314,10 @@ def test_a_baseline_that_ran_without_a_global_model_is_not_called_unrun(verdict)
     }
     scores = {key: [70 if key[1] == "warmfed" else 60] * 3 for key in curves}
     grid = results(scores | {("emoji", "fedbn", "personal"): [50] * 3}, curves)
-    test = LEAD | {"at": "last", "baselines": ["fedavg", "fedbn", "ditto"]}
-    claim = verdict(test, grid)
-    assert claim.verdict == "undecided"
-    assert claim.evidence.endswith(
+    test = of(LEAD, **{"at": "last", "baselines": ["fedavg", "fedbn", "ditto"]})
+    shown = verdict(test, grid)
+    assert shown.verdict == "undecided"
+    assert shown.evidence.endswith(
         "Missing: runs of ditto on Emoji, 2 clients; a global accuracy of FEDBN on Emoji, 2 clients (it "
         "was run and has none). Scale: embedded."
     )

@@ -29,7 +29,7 @@ PRODUCTS = {
     "report": ("collect", "figures"),
 }
 # The systems' modules of a product, where they are not called as it is.
-PARTS = {"collect": ("measurements",), "report": ("section",)}
+PARTS = {"collect": ("measurements",), "report": ("section", "measures")}
 
 
 class Grid:

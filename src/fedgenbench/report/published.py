@@ -63,8 +63,12 @@ def published(path: str | Path) -> Published:
     return checked(Published, read_yaml(path), str(path))
 
 
-def checked(model: type[Strict], raw: Any, where: str) -> Any:
-    """``raw`` as ``model``; UserError with ``where`` and each faulty key."""
+def checked(model: type[Strict], raw: Any, where: str, below: str = "") -> Any:
+    """``raw``, which stands below the key ``below``, as ``model``.
+
+    Raises:
+        UserError: names ``where`` and each faulty key.
+    """
     try:
         return model.model_validate(raw)
     except ValidationError as error:
@@ -72,8 +76,9 @@ def checked(model: type[Strict], raw: Any, where: str) -> Any:
         for item in error.errors():
             place = list(item["loc"])
             if place[:1] == ["test"]:
-                del place[1:2]  # pydantic puts the kind there
-            faults.append(f"  {'.'.join(map(str, place)) or 'entry'}: {item['msg']}")
+                del place[1:2]  # pydantic puts the shape there
+            place = [*([below] if below else []), *map(str, place)]
+            faults.append(f"  {'.'.join(place) or 'entry'}: {item['msg']}")
         lines = "\n".join(faults)
         raise UserError(
             f"{where} has {counted(len(faults), 'fault')}:\n{lines}\nSee docs/claims.md."

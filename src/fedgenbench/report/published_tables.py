@@ -1,4 +1,4 @@
-"""What papers/<paper>/published.yaml says of a paper's own numbers, as sentences and as a table."""
+"""What a published.yaml says of a paper's own numbers, as sentences and as a table."""
 
 from fedgenbench.core.wording import counted
 from fedgenbench.report.published import NOTHING_PUBLISHED, Published, PublishedCell

@@ -197,20 +197,18 @@ class Results:
         )
 
     @property
+    def main_runs(self) -> "Results":
+        """The part that claims are judged by: without tuning, whose scores chose settings."""
+        entries = self.experiments.items()
+        return self.select([key for key, v in entries if v.get("role", "main") == "main"])
+
+    @property
     def main(self) -> "Results":
         """The part that is scored on test images, without variants."""
         return self.select(
             experiments=[key for key, entry in self.experiments.items() if entry["role"] == "main"],
             methods=[key for key, entry in self.methods.items() if entry["family"] != "variant"],
         )
-
-    @property
-    def main_newcomers(self) -> pd.DataFrame:
-        """``newcomers`` after local training, guided arms at ``newcomer_main`` alone."""
-        frame = self.newcomers[self.newcomers["stage"] == "trained"]
-        for column, value in zip(("steps", "omega"), self.newcomer_main or (), strict=False):
-            frame = frame[frame[column].isna() | (frame[column] == value)]
-        return frame
 
     def picture(self, experiment: str, name: str) -> Picture | None:
         """What shows ``name`` of ``experiment``, if there is anything."""

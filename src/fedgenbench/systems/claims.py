@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fedgenbench.report.claims import Evidence, PaperClaim, judge, load_claims
-from fedgenbench.systems.base import files
+from fedgenbench.report.claims import PaperClaim, load_claims
+from fedgenbench.report.measuring import measures_of
+from fedgenbench.systems.base import files, parts
 
 if TYPE_CHECKING:
     from fedgenbench.report.results import Results
@@ -14,10 +15,15 @@ if TYPE_CHECKING:
 
 def stated() -> dict[str, list[PaperClaim]]:
     """What each system's claims.yaml says, by system; raises UserError with the file and the claim."""
-    return {system: load_claims(path) for system, path in files("claims.yaml").items()}
+    measures = {system: measures_of(module) for system, module in parts("measures")}
+    return {
+        system: load_claims(path, measures.get(system, {}))
+        for system, path in files("claims.yaml").items()
+    }
 
 
 def judged(results: Results) -> dict[str, list[Claim]]:
     """The claims of each system with verdict and evidence."""
-    evidence = Evidence(results, results.main_newcomers)
-    return {system: judge(claims, evidence) for system, claims in stated().items()}
+    from fedgenbench.report.verdicts import judge
+
+    return {system: judge(claims, results) for system, claims in stated().items()}

@@ -92,6 +92,14 @@ def newcomers(results: Results, experiment: str, main: bool) -> pd.DataFrame:
     return frame
 
 
+def trained_newcomers(results: Results) -> pd.DataFrame:
+    """``newcomers`` of all experiments after local training, guided arms in the main setting alone."""
+    frame = results.newcomers[results.newcomers["stage"] == "trained"]
+    for column, value in zip(("steps", "omega"), results.newcomer_main or (), strict=False):
+        frame = frame[frame[column].isna() | (frame[column] == value)]
+    return frame
+
+
 def by_local_round(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
     """Seeds by local rounds, of rows of one arm in one setting."""
     rows = rows[rows["stage"] == stage]

@@ -1,0 +1,101 @@
+"""What claims are judged from: differences and values by seed, measured by functions that have a name.
+
+A system's ``measures.py`` holds such functions, each under ``@measure``; its ``claims.yaml`` calls them
+by name. Loads nothing heavy, so that claims are checked in a dry run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fedgenbench.core.settings import Strict
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import pandas as pd
+
+    from fedgenbench.report.results import Results
+    from fedgenbench.report.statistics import Interval
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """``ahead - behind``, both by seed.
+
+    what: in words, without the place.
+    titles: of the experiments that it comes from.
+    factor: makes the measure's unit of both.
+    slack: how far the measurement itself may be off; it widens the interval at both ends.
+    experiment: the id, where it comes from one alone.
+    """
+
+    what: str
+    titles: tuple[str, ...]
+    ahead: pd.Series
+    behind: pd.Series
+    factor: float = 1.0
+    slack: float = 0.0
+    experiment: str = ""
+
+    @property
+    def words(self) -> str:
+        return f"{self.what} ({self.titles[0]})" if len(self.titles) == 1 else self.what
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted((self.ahead - self.behind).dropna().index)
+
+    def interval(self, confidence: float) -> Interval:
+        from fedgenbench.report.statistics import Interval, paired_difference
+
+        ahead, behind = self.factor * self.ahead, self.factor * self.behind
+        plain = paired_difference(ahead, behind, confidence)
+        return Interval(plain.mean, plain.low - self.slack, plain.high + self.slack, plain.n)
+
+
+@dataclass
+class Measured:
+    """What the runs hold of a claim.
+
+    differences: what has to lie above a bound.
+    values: title of an experiment -> a value by seed, which has to lie near another one.
+    missing: what is not there, in words; it keeps a claim from being supported.
+    notes: sentences of what is noteworthy.
+    """
+
+    differences: list[Difference] = field(default_factory=list)
+    values: dict[str, pd.Series] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A function of the results and a claim's arguments, of type ``arguments``."""
+
+    name: str
+    unit: str
+    arguments: type[Strict]
+    function: Callable[[Results, Any], Measured]
+
+    def __call__(self, results: Results, arguments: Strict) -> Measured:
+        return self.function(results, arguments)
+
+
+def measure(
+    arguments: type[Strict], unit: str
+) -> Callable[[Callable[[Results, Any], Measured]], Measure]:
+    """Gives a function the name under which claims call it, its own."""
+
+    def named(function: Callable[[Results, Any], Measured]) -> Measure:
+        return Measure(function.__name__, unit, arguments, function)
+
+    return named
+
+
+def measures_of(module: ModuleType) -> dict[str, Measure]:
+    """The measures of a system's module, by name."""
+    return {each.name: each for each in vars(module).values() if isinstance(each, Measure)}
