@@ -244,3 +244,32 @@ def test_no_package_host_of_a_machine_is_tracked(tracked):
     )
     texts = {name: text for name, text in tracked.items() if name != "tests/test_house.py"}
     assert lines_with(texts, tools) == []
+
+
+# Sizes -----------------------------------------------------------------------------------------------
+MODULE, FUNCTION, SIGNATURE = 300, 60, 6
+LARGER = json.loads((REPOSITORY / "tests/larger.json").read_text(encoding="utf-8"))
+
+
+def sizes(path, tree):
+    """(place, kind, size) of a module and its functions; ``self`` and ``cls`` do not count."""
+    yield path, "lines", len((REPOSITORY / path).read_text(encoding="utf-8").splitlines())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            place, given = f"{path}:{node.name}", node.args
+            names = [a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+            yield place, "lines", node.end_lineno - node.lineno + 1
+            yield place, "parameters", len([name for name in names if name not in ("self", "cls")])
+
+
+def test_modules_functions_and_signatures_stay_small():
+    """Those that are larger stand in larger.json, by name and size: they may shrink, not grow."""
+    found = {}
+    for path, tree in TREES.items():
+        for place, kind, size in sizes(path, tree):
+            most = SIGNATURE if kind == "parameters" else FUNCTION if ":" in place else MODULE
+            if size > most:
+                found[f"{place} {kind}"] = size
+    grown = {key: size for key, size in found.items() if size > LARGER.get(key, 0)}
+    assert grown == {}, "split them, or say in tests/larger.json how large they may be"
+    assert sorted(LARGER.keys() - found.keys()) == [], "these are small now: take them out"
