@@ -167,7 +167,7 @@ from fedgenbench.plan.needs import missing
 _, scales = load()
 for settings in scales.values():
     grid = Grid(settings, scales["paper"])
-    forecast(grid), missing(grid), grid.method_notes(), grid.experiment_notes()
+    forecast(grid), missing(grid), grid.method_notes, grid.experiment_notes
     [grid.product_digest(product) for product in PRODUCTS]
 import fedgenbench.core.gpu, fedgenbench.core.job, fedgenbench.core.provenance
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
