@@ -1,8 +1,6 @@
 """Guidance, uploads and orders for tests."""
 
-import pytest
 import torch
-from tiny_clients import untrained
 
 from fedgenbench.images.adapters import embedded
 from fedgenbench.images.guidance import (
@@ -40,11 +38,6 @@ def upload(client=0, name="bn_cnn", edge=32, channels=3, outputs=4, **fields):
             layer.running_var = torch.rand(layer.running_var.shape, generator=generator) + 0.1
     known = {"mean": HALF[:channels], "std": HALF[:channels], "edge": edge, "classes": (0, 1, 2, 3)}
     return Upload(client=client, model=model, outputs=outputs, **known | fields).frozen("cpu")
-
-
-@pytest.fixture(scope="module")
-def pipeline():
-    return untrained()
 
 
 def orders(pipeline, uploads, count=2):

@@ -27,6 +27,11 @@ from fedgenbench.models import build
 PLAIN = {"editing_steps": 0, "guide": False}
 
 
+@pytest.fixture(scope="module")
+def pipeline():
+    return untrained()
+
+
 def drawn(pipeline, uploads, steps=3, scale=3.0, count=2, **changes):
     return Guided(pipeline, guidance(**changes), steps, scale).draw(
         orders(pipeline, uploads, count), 32

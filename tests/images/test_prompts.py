@@ -67,3 +67,7 @@ def test_a_class_that_is_cut_off_is_refused(pipeline):
 def test_classes_that_the_tokenizer_cannot_tell_apart_are_refused(pipeline):
     with pytest.raises(UserError, match=r"'a Face' and 'a face' are one .*limit: 16 tokens.*names"):
         class_embeddings(pipeline, "a {label}", ["Face", "plant", "face"])
+
+
+def test_underscores_in_a_name_are_spaces_in_its_prompt():
+    assert class_prompts("a {label}", CLASSES) == ["a face", "a plant", "a ice cream"]

@@ -20,9 +20,7 @@ from tiny_clients import (
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
-from fedgenbench.images.generated import load_images, save_images
 from fedgenbench.images.pipeline import sample
-from fedgenbench.images.prompts import class_prompts
 from fedgenbench.systems.warmfed.images import synthesise
 from fedgenbench.systems.warmfed.prompts import prompt_only
 
@@ -118,10 +116,6 @@ def test_equal_templates_give_different_images(pipeline, tmp_path):
     assert len(np.unique(found.images.reshape(6, -1), axis=0)) == 6
 
 
-def test_underscores_in_a_name_are_spaces_in_its_prompt():
-    assert class_prompts("a {label}", CLASSES) == ["a face", "a plant", "a ice cream"]
-
-
 def killing(pipeline, calls):
     """Raises in the U-Net's call of that number."""
     seen = []
@@ -209,28 +203,3 @@ def test_embeddings_of_another_text_encoder_are_refused(pipeline, adapter, tmp_p
     other = dataclasses.replace(adapter, embeddings=adapter.embeddings[:, :, :9])
     with pytest.raises(UserError, match=r"client 3.*\[16, 9\], the base model's \[16, 16\]"):
         drawn(pipeline, other, tmp_path)
-
-
-def test_a_file_of_images_gives_back_what_was_written(pipeline, adapter, tmp_path):
-    found = drawn(pipeline, adapter, tmp_path)
-    found = dataclasses.replace(found, images=found.images[:, ::-1])  # not in the order of memory
-    for name in ("one", "two"):
-        save_images(tmp_path / name, found.images, found.labels, found.style, {"b": 1, "a": [2]})
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    images, labels, style = load_images(tmp_path / "one")
-    assert np.array_equal(images, found.images)
-    assert np.array_equal(labels, found.labels)
-    assert np.array_equal(style, found.style)
-    assert (images.dtype, labels.dtype, style.dtype) == (np.uint8, np.int64, np.int64)
-
-
-def test_a_damaged_file_of_images_is_named(adapter, tmp_path):
-    path = tmp_path / "images.safetensors"
-    with pytest.raises(UserError, match=r"images.safetensors is missing"):
-        load_images(path)
-    path.write_bytes(b"123")
-    with pytest.raises(UserError, match=r"images.safetensors is missing or damaged"):
-        load_images(path)
-    adapter.save(path)
-    with pytest.raises(UserError, match=r"is a file of adapters, not of images"):
-        load_images(path)
