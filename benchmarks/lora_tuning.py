@@ -37,7 +37,7 @@ def model(tiny: bool, device: str) -> Any:
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-    from fedgenbench.images.pipeline import assemble
+    from fedgenbench.systems.foundation.networks import assemble
 
     widths = (8, 16, 16, 16) if tiny else (320, 640, 1280, 1280)
     vae_widths = (8, 16, 16, 16) if tiny else (128, 256, 512, 512)
