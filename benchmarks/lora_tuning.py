@@ -109,6 +109,7 @@ def tune(pipeline: Any, images: Any, batch: int, steps: int) -> list[float]:
     """The library's: the time at the end of each step."""
     import numpy as np
 
+    from fedgenbench.core.checkpoint import Checkpoint
     from fedgenbench.images.adapters import embedded
     from fedgenbench.images.lora import tune
     from fedgenbench.images.settings import Lora
@@ -134,8 +135,7 @@ def tune(pipeline: Any, images: Any, batch: int, steps: int) -> list[float]:
             embedded(pipeline, ["a photo of a face"] * 10),
             seed=0,
             client=0,
-            checkpoint=Path(folder) / "checkpoint",
-            identity="benchmark",
+            checkpoint=Checkpoint(folder, "benchmark"),
             # The loss was read, so the step is over on the GPU, too.
             tell=lambda done, note: ends.append(time.perf_counter()),
         )
