@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.files import write_json
 from fedgenbench.systems.base import JobKind
 from fedgenbench.systems.job import Context
@@ -23,6 +24,6 @@ def context(folder: Path, kind: JobKind, classes: list[str], **changes: Any) -> 
         "partition_file": None,
         "inputs": {},
         "outputs": {name: folder / file for name, file in kind.files.items()},
-        "checkpoint": folder / "checkpoint",
+        "checkpoint": Checkpoint(folder / "checkpoint", "0123456789"),
     }
     return Context(**made | changes)
