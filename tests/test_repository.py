@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fedgenbench.cli import main
+from fedgenbench.systems.base import systems
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -133,17 +136,17 @@ def test_issue_forms_are_forms():
         assert all(field["attributes"]["label"] for field in form["body"])
 
 
-def test_contributing_counts_the_files_that_name_a_paper():
+def test_rules_and_phases_name_no_paper():
+    papers = {system.name for system in systems().values() if system.settings}
+    assert papers == {"pfedgpa", "warmfed", "fedlmg"}
+    for path in (ROOT / "Snakefile", ROOT / "dvc.yaml", *(ROOT / "rules").glob("*.smk")):
+        assert not [name for name in papers if name in path.read_text(encoding="utf-8")], path
+
+
+def test_what_contributing_tells_to_call_and_to_edit_is_there():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    part = text.split("Beside its own files it is named in")[1].split("files that you edit")[0]
-    names = re.findall(r"`([\w./]+)`", part)
-    assert "fourteen" in part
-    assert len(names) == 14
-    for name in names:
-        places = (
-            ROOT / name,
-            ROOT / "src/fedgenbench" / name,
-            ROOT / f"workflow_scripts/{name}.py",
-        )
-        (path,) = [path for path in places if path.is_file()]
-        assert "fedlmg" in path.read_text(encoding="utf-8"), name
+    called = set(re.findall(r"`fedgenbench ([\w-]+)", text))
+    assert {"new-method", "new-system"} <= called <= set(main.commands)
+    named = re.findall(r"`((?:src|tests|docs|papers|tools|rules)/[\w./-]+)`", text)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []

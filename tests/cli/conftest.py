@@ -15,8 +15,8 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     experiment = params["experiments"][EXPERIMENT]
-    for key in ("ablations", "newcomers"):
-        experiment.pop(key)
+    experiment.pop("ablations")
+    experiment["pfedgpa"].pop("newcomers")
     experiment |= {"model": "mlp", "methods": ["local", "fedavg"]}
     params |= {
         "seeds": [0, 1],

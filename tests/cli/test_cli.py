@@ -54,9 +54,9 @@ def table(text):
 
 
 def test_plan_counts_jobs_by_kind_and_sees_what_is_finished(folder, call):
-    (run, *_) = asked(None, {}).runs
+    (run, *_) = asked(None, {}).of_kind("federate")
     Path(run.folder).mkdir(parents=True)
-    Path(run.folder, "metrics.json").write_text("{}")
+    Path(run.metrics).write_text("{}")
     counts = table(call("plan"))
     assert counts["fetch"] == counts["prepare"] == (1, 0)
     assert counts["partition"] == (2, 0)

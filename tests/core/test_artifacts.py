@@ -93,7 +93,7 @@ def test_a_report_is_as_it_was_written(tmp_path):
 
 
 def test_only_a_job_s_folder_has_a_digest(tmp_path):
-    assert digest_of("results/synthesis/exp/seed0/images3-0a1b2c3d4e/images.safetensors") == (
+    assert digest_of("results/runs/exp/images-3/seed0-0a1b2c3d4e/images.safetensors") == (
         "0a1b2c3d4e"
     )
     assert digest_of(tmp_path / "images.safetensors") is None

@@ -1,6 +1,7 @@
 import os
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 from fedgenbench.plan.grid import Grid
@@ -15,16 +16,16 @@ def test_a_sample_has_every_kind_three_methods_and_one_seed():
     found = sample(grid)
     assert len(found) == len(set(found))
     assert all(re.search(r"/seed0[-/]", path) for path in found)
-    names = {run.folder: (run.experiment, run.method) for run in grid.runs}
-    runs = [names[str(Path(path).parent)] for path in found if path.startswith("results/runs/")]
-    counts = {experiment: 0 for experiment, _ in names.values()}
-    for experiment, _ in runs:
-        counts[experiment] += 1
-    methods = {e: len({m for x, m in names.values() if x == e}) for e in counts}
-    assert counts == {e: min(3, count) for e, count in methods.items()}
-    kinds = [grid.studies[str(Path(path).parent)].kind for path in found[len(runs) :]]
-    assert set(kinds) == {study.kind for study in grid.studies.values()} - {"uploads"}
-    assert len(set(kinds)) == len([kind for kind in kinds if kind != "rival"]) + 1
+    jobs = [grid.jobs[str(Path(path).parent)] for path in found]
+    runs = [job for job in jobs if job.kind.plain]
+    played, sampled = Counter(), Counter(run.experiment for run in runs)
+    for experiment, _ in {(run.experiment, run.name) for run in grid.of_kind("federate")}:
+        played[experiment] += 1
+    assert sampled == {experiment: min(3, count) for experiment, count in played.items()}
+    kinds = Counter(job.kind.name for job in jobs[len(runs) :])
+    assert kinds.keys() == {job.kind.name for job in grid.jobs.values()} - {"federate"}
+    rivals = {job.name for job in grid.of_kind("rival")}
+    assert kinds == {kind: len(rivals) if kind == "rival" else 1 for kind in kinds}
 
 
 PYTHON = """#!/bin/sh

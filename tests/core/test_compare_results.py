@@ -10,13 +10,13 @@ from PIL import Image
 from compare_results import main
 from fedgenbench.core.artifacts import save
 from fedgenbench.core.errors import UserError
-from fedgenbench.core.files import sha256_file, write_json
+from fedgenbench.core.files import write_json
 from fedgenbench.core.products import write_manifest
 from fedgenbench.core.reports import save_report
 from result_files import content
 
 RUN = "results/runs/emoji/fedavg/seed0-{0}"
-IMAGES = "results/fedlmg/emoji/seed0/guided_main-{0}"
+IMAGES = "results/runs/emoji/guided-main/seed0-{0}"
 
 
 def provenance(commit: int) -> dict:
@@ -40,10 +40,7 @@ def make(root: Path, commit: int) -> Path:
     write_json(root / f"data/prepared/emoji-{digest}/card.json", {"counts": {"train": 3}})
     write_json(root / f"data/partitions/emoji/seed0-{digest}.json", {"clients": [[0, 1], [2]]})
     metrics = {"digest": digest, "score": {"personal": [0.5, 0.25, -0.0]}, "rounds": [{"round": 1}]}
-    folder = root / RUN.format(digest)
-    write_json(folder / "metrics.json", metrics)
-    checksum = {"metrics_sha256": sha256_file(folder / "metrics.json"), "digest": digest}
-    write_json(folder / "run.json", provenance(commit) | checksum)
+    save_report(root / RUN.format(digest) / "metrics.json", metrics, provenance(commit))
     folder = root / IMAGES.format(digest)
     arrays = {
         "images": np.arange(12, dtype=np.uint8).reshape(2, 2, 3),
@@ -52,7 +49,7 @@ def make(root: Path, commit: int) -> Path:
     }
     save(folder / "images.safetensors", "images", arrays, {"classes": ["a"], "digest": digest})
     report = {"digest": digest, "images": 2, "seconds_per_image": 0.5 * commit}
-    save_report(folder / "guided.json", report, provenance(commit))
+    save_report(folder / "metrics.json", report, provenance(commit))
     Image.new("RGB", (4, 4), (10, 20, 30)).save(folder / "grid.png", compress_level=commit)
     collected = root / f"results/smoke/collected-{digest}"
     write_json(collected / "context.json", {"expected": [["emoji", "fedavg", 0, digest]]})
@@ -60,8 +57,8 @@ def make(root: Path, commit: int) -> Path:
         {"digest": [digest], "bytes_up": [7.5], "git_revision": [f"{commit}" * 40]}
     )
     frame["hardware"] = f"Processor {commit}"
-    frame.to_parquet(collected / "runs.parquet")
-    pd.DataFrame({"wall_seconds": [1.0 * commit]}).to_parquet(collected / "measured_runs.parquet")
+    frame.to_parquet(collected / "jobs.parquet")
+    pd.DataFrame({"wall_seconds": [1.0 * commit]}).to_parquet(collected / "measured_jobs.parquet")
     tables = root / "results/smoke/tables"
     tables.mkdir()
     lines = [f"FedAvg,{digest},0.1234567890", f"Hardware: Processor {commit}."]
@@ -91,7 +88,7 @@ def edit(path: Path, *keys: str | int, value) -> None:
 
 
 def metrics_of(tree: Path) -> Path:
-    return next(tree.glob("results/runs/*/*/*/metrics.json"))
+    return next(tree.glob("results/runs/*/fedavg/*/metrics.json"))
 
 
 def test_digests_times_and_machines_are_no_difference(trees, capsys):
@@ -100,13 +97,14 @@ def test_digests_times_and_machines_are_no_difference(trees, capsys):
     assert code == 0
     rows = {line.split()[0]: line.split()[1:] for line in said.splitlines()[1:-1]}
     assert rows.keys() == {
-        *("partitions", "prepared", "runs", "fedlmg", "smoke/collected", "smoke/tables"),
+        *("partitions", "prepared", "runs", "smoke/collected", "smoke/tables"),
     }
+    assert rows.pop("runs") == ["2", "2", "0", "0", "0"]
     assert all(row == ["1", "1", "0", "0", "0"] for row in rows.values())
 
 
 def test_a_flipped_bit_of_an_array_is_told_with_its_place(trees, capsys):
-    path = next(trees[1].glob("results/fedlmg/*/*/*/images.safetensors"))
+    path = next(trees[1].glob("results/runs/*/guided-*/*/images.safetensors"))
     arrays = {"images": np.arange(12, dtype=np.uint8).reshape(2, 2, 3)}
     arrays["images"][1, 0, 2] ^= 1 << 4
     arrays |= {"style": np.float32([1.0, np.nan, 3.0]), "scale": np.array(2.0)}
@@ -114,7 +112,7 @@ def test_a_flipped_bit_of_an_array_is_told_with_its_place(trees, capsys):
     code, said = compared(trees, capsys)
     assert code == 1
     assert said.splitlines()[-2:] == [
-        "results/fedlmg/emoji/seed0/guided_main-#/images.safetensors images: "
+        "results/runs/emoji/guided-main/seed0-#/images.safetensors images: "
         "[1, 0, 2] 8 -> 24, 1 of 12 differ, greatest difference 16",
         "1 difference not expected, 0 missing.",
     ]
@@ -154,9 +152,9 @@ def test_settings_of_the_instructions_are_compared(trees, capsys):
 def test_tables_frames_and_pictures_are_compared_by_content(trees, capsys):
     path = trees[1] / "results/smoke/tables/main.csv"
     path.write_text(path.read_text().replace("0.1234567890", "0.1234567891"))
-    path = next(trees[1].glob("results/smoke/collected-*/runs.parquet"))
+    path = next(trees[1].glob("results/smoke/collected-*/jobs.parquet"))
     pd.read_parquet(path).assign(bytes_up=8.0).to_parquet(path)
-    path = next(trees[1].glob("results/fedlmg/*/*/*/grid.png"))
+    path = next(trees[1].glob("results/runs/*/guided-*/*/grid.png"))
     with Image.open(path) as image:
         changed = image.copy()
     changed.putpixel((3, 1), (10, 22, 30))
@@ -164,9 +162,9 @@ def test_tables_frames_and_pictures_are_compared_by_content(trees, capsys):
     code, said = compared(trees, capsys)
     assert code == 1
     assert said.splitlines()[-4:] == [
-        "results/fedlmg/emoji/seed0/guided_main-#/grid.png pixels: [1, 3, 1] 20 -> 22, 1 of 48 differ, "
+        "results/runs/emoji/guided-main/seed0-#/grid.png pixels: [1, 3, 1] 20 -> 22, 1 of 48 differ, "
         "greatest difference 2",
-        "results/smoke/collected-#/runs.parquet bytes_up: 7.5 -> 8.0, greatest difference 0.5",
+        "results/smoke/collected-#/jobs.parquet bytes_up: 7.5 -> 8.0, greatest difference 0.5",
         "results/smoke/tables/main.csv lines: [0] 'FedAvg,#,0.1234567890' -> 'FedAvg,#,0.1234567891', "
         "1 of 2 differ",
         "3 differences not expected, 0 missing.",
@@ -175,7 +173,7 @@ def test_tables_frames_and_pictures_are_compared_by_content(trees, capsys):
 
 def test_pictures_of_16_bits_are_compared_to_the_last(trees, capsys):
     for value, tree in zip((1000, 1001), trees, strict=True):
-        path = next(tree.glob("results/fedlmg/*/*/*/grid.png"))
+        path = next(tree.glob("results/runs/*/guided-*/*/grid.png"))
         Image.fromarray(np.full((2, 2), value, np.uint16)).save(path)
     assert "grid.png pixels: [0, 0] 1000 -> 1001, 4 of 4 differ" in compared(trees, capsys)[1]
 
@@ -197,12 +195,12 @@ def test_metadata_in_another_order_is_no_difference(tmp_path):
 
 def test_a_missing_job_and_a_missing_file_are_told(trees, capsys):
     shutil.rmtree(metrics_of(trees[1]).parent)
-    next(trees[0].glob("results/fedlmg/*/*/*/grid.png")).unlink()
+    next(trees[0].glob("results/runs/*/guided-*/*/grid.png")).unlink()
     code, said = compared(trees, capsys)
     assert code == 1
     assert "results/runs/emoji/fedavg/seed0-#: only in OLD\n" in said
-    assert "results/fedlmg/emoji/seed0/guided_main-#/grid.png: only in NEW\n" in said
-    assert ["runs", "0", "0", "0", "1", "0"] in [line.split() for line in said.splitlines()]
+    assert "results/runs/emoji/guided-main/seed0-#/grid.png: only in NEW\n" in said
+    assert ["runs", "1", "0", "1", "1", "0"] in [line.split() for line in said.splitlines()]
 
 
 def test_an_expected_difference_passes_and_hides_no_other(trees, capsys, tmp_path):

@@ -1,78 +1,15 @@
-"""Reports in two parts, manifests that notice an edit, and the time of interrupted attempts."""
+"""Manifests that notice an edit, and the time of interrupted attempts."""
 
 import os
 import signal
 import subprocess
 import sys
 
-import pandas as pd
 import pytest
 
-from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import read_json, write_json
 from fedgenbench.core.products import forget_altered, write_manifest
 from fedgenbench.core.provenance import Stopwatch
-from fedgenbench.core.reports import run_file, save_report, whole_report
-from fedgenbench.report.collect import with_measured, without_measured
-
-CONTENT = {"digest": "0123456789", "images": 4, "seconds_per_image": 0.5, "notes": ["memory ended"]}
-
-
-# Reports ------------------------------------------------------------------------------------------
-def test_what_was_measured_lies_beside_the_report(tmp_path):
-    save_report(tmp_path / "images.json", CONTENT, {"wall_seconds": 2.0, "device": "cpu"})
-    assert read_json(tmp_path / "images.json").keys() == {"digest", "images", "checksum"}
-    run = read_json(tmp_path / "images.run.json")
-    assert (run["wall_seconds"], run["seconds_per_image"]) == (2.0, 0.5)
-    together = whole_report(tmp_path / "images.json", "0123456789")
-    assert {"report_sha256": run["report_sha256"], "wall_seconds": 2.0, "device": "cpu"} | (
-        CONTENT
-    ) == together
-
-
-def test_other_times_give_an_equal_report(tmp_path):
-    save_report(tmp_path / "a.json", CONTENT, {"wall_seconds": 2.0})
-    slower = CONTENT | {"seconds_per_image": 9.0, "notes": [], "shards_drawn": 1}
-    save_report(tmp_path / "b.json", slower, {"wall_seconds": 99.0})
-    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
-
-
-def test_parts_that_do_not_belong_together_are_refused(tmp_path):
-    report = tmp_path / "images.json"
-    save_report(report, CONTENT, {})
-    with pytest.raises(UserError, match=r"images\.json was made by other code or settings"):
-        whole_report(report, "9999999999")
-    earlier = run_file(report).read_text()
-    save_report(report, CONTENT | {"images": 5}, {})
-    run_file(report).write_text(earlier)
-    with pytest.raises(
-        UserError, match=r"images\.json is not what .*images\.run\.json was written"
-    ):
-        whole_report(report, "0123456789")
-    run_file(report).unlink()
-    with pytest.raises(UserError, match=r"images\.run\.json is missing"):
-        whole_report(report, "0123456789")
-
-
-def test_measured_columns_and_rows_stand_apart_and_come_back():
-    runs = {"experiment": ["e", "e"], "method": ["a", "b"], "seed": [0, 0], "digest": ["1", "2"]}
-    times = {"wall_seconds": [1.0, 2.0], "cpu_seconds": [1.0, 2.0]}
-    times |= {"peak_memory_bytes": [5, 6], "started": ["x", "y"]}
-    frames = {
-        "runs": pd.DataFrame(runs | times),
-        "synthesis": pd.DataFrame({"name": ["images", "wall_seconds"], "value": [3.0, 7.0]}),
-        "fedlmg": pd.DataFrame({"quantity": ["client_seconds", "bytes"], "value": [0.5, 8.0]}),
-    }
-    parts = without_measured(frames)
-    assert list(parts["runs"]) == list(runs)
-    assert parts["synthesis"]["name"].tolist() == ["images"]
-    assert parts["measured_fedlmg"]["value"].tolist() == [0.5]
-    back = with_measured(parts)
-    pd.testing.assert_frame_equal(back["runs"], frames["runs"])
-    pd.testing.assert_frame_equal(back["synthesis"], frames["synthesis"])
-    assert back["fedlmg"]["value"].tolist() == [8.0, 0.5]
-    empty = without_measured(frames | {"synthesis": frames["synthesis"][:0]})
-    assert with_measured(empty)["synthesis"].empty
 
 
 # Products -------------------------------------------------------------------------------------------

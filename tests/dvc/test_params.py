@@ -12,7 +12,7 @@ from fedgenbench.core.reading import read_yaml
 from fedgenbench.plan.settings import load
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-RANK = "experiments.emoji_domains.synthesis.lora.rank"
+RANK = "experiments.emoji_domains.warmfed.lora.rank"
 
 
 def read(path):

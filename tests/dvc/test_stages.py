@@ -7,13 +7,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fedgenbench.systems.base import kinds, modules
+
 ROOT = Path(__file__).parents[2]
 STAGES = {
     name: stage["do"]
     for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
 }
-RULES = {"data": ["data"], "runs": ["federated", "fedlmg", "synthesis", "weights"]}
-RULES["report"] = ["report"]
+RULES = {"data": ["data"], "runs": ["jobs"], "report": ["report"]}
+# What is loaded by a name that is put together: jobs, and the systems' parts of a report.
+BY_NAME = {
+    "runs": [kind.module for kind in kinds().values()],
+    "report": [name for part in ("measurements", "tables", "figures") for name in modules(part)],
+}
 
 
 def module_files(name):
@@ -60,8 +66,9 @@ def used(stage):
     scripts = {script.resolve() for script in scripts}
     assert scripts
     assert all(script.is_file() for script in scripts)
-    config = [ROOT / f"src/fedgenbench/{name}.py" for name in ("plan/settings", "plan/grid")]
-    return {*rules, ROOT / "Snakefile", *closure([*scripts, *config])}
+    names = ["fedgenbench.plan.settings", "fedgenbench.plan.grid", *BY_NAME.get(stage, ())]
+    files = [file for name in names for file in module_files(name)]
+    return {*rules, ROOT / "Snakefile", *closure([*scripts, *files])}
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -27,25 +27,25 @@ def alone(raw):
 
 
 @pytest.fixture
-def write(tmp_path):
-    def put(content):
-        path = tmp_path / "params.yaml"
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        else:
-            path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-        return path
+def load_raw(tmp_path):
+    """Settings from a changed content."""
 
-    return put
+    def read(content, overrides=None):
+        path = tmp_path / "params.yaml"
+        text = content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
+        path.write_text(text, encoding="utf-8")
+        return load(path, overrides)
+
+    return read
 
 
 @pytest.fixture
-def refusal(write):
+def refusal(load_raw):
     """The message with which a content is refused."""
 
-    def read(content, overrides=None):
+    def read(content):
         with pytest.raises(UserError) as caught:
-            load(write(content), overrides)
+            load_raw(content)
         return str(caught.value)
 
     return read

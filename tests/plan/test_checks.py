@@ -7,7 +7,6 @@ from fedgenbench.models import build
 from fedgenbench.models.imagenet import HEADS
 from fedgenbench.models.limits import BATCH_NORM, LAYERS, PRETRAINED, SMALLEST
 from fedgenbench.models.registry import FEDERATED, MODELS
-from fedgenbench.plan.settings import load
 
 FASHION, EMOJI, ONE_SHOT = "fashion_mnist-10", "emoji_domains", "emoji_domains-oneshot"
 
@@ -45,10 +44,10 @@ def test_names_that_no_path_can_bear_are_refused(alone, refusal, name):
     assert f"variants.{name}: this name stands in paths" in refusal(raw)
 
 
-def test_names_that_a_path_can_bear_are_taken(alone, write):
+def test_names_that_a_path_can_bear_are_taken(alone, load_raw):
     raw = alone(FASHION)
     raw["experiments"]["2nd.run_of-mine"] = raw["experiments"][FASHION] | {"title": "Another"}
-    _, scales = load(write(raw))
+    _, scales = load_raw(raw)
     assert "2nd.run_of-mine" in scales["embedded"].experiments
 
 
@@ -77,24 +76,24 @@ FAULTS += [
     for name, address, value, words in [
         (FASHION, "score_rounds", 5, [".score_rounds: a score over 5 evaluations"]),
         (FASHION, "ablations", ["pfedgpa_own"] * 2, [".ablations: names 'pfedgpa_own' twice"]),
-        (FASHION, "newcomers/steps", [5, 5], [".newcomers.steps: names 5 twice"]),
+        (FASHION, "pfedgpa/newcomers/steps", [5, 5], [".pfedgpa.newcomers.steps: names 5 twice"]),
         (FASHION, "overrides", {"moon": {"mu": 1.0}}, [".overrides.moon: no row of it plays moon"]),
         (EMOJI, "leave_one_out", ["fedavg"] * 2, [".leave_one_out: names 'fedavg' twice"]),
         (EMOJI, "local/batch_size", 1, [".local.batch_size: 1 image has no statistics", "bn_cnn"]),
-        (EMOJI, "synthesis/warm_start/batch_size", 1, [".warm_start.batch_size: 1 image has no"]),
+        (EMOJI, "warmfed/warm_start/batch_size", 1, [".warm_start.batch_size: 1 image has no"]),
         (
             EMOJI,
-            "synthesis/lora/targets",
+            "warmfed/lora/targets",
             ["to_z"],
             [".lora.targets: the U-Net in models/foundation"],
         ),
-        (EMOJI, "synthesis/lora/targets", ["to_q", "to_q"], [".targets: names 'to_q' twice"]),
-        (EMOJI, "synthesis/prompt", "a {label} by {artist}", ["nothing fills {artist}"]),
-        (EMOJI, "synthesis/prompt", "a {label} in { braces", [".prompt = ", "write a brace"]),
-        (EMOJI, "synthesis/prompts/templates", ["{label} {style}"], ["nothing fills {style}"]),
+        (EMOJI, "warmfed/lora/targets", ["to_q", "to_q"], [".targets: names 'to_q' twice"]),
+        (EMOJI, "warmfed/prompt", "a {label} by {artist}", ["nothing fills {artist}"]),
+        (EMOJI, "warmfed/prompt", "a {label} in { braces", [".prompt = ", "write a brace"]),
+        (EMOJI, "warmfed/prompts/templates", ["{label} {style}"], ["nothing fills {style}"]),
         (
             EMOJI,
-            "synthesis/base/source",
+            "warmfed/base/source",
             "papers",
             [".base.source: papers has no model_index.json"],
         ),
@@ -133,18 +132,18 @@ def test_a_setting_that_cannot_work_is_told_before_anything_runs(
 
 
 @pytest.mark.parametrize("name", [FASHION, EMOJI, ONE_SHOT])
-def test_the_settings_that_the_faults_spoil_are_good(alone, write, name):
-    load(write(alone(name)))
+def test_the_settings_that_the_faults_spoil_are_good(alone, load_raw, name):
+    load_raw(alone(name))
 
 
-def test_every_evaluation_may_count_and_an_experiment_may_have_a_number_of_its_own(alone, write):
+def test_every_evaluation_may_count_and_an_experiment_may_have_a_number_of_its_own(alone, load_raw):
     raw = alone(FASHION) | {"score_rounds": 4}
-    _, scales = load(write(raw))
+    _, scales = load_raw(raw)
     settings = scales["embedded"]
     assert settings.score_rounds_of(settings.experiments[FASHION]) == 4
     raw["score_rounds"] = 9
     raw["experiments"][FASHION]["score_rounds"] = 3
-    _, scales = load(write(raw))
+    _, scales = load_raw(raw)
     settings = scales["embedded"]
     assert settings.score_rounds_of(settings.experiments[FASHION]) == 3
 
@@ -168,12 +167,12 @@ def test_an_experiment_named_as_one_without_a_domain_is_refused(alone, refusal):
     assert f"experiments.{name}: {EMOJI}.leave_one_out makes one of this name" in refusal(raw)
 
 
-def test_overrides_that_are_taken_over_need_not_be_played(alone, write):
+def test_overrides_that_are_taken_over_need_not_be_played(alone, load_raw):
     raw = alone(FASHION)
     raw["experiments"][FASHION]["overrides"] = {"ditto": {"lam": 0.5}}
     raw["experiments"]["few"] = {"like": FASHION, "title": "Few", "methods": ["fedavg"]}
-    raw["experiments"]["few"] |= {"ablations": [], "oneshot": None, "newcomers": None}
-    load(write(raw))
+    raw["experiments"]["few"] |= {"ablations": [], "pfedgpa": None}
+    load_raw(raw)
 
 
 def test_a_model_too_deep_for_the_images_is_refused(alone, refusal, raw):

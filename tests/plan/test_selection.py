@@ -59,9 +59,9 @@ def test_what_remains_keeps_its_paths(scales):
     part, in_vain = chosen(scales, experiments=[EMOJI], methods=["fedavg", "warmfed"], seeds=[1])
     assert in_vain == []
     grid, whole = Grid(part), Grid(scales["embedded"])
-    assert {(run.method, run.seed) for run in grid.runs} == {("fedavg", 1), ("warmfed", 1)}
-    assert {run.folder for run in grid.runs} < {run.folder for run in whole.runs}
-    assert set(grid.studies) < set(whole.studies)
+    runs = {(run.name, run.seed) for run in grid.of_kind("federate")}
+    assert runs == {("fedavg", 1), ("warmfed", 1)}
+    assert set(grid.jobs) < set(whole.jobs)
 
 
 def test_what_stands_beside_an_experiment_may_stand_alone(scales):
@@ -73,12 +73,11 @@ def test_what_stands_beside_an_experiment_may_stand_alone(scales):
     assert together.experiments[SIXTY].beside == EMOJI
 
 
-def test_studies_belong_to_their_method(scales):
+def test_blocks_belong_to_their_method(scales):
     part, _ = chosen(scales, experiments=[FASHION], methods=["pfedgpa"])
-    assert part.experiments[FASHION].oneshot
+    assert part.experiments[FASHION].pfedgpa == scales["embedded"].experiments[FASHION].pfedgpa
     part, _ = chosen(scales, experiments=[FASHION], methods=["fedavg"])
-    assert part.experiments[FASHION].oneshot is None
-    assert part.experiments[FASHION].newcomers is None
+    assert part.experiments[FASHION].pfedgpa is None
     part, _ = chosen(scales, methods=["fedlmg"])
     assert all(each.fedlmg and not each.rows for each in part.experiments.values())
     assert "emoji_domains-oneshot" in part.experiments
@@ -142,7 +141,7 @@ def test_what_is_asked_in_vain_is_told(scales, scale, only, words):
 
 
 # What is missing ----------------------------------------------------------------------------------
-def test_what_a_run_would_die_without_is_listed(alone, write, monkeypatch, tmp_path):
+def test_what_a_run_would_die_without_is_listed(alone, load_raw, monkeypatch, tmp_path):
     raw = alone("emoji_domains-oneshot")
     asked = raw["experiments"]["emoji_domains-oneshot"]["fedlmg"]
     asked["base"]["source"] = "models/foundatoin"
@@ -150,7 +149,7 @@ def test_what_a_run_would_die_without_is_listed(alone, write, monkeypatch, tmp_p
     asked["clients"]["models"] = ["resnet18"]
     asked["server"]["model"] = "resnet18"
     asked["rivals"]["fgl"]["captioner"] = "owner/captioner"
-    grid = Grid(load(write(raw))[1]["embedded"])
+    grid = Grid(load_raw(raw)[1]["embedded"])
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(needs.Path, "is_file", lambda path: False)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LENGTH = 10
 
 # Modules that change no result: settings are digested by value, a model's own file by name, and the
-# others only watch a job.
+# others only plan a job or watch it.
 NOT_FOLLOWED = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
@@ -30,10 +30,12 @@ NOT_FOLLOWED = frozenset(
         "core.provenance",
         "core.reading",
         "core.settings",
+        "models.limits",
         "models.registry",
         "plan",
         "plan.grid",
         "plan.settings",
+        "systems.base",
     )
 )
 # Digested by value, data set by data set and network by network.

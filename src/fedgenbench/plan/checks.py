@@ -169,7 +169,7 @@ def _forecast(settings: Settings) -> Iterator[str]:
 
 
 def _rounds(settings: Settings) -> Iterator[str]:
-    """What methods would refuse, given an experiment's rounds and clients."""
+    """What methods and blocks would refuse, given an experiment's rounds and clients."""
     for key, experiment in settings.experiments.items():
         limit = settings.datasets[experiment.dataset].limit_per_class
         clients, _, _ = experiment.partition.size_hint(experiment.dataset, limit)
@@ -179,6 +179,8 @@ def _rounds(settings: Settings) -> Iterator[str]:
             chosen = method_class(method).Settings.model_validate(values)
             if fault := chosen.fault(present, experiment.rounds):
                 yield f"experiments.{key}: {name}: {fault}"
+        for block in experiment.blocks.values():
+            yield from block.client_problems(Place(key, experiment, settings))
 
 
 def not_finite(tree: Any, prefix: str = "") -> Iterator[str]:

@@ -76,6 +76,10 @@ class Block(Strict):
         """What the block gets wrong, alone or with the rest of its experiment, as sentences."""
         return iter(())
 
+    def client_problems(self, place: Place) -> Iterator[str]:
+        """What it gets wrong for the clients that there are: asked where nothing else is wrong."""
+        return iter(())
+
     def models(self) -> dict[str, str]:
         """Diffusion models that its jobs load: key below the block -> folder or hub id."""
         return {}

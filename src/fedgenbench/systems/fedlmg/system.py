@@ -45,20 +45,30 @@ def plan(grid: Grid, name: str, seed: int) -> None:
     trained = shown | {"server": block.server.model_dump()}
     names = [*block.clients.models, block.server.model]
     modules = tuple(sorted({MODELS[model][0] for model in names}))
+    networks = [MODELS[model][1] for model in names]
     classifiers = grid.add(
         CLASSIFIERS,
         name,
         seed,
         settings=shown | {"clients": block.clients.model_dump(), "averages": block.averages},
         modules=modules,
+        made_of=networks[:-1],
         name="all",
     )
     models = {"models": (classifiers,)}
     drawn = _guided(grid, name, seed, shown, modules, models)
     baselines = _baselines(grid, name, seed, shown)
     if block.rivals and block.rivals.dense:
-        settings = trained | {"own": block.rivals.dense.model_dump()}
-        grid.add(DENSE, name, seed, settings=settings, modules=modules, name="main", inputs=models)
+        grid.add(
+            DENSE,
+            name,
+            seed,
+            settings=trained | {"own": block.rivals.dense.model_dump()},
+            modules=modules,
+            made_of=networks[-1:],
+            name="main",
+            inputs=models,
+        )
     for row in ("main", *block.changes):
         # What needs no guidance stands beside main alone.
         beside = (drawn["prompts"],) if row == "main" and "prompts" in drawn else ()
@@ -71,6 +81,7 @@ def plan(grid: Grid, name: str, seed: int) -> None:
             | {"sizes": block.sizes if row == "main" else []}
             | {"averages": block.averages, "rivals": [job.name for job in rivals]},
             modules=modules,
+            made_of=networks[-1:],
             name=row,
             inputs=models | {"images": (drawn[row],), "prompts": beside, "rivals": rivals},
         )

@@ -48,14 +48,14 @@ def _add(
             settings["images"] = kind
             settings["subset"] = experiment.block(maker.name).subset
             inputs["images"] = images
-    module, _ = MODELS[experiment.model]
+    module, network = MODELS[experiment.model]
     grid.add(
         FEDERATE,
         name,
         seed,
         settings=settings,
         modules=(method_module(method), module),
-        made_of=[experiment.model],
+        made_of=[network],
         name=row,
         inputs=inputs,
         shown=shown,

@@ -104,30 +104,27 @@ class PFedGPA(Block):
     )
 
     def problems(self, place: Place) -> Iterator[str]:
+        where = f"{place.where}.pfedgpa"
         if "pfedgpa" not in place.settings.methods:
-            yield f"{place.where}: its jobs are of pfedgpa, which `methods` lacks"
+            yield f"{where}: its jobs are of pfedgpa, which `methods` lacks"
             return
+        if not (self.oneshot or self.newcomers):
+            yield f"{where}: asks for nothing; give it oneshot or newcomers, or set it to null"
         _, values = place.settings.played(place.name, "pfedgpa")
-        if "pfedgpa" not in place.experiment.rows:
+        if "pfedgpa" not in place.experiment.rows:  # else both are said of the row
+            yield from _refused(f"{place.where}: pfedgpa", values)
             model, layers = place.experiment.model, values.get("layers", ())
             yield from missing_layers(f"{place.where}: pfedgpa.layers", model, layers)
         for name, fit in self.oneshot.fits.items() if self.oneshot else ():
-            where = f"{place.where}.pfedgpa.oneshot.fits.{name}.generator"
-            try:
-                method_class("pfedgpa").Settings.model_validate(values | fit.generator)
-            except ValidationError as error:
-                yield from (explain(item, (where,)) for item in error.errors())
-                return
-        if self.newcomers:
-            yield from self._newcomer_problems(place, values)
+            yield from _refused(f"{where}.oneshot.fits.{name}.generator", values | fit.generator)
 
-    def _newcomer_problems(self, place: Place, values: dict[str, Any]) -> Iterator[str]:
+    def client_problems(self, place: Place) -> Iterator[str]:
+        if not self.newcomers:
+            return
         where, joining, clients = f"{place.where}.pfedgpa.newcomers", self.newcomers, place.sizes[0]
         residents = clients - max(1, round(joining.share * clients))
-        try:
-            settings = method_class("pfedgpa").Settings.model_validate(values)
-        except ValidationError:
-            return  # said of the method itself
+        _, values = place.settings.played(place.name, "pfedgpa")
+        settings = method_class("pfedgpa").Settings.model_validate(values)
         present = max(1, round(place.experiment.participation * residents))
         if residents < 2:
             yield f"{where}.share: {joining.share:g} of {clients} clients leaves {residents}"
@@ -136,3 +133,11 @@ class PFedGPA(Block):
         if max(joining.steps) > settings.inversion_steps:
             most = settings.inversion_steps
             yield f"{where}.steps: {max(joining.steps)} is more than inversion_steps {most}"
+
+
+def _refused(where: str, values: dict[str, Any]) -> Iterator[str]:
+    """What the method's own type refuses."""
+    try:
+        method_class("pfedgpa").Settings.model_validate(values)
+    except ValidationError as error:
+        yield from (explain(item, (where,)) for item in error.errors())

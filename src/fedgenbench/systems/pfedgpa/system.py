@@ -35,9 +35,10 @@ def plan(grid: Grid, name: str, seed: int) -> None:
     if block is None:
         return
     _, settings = grid.run_settings(name, "pfedgpa", seed)
+    module, network = MODELS[experiment.model]
     shared = {
-        "modules": (*map(method_module, ("pfedgpa", "fedavg")), MODELS[experiment.model][0]),
-        "made_of": [experiment.model],
+        "modules": (*map(method_module, ("pfedgpa", "fedavg")), module),
+        "made_of": [network],
     }
     if block.oneshot:
         uploads = (grid.add(UPLOADS, name, seed, settings=settings, name="all", **shared),)

@@ -104,7 +104,7 @@ def warm_start(grid: Grid, name: str, seed: int, kind: str, without: int | None)
     experiment = grid.settings.experiments[name]
     dataset = grid.settings.datasets[experiment.dataset]
     left_out = {client: shown for shown, (base, client, _) in grid.left_out.items() if base == name}
-    module, _ = MODELS[experiment.model]
+    module, network = MODELS[experiment.model]
     return grid.add(
         WARM,
         name,
@@ -117,7 +117,7 @@ def warm_start(grid: Grid, name: str, seed: int, kind: str, without: int | None)
             "warm_start": experiment.block("warmfed").warm_start.model_dump(),
         },
         modules=(module,),
-        made_of=[experiment.model],
+        made_of=[network],
         name=kind,
         inputs={"images": images(grid, name, seed, kind, without)},
         shown=None if without is None else left_out[without],

@@ -1,16 +1,8 @@
 """What a user may write into params.yaml, and what is said about the rest before anything runs."""
 
-import json
-from pathlib import Path
-
-import jsonschema
 import pytest
 
 from fedgenbench.core.errors import UserError
-from fedgenbench.federated.method import METHODS
-from fedgenbench.models.registry import MODELS
-from fedgenbench.plan import pages
-from fedgenbench.plan.merging import merge
 from fedgenbench.plan.settings import SCALES, load
 
 FIRST = "fashion_mnist-10"
@@ -191,22 +183,7 @@ def test_a_missing_file_says_where_to_run(tmp_path):
         load(tmp_path / "nowhere.yaml")
 
 
-# Merging ------------------------------------------------------------------------------------------
-def test_overlays_merge_key_by_key():
-    base = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
-    overlay = {"a": {"c": [3]}, "e": {"f": 1}}
-    assert merge(base, overlay) == {"a": {"b": 1, "c": [3]}, "d": 1, "e": {"f": 1}}
-    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
-
-
-def test_another_partition_scheme_replaces_the_old_one():
-    base = {"partition": {"scheme": "fedpac", "clients": 3, "groups": [[0]]}}
-    same = {"partition": {"scheme": "fedpac", "clients": 4}}
-    other = {"partition": {"scheme": "domain"}}
-    assert merge(base, same)["partition"]["groups"] == [[0]]
-    assert merge(base, other)["partition"] == {"scheme": "domain"}
-
-
+# Scales -------------------------------------------------------------------------------------------
 def test_every_scale_has_its_settings_and_an_overlay_touches_no_other(raw, load_raw):
     raw["scales"]["paper"]["confidence"] = 0.5
     chosen, scales = load_raw(raw)
@@ -232,30 +209,6 @@ def test_the_command_line_stands_above_the_file_and_below_the_overlays(raw, load
     assert scales["embedded"].seeds == [5]
     assert scales["smoke"].seeds == [0, 1]
     assert scales["smoke"].device == "cpu"
-
-
-# Generated documentation ----------------------------------------------------------------------------
-def test_the_generated_pages_are_up_to_date():
-    hint = "run `python -m fedgenbench.plan.settings`"
-    assert Path("docs/params.schema.json").read_text(encoding="utf-8") == pages.schema(), hint
-    assert Path("docs/settings.md").read_text(encoding="utf-8") == pages.page(), hint
-
-
-def test_params_follow_the_schema_and_a_misspelt_key_does_not(raw):
-    validator = jsonschema.Draft202012Validator(json.loads(pages.schema()))
-    assert list(validator.iter_errors(raw)) == []
-    raw["experiments"][FIRST]["roundz"] = 3
-    raw["methods"]["fedprox"] = {"muu": 1.0}
-    faulty = {tuple(error.absolute_path) for error in validator.iter_errors(raw)}
-    assert faulty == {("experiments", FIRST), ("methods", "fedprox")}
-
-
-def test_every_method_and_model_is_on_the_page():
-    page = pages.page()
-    for name in METHODS:
-        assert f"### `{name}`" in page
-    for name in MODELS:
-        assert f"`{name}`" in page
 
 
 # Experiments made from others, variants, overrides ------------------------------------------------
@@ -302,14 +255,8 @@ def test_like_must_name_another_experiment_and_end_somewhere(raw, refusal, base)
         ("leave_one_out", ["fedavg"], "leave_one_out: needs partition.scheme: domain"),
         ("leave_one_out", ["moon"], "leave_one_out: 'moon' is none of its rows"),
         ("beside", "emojis", "beside: 'emojis' is not known"),
-        ("ablations", ["fedavg_warm"], "fedavg_warm needs `synthesis`"),
+        ("ablations", ["fedavg_warm"], "fedavg_warm needs `warmfed`"),
         ("score_on", "valid", "valid needs a partition.valid_fraction above 0"),
-        (
-            "newcomers",
-            {"share": 0.2, "rounds": 1, "steps": [51], "omegas": [0.0]},
-            "51 is more than",
-        ),
-        ("newcomers", {"share": 0.9, "rounds": 1, "steps": [5], "omegas": [0.0]}, "leaves 1"),
     ],
 )
 def test_what_cannot_be_played_is_told_with_its_place(raw, refusal, place, value, words):
@@ -321,10 +268,25 @@ def test_what_cannot_be_played_is_told_with_its_place(raw, refusal, place, value
     assert words in message
 
 
-def test_a_fit_of_the_one_shot_study_is_checked_as_the_method_is(raw, refusal):
-    raw["experiments"][FIRST]["oneshot"]["fits"]["linear"]["generator"]["denoiser"] = "resnet"
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"steps": [51]}, "newcomers.steps: 51 is more than inversion_steps 50"),
+        ({"share": 0.9}, "newcomers.share: 0.9 of 10 clients leaves 1"),
+    ],
+)
+def test_newcomers_that_nobody_could_join_are_refused(raw, refusal, changes, words):
+    raw["experiments"][FIRST]["pfedgpa"]["newcomers"] |= changes
     raw["scales"] = {}
-    assert f"experiments.{FIRST}.oneshot.fits.linear.generator.denoiser" in refusal(raw)
+    assert f"experiments.{FIRST}.pfedgpa.{words}" in refusal(raw)
+
+
+def test_a_fit_of_the_one_shot_study_is_checked_as_the_method_is(raw, refusal):
+    fits = raw["experiments"][FIRST]["pfedgpa"]["oneshot"]["fits"]
+    fits["linear"]["generator"]["denoiser"] = "resnet"
+    raw["scales"] = {}
+    said = f"experiments.{FIRST}.pfedgpa.oneshot.fits.linear.generator.denoiser"
+    assert said in refusal(raw)
 
 
 def test_a_variant_may_not_bear_a_methods_name(raw, refusal):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from fedgenbench.plan.forecast import fedlmg_seconds
 from fedgenbench.plan.grid import Grid
 
 ONE_SHOT = "emoji_domains-oneshot"
@@ -44,9 +43,11 @@ def grid(load_raw):
 
 def jobs(grid):
     """Digest of every job of FedLMG of the first seed, by experiment, kind and name."""
-    kinds = ("classifiers", "guided", "rival", "dense", "server")
-    found = {s.folder: s for s in grid.of_kind(*kinds) if s.seed == 0}
-    return {(s.experiment, s.kind, s.name): s.digest for s in found.values()}
+    return {
+        (job.experiment, job.kind.name, job.name): job.digest
+        for job in grid.of_system("fedlmg")
+        if job.seed == 0
+    }
 
 
 def moved(before, after):
@@ -57,7 +58,7 @@ def test_the_jobs_of_one_shot(raw, grid):
     own = {key[1:] for key in jobs(grid(raw)) if key[0] == ONE_SHOT}
     ablations = raw["experiments"][ONE_SHOT]["fedlmg"]["ablations"]
     assert own == {
-        ("classifiers", ""),
+        ("classifiers", "all"),
         *(("guided", name) for name in ("main", "prompts", *ablations)),
         *(("rival", name) for name in ("fgl", "feddisc", "feddeo")),
         ("dense", "main"),
@@ -102,13 +103,3 @@ def test_clients_stay_what_they_are_when_the_sampler_changes(raw, grid):
     put(raw, f"{FEDLMG}/sampler/steps", 5)
     kinds = {kind for kind, _ in moved(before, jobs(grid(raw)))}
     assert kinds == {"guided", "rival", "server"}
-
-
-def test_the_forecast_grows_with_images_and_rivals(raw, grid):
-    before = fedlmg_seconds(grid(raw), ONE_SHOT)
-    put(raw, f"{FEDLMG}/rivals", None)
-    raw["scales"] = {}  # which change what is left out
-    without = fedlmg_seconds(grid(raw), ONE_SHOT)
-    put(raw, f"{FEDLMG}/per_class", 20)
-    assert without < before
-    assert fedlmg_seconds(grid(raw), ONE_SHOT) > without
