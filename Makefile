@@ -22,7 +22,7 @@ help:
 	@echo "make restore     bring recorded results back from DVC's store without recomputing"
 	@echo "make unlock      free the folder of a killed run's lock, if nothing is alive"
 	@echo "make clean-setup remove what set-up made (.boot, .venv); the next command makes it anew"
-	@echo "make baseline    in a clone at BASELINE (../baseline): results that later commits are compared with"
+	@echo "make baseline    in clones below BASELINE (../baseline): results that later commits are compared with"
 	@echo "make lint        ruff, snakefmt and snakemake --lint"
 	@echo "make docs        bring docs/settings.md and the numbers quoted in README.md and docs up to date"
 	@echo "make lock        resolve requirements/requirements.in into requirements/lock.txt"
