@@ -12,9 +12,9 @@ from fedgenbench.report.published_tables import published_bullets, published_tab
 from fedgenbench.systems.fedlmg.published import FedLMGPublished
 from fedgenbench.systems.fedlmg.section import bullets as fedlmg_bullets
 from fedgenbench.systems.field.tables import method_table
+from fedgenbench.systems.warmfed.image_tables import adapter_table
 from fedgenbench.systems.warmfed.numbers import adapters_learnt
 from fedgenbench.systems.warmfed.section import text as warmfed_text
-from fedgenbench.systems.warmfed.tables import adapter_table
 
 EMOJI = "emoji_domains"
 

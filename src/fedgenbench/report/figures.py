@@ -95,7 +95,7 @@ def emit(figure: Figure, folder: Path) -> list[Path]:
 def write_order(figures: Mapping[str, Sequence[Figure]], folder: Path) -> Path:
     """Writes which figures each system has, in the order of its section; returns the path."""
     path = Path(folder) / ORDER
-    write_json(path, {system: [figure.id for figure in own] for system, own in figures.items()})
+    write_json(path, {system: [figure.id for figure in group] for system, group in figures.items()})
     return path
 
 

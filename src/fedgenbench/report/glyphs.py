@@ -38,13 +38,13 @@ def with_code_points(text: str) -> str:
 def make_drawable(drawing: Figure) -> list[str]:
     """Replaces what the font lacks in all texts of a figure and returns these characters."""
     texts = [text for text in drawing.findobj(Text) if lacking(text.get_text())]
-    found = {c: None for text in texts for c in lacking(text.get_text())}
+    undrawable = {c: None for text in texts for c in lacking(text.get_text())}
     for text in texts:
         text.set_text(with_code_points(text.get_text()))
     for axes in drawing.findobj(Axes):
         for axis in (axes.xaxis, axes.yaxis):
             names = [label.get_text() for label in axis.get_ticklabels()]
             if lost := lacking("".join(names)):
-                found |= dict.fromkeys(lost)
+                undrawable |= dict.fromkeys(lost)
                 axis.set_ticks(axis.get_ticklocs(), [with_code_points(name) for name in names])
-    return sorted(found)
+    return sorted(undrawable)

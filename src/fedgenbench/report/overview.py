@@ -124,7 +124,11 @@ def scoreboard(sections: Sequence[Section]) -> list[Section]:
 
 
 def what_ran(results: Results) -> Section:
-    runs = results.runs
+    """The experiments, and what their runs cost."""
+    return Section("What ran", tables=[_experiments(results), _cost(results)])
+
+
+def _experiments(results: Results) -> Table:
     keys = {
         "Dataset": "dataset",
         "Classes": "classes",
@@ -135,7 +139,7 @@ def what_ran(results: Results) -> Section:
         "Local training": "local",
         "Note": "note",
     }
-    grid = Table(
+    return Table(
         "grid",
         "The experiments.",
         tuple(Column(label) for label in keys),
@@ -150,6 +154,10 @@ def what_ran(results: Results) -> Section:
         else (),
         "Experiment",
     )
+
+
+def _cost(results: Results) -> Table:
+    runs = results.runs
     rows = []
     roles = {e: entry["role"] for e, entry in results.experiments.items()}
     bases = {
@@ -157,13 +165,13 @@ def what_ran(results: Results) -> Section:
         for e, entry in results.experiments.items()
     }
     grouped = [runs["experiment"].map(bases), runs["experiment"].map(roles) == "left_out"]
-    for (experiment, without), own in runs.groupby(grouped, sort=False):
-        hours = own["wall_seconds"] / 3600
+    for (experiment, without), group in runs.groupby(grouped, sort=False):
+        hours = group["wall_seconds"] / 3600
         cells = (
-            *(str(own["method"].nunique()), str(own["seed"].nunique()), str(len(own))),
+            *(str(group["method"].nunique()), str(group["seed"].nunique()), str(len(group))),
             *(f"{hours.sum():.2f}", f"{60 * hours.median():.1f}"),
-            f"{own['peak_memory_bytes'].max() / 1e9:.1f}",
-            *(", ".join(distinct(own, column)) for column in ("device", "engine")),
+            f"{group['peak_memory_bytes'].max() / 1e9:.1f}",
+            *(", ".join(distinct(group, column)) for column in ("device", "engine")),
         )
         title = results.experiments[experiment]["title"]
         id, title = (
@@ -172,7 +180,7 @@ def what_ran(results: Results) -> Section:
             else (experiment, title)
         )
         rows.append(Row(id, title, tuple(Cell(text) for text in cells)))
-    cost = Table(
+    return Table(
         "cost",
         "What it cost.",
         (
@@ -186,7 +194,6 @@ def what_ran(results: Results) -> Section:
         (f"Hardware: {', '.join(distinct(runs, 'hardware'))}.",),
         "Experiment",
     )
-    return Section("What ran", tables=[grid, cost])
 
 
 def controls(results: Results) -> Section:
@@ -239,15 +246,15 @@ def data(cards: Sequence[Mapping[str, Any]]) -> list[Section]:
 def provenance(results: Results) -> Section:
     runs = results.runs
     bullets = []
-    for revision, own in runs.groupby(runs["git_revision"].fillna("unknown")):
-        dirty = int(own["git_dirty"].eq(True).sum())
+    for revision, group in runs.groupby(runs["git_revision"].fillna("unknown")):
+        dirty = int(group["git_dirty"].eq(True).sum())
         remark = f", {dirty} of them with uncommitted changes" if dirty else ""
-        bullets.append(f"Revision {revision}: {counted(len(own), 'run')}{remark}.")
+        bullets.append(f"Revision {revision}: {counted(len(group), 'run')}{remark}.")
     bullets.append(f"PyTorch {', '.join(distinct(runs, 'torch'))}.")
     roles = {e: entry["role"] for e, entry in results.experiments.items()}
     varied = [e for e, role in roles.items() if role in ("scale", "left_out")]
-    own = [e for e, role in roles.items() if e not in varied and role != "oneshot"]
-    tables = [_digests(results, own, "digests", "Digests of code and settings, by seed.")]
+    compared = [e for e, role in roles.items() if e not in varied and role != "oneshot"]
+    tables = [_digests(results, compared, "digests", "Digests of code and settings, by seed.")]
     if varied:
         caption = "Digests of experiments that vary another one."
         tables.append(_digests(results, varied, "digests-varied", caption))

@@ -40,9 +40,9 @@ def updated(text: str, root: Path) -> str:
     Raises UserError, with the quotation, where there is no such number.
     """
 
-    def number(found: re.Match) -> str:
-        source, place, how, _ = found.groups()
-        opening = found[0].partition("-->")[0] + "-->"
+    def number(quotation: re.Match) -> str:
+        source, place, how, _ = quotation.groups()
+        opening = quotation[0].partition("-->")[0] + "-->"
         try:
             return f"{opening}{_written(_value(root, source, place), how)}<!---->"
         except (LookupError, OSError, TypeError, ValueError) as error:

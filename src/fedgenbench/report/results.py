@@ -156,15 +156,15 @@ class Results:
 
     def _stale(self) -> list[str]:
         """The runs whose digest is not the expected one, in words."""
-        found = []
+        stale = []
         for run in self.runs.itertuples():
             expected = self.expected.get((run.experiment, run.method, run.seed))
             if run.digest != expected:
-                found.append(
+                stale.append(
                     f"{run.experiment}, {run.method}, seed {run.seed} "
                     f"(digest {run.digest}, expected {expected or 'none'})"
                 )
-        return found
+        return stale
 
     def select(
         self,

@@ -6,10 +6,11 @@ Accuracies are in per cent, communication in MB (10^6 bytes) per client and roun
 import csv
 import io
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -196,9 +197,19 @@ def decimals(interval: Interval, digits: int = 2) -> Cell:
     return Cell(text, False, interval)
 
 
+def whole(interval: Interval) -> Cell:
+    """A cell such as ``1,200``, without the interval."""
+    return Cell(f"{interval.mean:,.0f}", False, interval)
+
+
 def points(interval: Interval | None) -> Cell:
     """A cell such as ``+0.3 ± 0.5`` from a difference in [-1, 1]."""
     return Cell(signed(interval), False, interval.scaled(100)) if interval else Cell()
+
+
+def not_run(entry: Mapping[str, Any]) -> Cell:
+    """The cell of an experiment without runs here, of its entry in ``Results.absent``."""
+    return Cell("no data" if entry["reason"] == "no data" else "not run")
 
 
 def cells_of(

@@ -32,17 +32,17 @@ def verdict(interval: Interval) -> str:
     return "lower" if interval.high < 0 else "open"
 
 
-def worth(what: str, found: Interval | None) -> str:
+def worth(what: str, gain: Interval | None) -> str:
     """A sentence about a paired difference of accuracies; empty without one."""
-    if found is None:
+    if gain is None:
         return ""
     shown = {
         "higher": "a significant gain",
         "lower": "a significant loss",
         "open": "no significant difference",
-        "unknown": f"{counted(found.n, 'seed')}, no useful interval",
-    }[verdict(found)]
-    return f"{what[0].upper()}{what[1:]}: {signed(found)} points, {shown}."
+        "unknown": f"{counted(gain.n, 'seed')}, no useful interval",
+    }[verdict(gain)]
+    return f"{what[0].upper()}{what[1:]}: {signed(gain)} points, {shown}."
 
 
 def spread_note(results: Results, seeds: Collection[int], bold: bool = False) -> str:

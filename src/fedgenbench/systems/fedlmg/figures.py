@@ -102,11 +102,11 @@ def _panels(results: Results, experiment: str, strips: list[_Strip]) -> Drawing:
     clients = clients[:: -(-len(clients) // CLIENTS)].tolist()
     sheets, heads = [], []
     for client in clients:
-        own = np.unique(strips[0][2][strips[0][3] == client])[:CLASSES].tolist()
-        heads.append([here["classes"][label] for label in own])
+        held = np.unique(strips[0][2][strips[0][3] == client])[:CLASSES].tolist()
+        heads.append([here["classes"][label] for label in held])
         rows = []
         for _, images, labels, style in strips:
-            first = [np.flatnonzero((style == client) & (labels == label))[0] for label in own]
+            first = [np.flatnonzero((style == client) & (labels == label))[0] for label in held]
             rows.append(np.concatenate(images[first], axis=1))
         sheets.append(np.concatenate(rows))
     edge = strips[0][1].shape[1]

@@ -4,12 +4,15 @@ There are no rounds: each client sends its classifier once, the server draws ima
 each, and trains one model in three ways (papers/fedlmg.md §3).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from fedgenbench.report.results import Picture, Results
+from fedgenbench.core.wording import counted
+from fedgenbench.report.notes import scale_notes
+from fedgenbench.report.results import Picture, Results, distinct
+from fedgenbench.report.words import spread_note
 from fedgenbench.systems.fedlmg.measurements import SHOWN
 
 # The server's rows by block, in the order of the published table.
@@ -105,8 +108,8 @@ def of_clients(results: Results, experiment: str, quantity: str, row: str = "cli
     return frame.pivot(index="seed", columns="client", values="value")
 
 
-def of_rival(results: Results, experiment: str, quantity: str, name: str) -> pd.Series:
-    """What a rival asks of a client, mean over clients, by seed."""
+def of_baseline(results: Results, experiment: str, quantity: str, name: str) -> pd.Series:
+    """What a one-shot baseline asks of a client, mean over clients, by seed."""
     frame = _part(results, experiment, "rival", name)
     frame = frame[(frame["quantity"] == quantity) & (frame["client"] >= 0)]
     return frame.groupby("seed")["value"].mean()
@@ -154,11 +157,28 @@ def architectures(results: Results, experiment: str) -> dict[str, list[int]]:
 
 def shown_guided(results: Results, experiment: str) -> list[Picture]:
     """The files of images to compare, drawn from the same noise, in the order of ``SHOWN``."""
-    found = [results.picture(experiment, name) for name in SHOWN]
-    return [picture for picture in found if picture]
+    pictures = [results.picture(experiment, name) for name in SHOWN]
+    return [picture for picture in pictures if picture]
 
 
 def _part(results: Results, experiment: str, kind: str, name: str) -> pd.DataFrame:
     frame = results.fedlmg
-    own = (frame["experiment"] == experiment) & (frame["kind"] == kind) & (frame["name"] == name)
-    return frame[own]
+    wanted = (frame["experiment"] == experiment) & (frame["kind"] == kind) & (frame["name"] == name)
+    return frame[wanted]
+
+
+def job_notes(results: Results, experiments: Iterable[str], bold: bool = False) -> tuple[str, ...]:
+    """How the numbers came about; FedLMG has no runs, whose notes other tables have."""
+    experiments = list(experiments)
+    frame = results.fedlmg[results.fedlmg["experiment"].isin(experiments)]
+    setups = [setup(results, experiment) for experiment in experiments]
+    hardware = sorted({name for each in setups for name in each["hardware"]})
+    notes = [
+        spread_note(results, [frame["seed"].nunique()], bold),
+        f"Scale: {', '.join(distinct(results.runs, 'scale'))}. Hardware: {', '.join(hardware)}.",
+        *scale_notes(results.runs),
+    ]
+    if dirty := sum(each["dirty"] for each in setups):
+        jobs = counted(dirty, "job")
+        notes.append(f"Warning: {jobs} made in a working tree with uncommitted changes.")
+    return tuple(notes)

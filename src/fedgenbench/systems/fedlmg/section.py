@@ -111,8 +111,8 @@ def _worth(
     results: Results, what: str, a: pd.DataFrame, row: str, b: pd.DataFrame, other: str
 ) -> str:
     """A sentence about ``row`` of a − ``other`` of b; empty where one of them is not there."""
-    found = difference(results, a[row], b[other]) if row in a and other in b else None
-    return worth(what, found)
+    gain = difference(results, a[row], b[other]) if row in a and other in b else None
+    return worth(what, gain)
 
 
 def bullets(results: Results, published: FedLMGPublished) -> list[str]:

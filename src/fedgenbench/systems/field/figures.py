@@ -76,11 +76,11 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(f"{METRICS[metric]} accuracy, {FAMILIES[family].lower()}")
         labels = _draw_controls(axes, results, controls)
-        own = [method for method in results.family(family) if method in curves]
+        of_family = [method for method in results.family(family) if method in curves]
         for method, curve in curves.items():
-            if method not in own and method not in controls:
+            if method not in of_family and method not in controls:
                 axes.plot(curve["mean"], color=FAINT, linewidth=0.8, zorder=1)
-        for method in own:
+        for method in of_family:
             curve, colour = curves[method], _colour(results, method)
             axes.fill_between(
                 curve.index, curve["low"], curve["high"], color=colour, alpha=0.08, linewidth=0

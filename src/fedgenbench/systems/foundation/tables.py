@@ -1,6 +1,8 @@
 """The foundation model's evidence, as it is recorded with its weights."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fedgenbench.core.files import read_json
 from fedgenbench.report.results import Results
@@ -19,9 +21,24 @@ def tables(_results: Results) -> list[Table]:
 
 def evidence_table(folder: Path) -> Table:
     """How good the generated images are, beside real ones."""
-    found = read_json(folder / "evidence.json")
-    accuracy, distance = found["accuracy_trained_on"], found["kernel_distance_to_training"]
-    nearest, psnr = found["nearest_training_image"], found["autoencoder_psnr_db"]
+    evidence = read_json(folder / "evidence.json")
+    return Table(
+        "foundation",
+        "The foundation model: generated images beside real ones",
+        (Column("Generated"), Column("Real")),
+        _rows(evidence),
+        (
+            f"{evidence['images']} generated images. Real: training images where a CNN is trained on "
+            "them, else unseen names of the same styles.",
+            RECORDED,
+        ),
+        "Measure",
+    )
+
+
+def _rows(evidence: Mapping[str, Any]) -> tuple[Row, ...]:
+    accuracy, distance = evidence["accuracy_trained_on"], evidence["kernel_distance_to_training"]
+    nearest, psnr = evidence["nearest_training_image"], evidence["autoencoder_psnr_db"]
 
     def row(id: str, label: str, *cells: str) -> Row:
         return Row(id, label, tuple(map(Cell, cells)))
@@ -30,7 +47,7 @@ def evidence_table(folder: Path) -> Table:
         return f"{100 * value:.1f} %"
 
     generated, real = accuracy["generated"], accuracy["real"]
-    rows = (
+    return (
         row(
             "accuracy-validation",
             "Accuracy of a CNN trained on them, validation names",
@@ -68,17 +85,5 @@ def evidence_table(folder: Path) -> Table:
             "–",
             f"{psnr['validation']:.1f} dB (clients' {psnr['clients']:.1f})",
         ),
-        row("time", "Time for an image", f"{found['seconds_per_image']:.2f} s", "–"),
-    )
-    return Table(
-        "foundation",
-        "The foundation model: generated images beside real ones",
-        (Column("Generated"), Column("Real")),
-        rows,
-        (
-            f"{found['images']} generated images. Real: training images where a CNN is trained on them, "
-            "else unseen names of the same styles.",
-            RECORDED,
-        ),
-        "Measure",
+        row("time", "Time for an image", f"{evidence['seconds_per_image']:.2f} s", "–"),
     )

@@ -207,10 +207,10 @@ def newcomer_curves(results: Results, experiment: str) -> Figure:
     drawing, (curves, guidance) = lay_out(2, 2, width=1.75, height=2.0, right=1.45)
     labels = []
     for arm in (arm for arm in ARMS if (main["arm"] == arm).any()):
-        own = main[main["arm"] == arm]
-        table = 100 * by_local_round(own, "trained")
+        of_arm = main[main["arm"] == arm]
+        table = 100 * by_local_round(of_arm, "trained")
         labels.append(line(curves, results, table, ARMS[arm], colours[arm]))
-        generated = 100 * by_local_round(own, "generated")
+        generated = 100 * by_local_round(of_arm, "generated")
         curves.plot(generated.mean(), "o", **_open(colours[arm]))
     curves.set(title="By local round", xlabel="Local round", ylabel="Accuracy (%)")
     curves.set_xlim(0, main["round"].max())
@@ -228,8 +228,8 @@ def newcomer_curves(results: Results, experiment: str) -> Figure:
     dashes = dict(zip(sorted(frame["steps"].unique()), ("-", BROKEN, DOTTED), strict=False))
     for arm, words in (("guided", "guided"), ("guided_printed", "printed sign")):
         for count, style in dashes.items():
-            own = frame[frame["arm"].isin(["unguided", arm]) & (frame["steps"] == count)]
-            table = 100 * own.pivot(index="seed", columns="omega", values="value")
+            of_arm = frame[frame["arm"].isin(["unguided", arm]) & (frame["steps"] == count)]
+            table = 100 * of_arm.pivot(index="seed", columns="omega", values="value")
             label = f"{words}, {count:.0f} steps"
             labels.append(line(guidance, results, table, label, colours[arm], style))
     guidance.set(title="Strength and sign", xlabel="ω (−1: none)", ylabel="Accuracy (%)")

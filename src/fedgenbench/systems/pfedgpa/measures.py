@@ -14,7 +14,7 @@ from fedgenbench.core.settings import Strict
 from fedgenbench.core.wording import counted
 from fedgenbench.report.measuring import Difference, Measured, measure
 from fedgenbench.report.published import Names
-from fedgenbench.systems.field.comparisons import Compared, MethodName, label, scored
+from fedgenbench.systems.comparisons import Compared, MethodName, label, scored
 from fedgenbench.systems.pfedgpa.study_settings import ARMS
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def accuracy(results: Results, of: Accuracy) -> Measured:
     results, measured = results.main_runs, Measured()
     personal = partial(results.by_seed, metric="personal")
     for dataset in of.datasets:
-        tables = scored(results, of, measured, personal, dataset=dataset, clients=of.clients)
+        only = {"dataset": dataset} | ({"clients": of.clients} if of.clients else {})
+        tables = scored(results, of, measured, personal, only=only)
         for name, table in tables.items():
             measured.differences += of.differences(results, name, table)
     return measured
@@ -62,7 +63,9 @@ def rounds_to_accuracy(results: Results, of: Rounds) -> Measured:
     reference, method = label(results, of.reference), label(results, of.method)
     personal = partial(results.by_seed, metric="personal")
     for dataset in of.datasets:
-        for name, table in scored(results, of, measured, personal, dataset=dataset).items():
+        for name, table in scored(
+            results, of, measured, personal, only={"dataset": dataset}
+        ).items():
             title = results.experiments[name]["title"]
             if of.reference not in table:
                 measured.missing.append(f"the target, set by {reference}, on {title}")

@@ -109,9 +109,10 @@ def by_local_round(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
 def _own_share(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """``nearest`` (a client) in ``column`` replaced by ``own``: 1 where it is the client itself."""
     nearest = frame[column] == "nearest"
-    own = (frame["value"] == frame["client"]).astype(float)
+    is_own = (frame["value"] == frame["client"]).astype(float)
     return frame.assign(
-        value=frame["value"].where(~nearest, own), **{column: frame[column].mask(nearest, "own")}
+        value=frame["value"].where(~nearest, is_own),
+        **{column: frame[column].mask(nearest, "own")},
     )
 
 
@@ -119,14 +120,14 @@ def against(results: Results, experiment: str, other: str) -> str:
     """A sentence that compares pFedGPA's score with that of ``other``, a key of ``SIMPLER``."""
     what = SIMPLER[other]
     scores = results.by_seed(experiment, "personal")
-    found = difference(results, scores[PFEDGPA], scores[other]) if other in scores else None
-    if found is None:
+    gain = difference(results, scores[PFEDGPA], scores[other]) if other in scores else None
+    if gain is None:
         return f"A run with {what} to compare with is missing."
-    few = "One seed" if found.n == 1 else "Two seeds"
-    points = f"{signed(found)} points over {counted(found.n, 'seed')}"
+    few = "One seed" if gain.n == 1 else "Two seeds"
+    points = f"{signed(gain)} points over {counted(gain.n, 'seed')}"
     return {
         "higher": f"pFedGPA is significantly above {what} ({points}).",
         "lower": f"pFedGPA is significantly below {what} ({points}).",
         "open": f"pFedGPA is not significantly different from {what} ({points}).",
         "unknown": f"{few} cannot tell pFedGPA from {what} ({points}).",
-    }[verdict(found)]
+    }[verdict(gain)]

@@ -110,12 +110,12 @@ def _worth(results: Results, experiment: str, last: pd.DataFrame) -> str:
     if copies:
         return f"Here generation is hollow: {' and '.join(copies)}."
     scores = results.by_seed(experiment, "personal")
-    found = {
+    gains = {
         what: difference(results, scores[PFEDGPA], scores[other])
         for other, what in SIMPLER.items()
         if other in scores
     }
-    shown = {what: verdict(interval) for what, interval in found.items() if interval}
+    shown = {what: verdict(interval) for what, interval in gains.items() if interval}
     if len(shown) < len(SIMPLER) or "unknown" in shown.values():
         return "Whether generation is worth anything cannot be said from these runs."
     if better := [what for what in shown if shown[what] == "lower"]:

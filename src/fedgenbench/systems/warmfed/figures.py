@@ -111,8 +111,8 @@ def personal_curves(results: Results, experiment: str) -> Figure:
     plain = by_round(results, experiment, "personal", PLAIN)
     labels = [level(gain, 0.0, "no teacher", BROKEN)]
     for method, teacher in TEACHERS.items():
-        own = by_round(results, experiment, "personal", method)
-        ahead = 100 * (own - plain).dropna(how="all").dropna(axis="columns", how="all")
+        taught = by_round(results, experiment, "personal", method)
+        ahead = 100 * (taught - plain).dropna(how="all").dropna(axis="columns", how="all")
         if method != PLAIN and not ahead.empty:
             labels.append(line(gain, results, ahead, teacher, colours[method]))
     gain.set(title="Gain over no teacher", xlabel="Round", ylabel="points")
@@ -176,12 +176,12 @@ def embedding(results: Results, experiment: str) -> Figure:
         axes.set(title=title, xticks=[], yticks=[])
         axes.grid(visible=False)
     for kind, (words, colour, marker) in _KINDS.items():
-        own = points[points["kind"] == kind]
-        if own.empty:
+        of_kind = points[points["kind"] == kind]
+        if of_kind.empty:
             continue
         look = {"s": 7, "marker": marker, "linewidths": 0, "alpha": 0.7, "rasterized": True}
-        panels[0].scatter(own["x"], own["y"], color=colour, label=words, **look)
-        for client, rows in own.groupby("client"):
+        panels[0].scatter(of_kind["x"], of_kind["y"], color=colour, label=words, **look)
+        for client, rows in of_kind.groupby("client"):
             tint = COLOURS[client % len(COLOURS)] if client >= 0 else "#cccccc"
             panels[1].scatter(rows["x"], rows["y"], color=tint, **look)
     for client, name in enumerate(names):
@@ -226,5 +226,5 @@ def _with(answer: str, what: str) -> str:
 
 def _record(results: Results, experiment: str) -> pd.DataFrame:
     frame = results.server
-    own = (frame["experiment"] == experiment) & (frame["method"] == WARMFED)
-    return frame[own & frame["name"].isin(_QUANTITIES)]
+    of_warmfed = (frame["experiment"] == experiment) & (frame["method"] == WARMFED)
+    return frame[of_warmfed & frame["name"].isin(_QUANTITIES)]

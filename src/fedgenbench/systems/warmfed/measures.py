@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from fedgenbench.core.settings import Strict
 from fedgenbench.report.measuring import Difference, Measured, measure
-from fedgenbench.systems.field.comparisons import Compared, MethodName, label, scored
+from fedgenbench.systems.comparisons import Compared, MethodName, label, scored
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -130,8 +130,8 @@ def steadiness(results: Results, experiment: str, method: str) -> pd.DataFrame:
     frame = _rounds(results, experiment, "personal")
     frame = frame[(frame["method"] == method) & (frame["client"] >= 0) & (frame["round"] >= 1)]
     rows = {}
-    for seed, own in frame.groupby("seed"):
-        curves = own.pivot(index="round", columns="client", values="value")
+    for seed, of_seed in frame.groupby("seed"):
+        curves = of_seed.pivot(index="round", columns="client", values="value")
         if len(curves) >= TREND_ROUNDS:
             line = np.polyfit(curves.index, curves, 1)
             rest = curves - np.outer(curves.index, line[0]) - line[1]
@@ -172,8 +172,8 @@ def adapters_learnt(results: Results, experiment: str) -> str:
         return ""
     names = client_names(results, experiment)
     fell = {
-        client: verdict(difference(results, own["first_loss"], own["last_loss"]))
-        for client, own in losses.groupby("client")
+        client: verdict(difference(results, of_client["first_loss"], of_client["last_loss"]))
+        for client, of_client in losses.groupby("client")
     }
     if "unknown" in fell.values():
         return "Too few seeds to tell whether the adapters' loss fell."
@@ -186,6 +186,19 @@ def adapters_learnt(results: Results, experiment: str) -> str:
         f"The loss fell significantly for {len(learnt)} of {counted(len(fell), 'adapter')} "
         f"({', '.join(learnt)}): by it, the others have learnt nothing."
     )
+
+
+def made(results: Results, experiment: str, kind: str) -> pd.DataFrame:
+    """Numbers of one kind of report: (seed, client) by names."""
+    frame = results.synthesis
+    frame = frame[(frame["experiment"] == experiment) & (frame["kind"] == kind)]
+    return frame.pivot(index=["seed", "client"], columns="name", values="value")
+
+
+def of_client(made: pd.DataFrame, client: int) -> pd.DataFrame:
+    """The rows of one client of ``made``, by seed."""
+    known = client in made.index.get_level_values("client")
+    return made.xs(client, level="client") if known else made.iloc[:0].droplevel("client")
 
 
 def client_names(results: Results, experiment: str) -> list[str]:

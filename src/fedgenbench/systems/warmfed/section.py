@@ -72,7 +72,7 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
 def _what_it_shows(results: Results, experiment: str) -> str:
     """Warm start, fine-tuning and self-distillation in one experiment."""
     first, last = (of(results, experiment, "global") for of in (one_shot, Results.by_seed))
-    own = results.by_seed(experiment, "personal")
+    personal = results.by_seed(experiment, "personal")
     sentences = [
         sentence
         for what, scores, a, b in (
@@ -80,28 +80,33 @@ def _what_it_shows(results: Results, experiment: str) -> str:
             ("the warm start, after the last round", last, "fedavg_warm", "fedavg"),
             ("adapters for prompts alone, one-shot (WarmFed − FGL)", first, WARMFED, "fgl"),
             ("fine-tuning on synthetic images", last, WARMFED, "fedavg_warm"),
-            ("DSD instead of no teacher", own, WARMFED, "warmfed_plain"),
-            ("DSD instead of the last round's model as teacher", own, WARMFED, "warmfed_previous"),
+            ("DSD instead of no teacher", personal, WARMFED, "warmfed_plain"),
+            (
+                "DSD instead of the last round's model as teacher",
+                personal,
+                WARMFED,
+                "warmfed_previous",
+            ),
         )
         if (sentence := _worth(results, what, scores, a, b))
     ]
     if learnt := adapters_learnt(results, experiment):
         sentences.append(f"Adapters: {learnt[0].lower()}{learnt[1:]}")
-    collapsed, chosen = collapses(results, experiment)
+    collapsed, recorded = collapses(results, experiment)
     if collapsed:
         sentences.append(
-            f"DSD's mask collapsed in {collapsed} of {chosen} client-rounds: it took one teacher for at "
-            "least 99 % of the images."
+            f"DSD's mask collapsed in {collapsed} of {recorded} client-rounds: it took one teacher for "
+            "at least 99 % of the images."
         )
-    elif chosen:
-        sentences.append(f"DSD's mask collapsed in none of {chosen} client-rounds.")
+    elif recorded:
+        sentences.append(f"DSD's mask collapsed in none of {recorded} client-rounds.")
     return f"{results.experiments[experiment]['title']}. {' '.join(sentences)}"
 
 
 def _worth(results: Results, what: str, scores: pd.DataFrame, a: str, b: str) -> str:
     """A sentence about ``a − b``; empty where one of them was not run."""
-    found = difference(results, scores[a], scores[b]) if {a, b} <= set(scores) else None
-    return worth(what, found)
+    gain = difference(results, scores[a], scores[b]) if {a, b} <= set(scores) else None
+    return worth(what, gain)
 
 
 def picture_caption(results: Results, picture: Picture) -> str:

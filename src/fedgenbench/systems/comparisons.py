@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -73,19 +73,17 @@ def scored(
     measured: Measured,
     scores: Callable[[str], pd.DataFrame],
     metric: str = "personal",
-    dataset: str | None = None,
-    clients: int | None = None,
+    only: Mapping[str, Any] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Experiment -> its ``scores``, seeds by methods, where the method was run.
 
     What lacks goes to ``measured.missing``. ``metric`` says which accuracy the scores are, a key of
-    ``METRICS``; ``dataset`` (a title) and ``clients`` None take all.
+    ``METRICS``; ``only``: experiments whose entries have these values, "dataset" and "clients".
     """
-    wanted = [dataset] if dataset else []
-    wanted += [] if clients is None else [f"with {clients} clients"]
+    only = only or {}
     tables, missing = {}, []
     for name, entry in results.experiments.items():
-        if dataset not in (None, entry["dataset"]) or clients not in (None, entry["clients"]):
+        if any(entry[key] != value for key, value in only.items()):
             continue
         table = scores(name)
         if compared.method in table:
@@ -95,7 +93,8 @@ def scored(
         elif _ran(results, compared.method, name):
             missing += _absent(results, [compared.method], name, metric)
     if not tables and not missing:
-        where = " ".join(["", "on", *wanted]) if wanted else ""
+        where = f" on {only['dataset']}" if "dataset" in only else ""
+        where += f" with {only['clients']} clients" if "clients" in only else ""
         missing.append(f"runs of {label(results, compared.method)}{where}")
     measured.missing += missing
     return tables

@@ -8,7 +8,7 @@ import yaml
 from fedgenbench.core.errors import UserError
 from fedgenbench.systems.fedlmg.published import FILE, fedlmg_published
 
-PAPERS = Path(__file__).parents[2] / "papers"
+PAPERS = Path(__file__).parents[3] / "papers"
 SETS = ["OpenImage", "DomainNet", "Unique NICO++", "Common NICO++"]
 METHODS = ["ceiling", "prompts", "fedavg", "feddf", "fedlmg_ft", "fedlmg_sd", "fedlmg_md"]
 OWN = ["fedlmg_ft", "fedlmg_sd", "fedlmg_md"]

@@ -16,7 +16,7 @@ from fedgenbench.systems.foundation.section import samples_caption
 from fedgenbench.systems.foundation.section import text as foundation_text
 from fedgenbench.systems.foundation.tables import evidence_table
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODEL = ROOT / "models/foundation"
 
 

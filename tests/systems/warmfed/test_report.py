@@ -18,6 +18,7 @@ from fedgenbench.systems.base import files
 from fedgenbench.systems.claims import stated
 from fedgenbench.systems.pfedgpa import tables as pfedgpa_tables
 from fedgenbench.systems.warmfed.figures import figures as warmfed_figures
+from fedgenbench.systems.warmfed.image_tables import EXAMINED
 from fedgenbench.systems.warmfed.numbers import (
     by_round,
     collapses,
@@ -29,7 +30,6 @@ from fedgenbench.systems.warmfed.numbers import (
 )
 from fedgenbench.systems.warmfed.section import picture_caption
 from fedgenbench.systems.warmfed.section import text as warmfed_text
-from fedgenbench.systems.warmfed.tables import EXAMINED
 from fedgenbench.systems.warmfed.tables import tables as warmfed_tables
 
 SYSTEM = files("claims.yaml")["warmfed"].parent
@@ -304,7 +304,7 @@ def test_what_was_examined(tables):
 
 
 def test_every_name_of_the_privacy_document_has_a_row():
-    text = (Path(__file__).parents[2] / "docs/privacy.md").read_text().split("## Rows of", 1)[1]
+    text = (Path(__file__).parents[3] / "docs/privacy.md").read_text().split("## Rows of", 1)[1]
     stated = set()
     for line in text.splitlines():
         columns = [part.strip() for part in line.split("|")]

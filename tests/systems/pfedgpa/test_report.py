@@ -22,7 +22,7 @@ def grid():
 
 @pytest.fixture(scope="module")
 def tables(grid):
-    return {table.id: table for table in pfedgpa_tables.pfedgpa_tables(grid)}
+    return {table.id: table for table in pfedgpa_tables.tables(grid)}
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +53,11 @@ def test_what_was_not_run_leaves_no_table_and_no_figure():
         columns=["experiment", "method", "seed", "round", "name", "client", "value"]
     )
     grid = synthetic_pfedgpa.results(studies=False, server=empty)
-    ids = [table.id for table in pfedgpa_tables.pfedgpa_tables(grid)]
+    ids = [table.id for table in pfedgpa_tables.tables(grid)]
     assert ids[-2:] == ["pfedgpa_ablations", "tuning"]
     assert pfedgpa_figures(grid) == []
     fields = grid.select(methods=["local", "fedavg"])
-    assert [table.id for table in pfedgpa_tables.pfedgpa_tables(fields)] == ["tuning"]
+    assert [table.id for table in pfedgpa_tables.tables(fields)] == ["tuning"]
     assert pfedgpa_text(fields) == "pFedGPA has not been run at this scale."
 
 

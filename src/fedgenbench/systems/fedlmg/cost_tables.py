@@ -1,0 +1,199 @@
+"""FedLMG's tables of what is asked of clients and server, and where its numbers come from."""
+
+import pandas as pd
+
+from fedgenbench.report.results import Results
+from fedgenbench.report.table_specs import (
+    Numbers,
+    Shown,
+    TableSpec,
+    count,
+    number,
+    share,
+    words,
+)
+from fedgenbench.report.tables import Cell, Column, Row, Table
+from fedgenbench.systems.fedlmg.numbers import (
+    LABELS,
+    accuracies,
+    architectures,
+    experiments_of,
+    fact,
+    job_notes,
+    of_baseline,
+    of_clients,
+    setup,
+    skipped_share,
+)
+
+UPLOADS = TableSpec(
+    "fedlmg_uploads",
+    "What a client sends: its classifier",
+    (
+        words("clients", "Clients"),
+        Shown(
+            "bytes", Column("Upload", unit="MB"), lambda i: Cell(f"{i.mean / 1e6:.3f}", False, i)
+        ),
+        count("images", "Training images"),
+        share("own_test", "Own test"),
+    ),
+    (
+        "Upload: weights and batch-norm buffers of one client, in MB (a million bytes); it travels "
+        "once and nothing comes back. Own test: accuracy on the client's own test images. "
+        "Means over the row's clients.",
+    ),
+    "Architecture",
+)
+ASKED = TableSpec(
+    "fedlmg_asked",
+    "What each method asks of a client and of the server",
+    (
+        words("sends", "Sends", "A client", unit=""),
+        number("upload", "Upload", "A client", digits=1, unit="kB"),
+        number("time", "Time", "A client", digits=1, unit="s", measured=True),
+        number("images", "Images", "Server", digits=1, unit="s", measured=True),
+    ),
+    ("One upload per client, mean over clients; a kB is a thousand bytes.",),
+    measured_notes=(
+        "Time: training of a classifier, captions, features, or descriptions. Images: drawing "
+        "all of them, for DENSE its whole job. Training on the images, the same for all others, "
+        "is left out. Wall-clock of one core or device, which other jobs shared.",
+    ),
+)
+COST = TableSpec(
+    "fedlmg_cost",
+    "Seconds of a client and of the server",
+    (
+        number("classifier", "a classifier", "Client", digits=1, unit="s", measured=True),
+        count("images", "Images", "Guided images", measured=True),
+        number("image", "an image", "Guided images", digits=3, unit="s", measured=True),
+        number("alone", "prompts alone", "Guided images", digits=3, unit="s", measured=True),
+        number("all", "all", "Guided images", digits=1, unit="s", measured=True),
+        number("models", "its models", "Server", digits=1, unit="s", measured=True),
+        Shown("skipped", Column("Gradients left out", "Server", "%", measured=True)),
+    ),
+    (
+        "Wall-clock of jobs on one core or device, which other jobs shared. A classifier: the "
+        "job's seconds over the classifiers in it, FedProx's among them. Its models: all rows of "
+        "the tables, start of the job included. Gradients left out: not finite. No number of the "
+        "paper is at hand (papers/fedlmg.md §7).",
+    ),
+    "Experiment",
+)
+# What clients of the one-shot baselines send that draw images.
+SENT = {"fgl": "captions", "feddisc": "centroids of features", "feddeo": "descriptions"}
+
+
+def upload_table(results: Results) -> Table:
+    """L7: what a client sends and how good it is, by architecture."""
+    rows = []
+    for experiment in experiments_of(results):
+        title = results.experiments[experiment]["title"]
+        names = setup(results, experiment)["names"]
+        of_all = {q: of_clients(results, experiment, q) for q in ("bytes", "images", "own_test")}
+        for model, clients in architectures(results, experiment).items():
+            means = {key: table[clients].mean(axis=1) for key, table in of_all.items()}
+            texts = {"clients": ", ".join(names[client] for client in clients)}
+            rows.append(Numbers(model, model, pd.DataFrame(means), title, texts))
+    return UPLOADS.table(results, rows, job_notes(results, experiments_of(results)))
+
+
+def asked_table(results: Results) -> Table:
+    """L7: what each one-shot method asks of a client and of the server."""
+    rows, used = [], [e for e in experiments_of(results) if compared_baselines(results, e)]
+    for experiment in used:
+        title = results.experiments[experiment]["title"]
+        seconds = fact(results, experiment, "classifiers", "wall_seconds", "")
+        classifier = {
+            "upload": of_clients(results, experiment, "bytes").mean(axis=1) / 1e3,
+            "time": seconds / _trained(results, experiment),
+        }
+        dense = fact(results, experiment, "dense", "wall_seconds")
+        # What a client sends, and what that costs; what lacks costs nothing.
+        asked = {
+            "prompts": ("nothing", {"images": _drawing(results, experiment, "guided", "prompts")}),
+            "fedavg": ("its classifier", classifier),
+            "dense": ("its classifier", classifier | {"images": dense}),
+        }
+        for name, sent in SENT.items():
+            costs = {
+                "upload": of_baseline(results, experiment, "upload_bytes", name) / 1e3,
+                "time": of_baseline(results, experiment, "client_seconds", name),
+                "images": _drawing(results, experiment, "rival", name),
+            }
+            asked[name] = (sent, costs)
+        drawing = _drawing(results, experiment, "guided", "main")
+        asked["fedlmg_sd"] = ("its classifier", classifier | {"images": drawing})
+        played = accuracies(results, experiment).columns
+        for row, (sent, costs) in asked.items():
+            if row in played:
+                label = "FedLMG" if row == "fedlmg_sd" else LABELS[row]
+                texts = {"sends": sent} | dict.fromkeys(
+                    {"upload", "time", "images"} - {*costs}, "0"
+                )
+                rows.append(Numbers(row, label, pd.DataFrame(costs), title, texts))
+    return ASKED.table(results, rows, job_notes(results, used))
+
+
+def compared_baselines(results: Results, experiment: str) -> set[str]:
+    """The one-shot baselines that train or draw something of their own."""
+    return {"dense", *SENT} & {*accuracies(results, experiment)}
+
+
+def _drawing(results: Results, experiment: str, kind: str, name: str) -> pd.Series:
+    """Seconds of all images, by seed."""
+    quantities = ("images", "seconds_per_image")
+    count, each = (fact(results, experiment, kind, quantity, name) for quantity in quantities)
+    return count * each
+
+
+def _trained(results: Results, experiment: str) -> int:
+    """Classifiers in a job, FedProx's among them."""
+    frame = results.fedlmg
+    frame = frame[(frame["experiment"] == experiment) & (frame["quantity"] == "bytes")]
+    return len(frame.drop_duplicates(["row", "client"]))
+
+
+def cost_table(results: Results) -> Table:
+    """L7: seconds, on clients and the server."""
+    rows = []
+    for experiment in experiments_of(results):
+        seconds = fact(results, experiment, "classifiers", "wall_seconds", "")
+        images = fact(results, experiment, "guided", "images")
+        each = fact(results, experiment, "guided", "seconds_per_image")
+        numbers = {
+            "classifier": seconds / _trained(results, experiment),
+            "images": images,
+            "image": each,
+            "alone": fact(results, experiment, "guided", "seconds_per_image", "prompts"),
+            "all": images * each,
+            "models": fact(results, experiment, "server", "wall_seconds"),
+        }
+        skipped = {"skipped": f"{100 * skipped_share(results, experiment):.2f}"}
+        title = results.experiments[experiment]["title"]
+        rows.append(Numbers(experiment, title, pd.DataFrame(numbers), texts=skipped))
+    return COST.table(results, rows, job_notes(results, experiments_of(results)))
+
+
+def digest_table(results: Results) -> Table:
+    """Where the numbers come from: digests of code and settings."""
+    experiments = experiments_of(results)
+    digests = {experiment: setup(results, experiment)["digests"] for experiment in experiments}
+    jobs = dict.fromkeys(job for each in digests.values() for job in each)
+    return Table(
+        "fedlmg_digests",
+        "FedLMG: digests of code and settings, by seed",
+        tuple(Column(results.experiments[experiment]["title"]) for experiment in experiments),
+        tuple(
+            Row(
+                job.replace(" ", "-"),
+                job,
+                tuple(
+                    Cell(" ".join(digests[e][job])) if job in digests[e] else Cell()
+                    for e in experiments
+                ),
+            )
+            for job in jobs
+        ),
+        stub="Job",
+    )
