@@ -534,7 +534,7 @@ def test_fedpacs_centroids_and_statistics_count_every_sample_once(engine):
 def test_fedpac_aligns_features_to_known_centroids_only():
     method = make_method("fedpac", {"alignment": 0.5}, sgd=PLAIN)
     slots, (x, y) = one_client(method)
-    plain = method.step(slots, Batch(x, y), train=method.task.body)
+    plain = method.sgd_step(slots, Batch(x, y), train=method.task.body)
     assert_equal({"m": method.align(slots, Batch(x, y))["model"]}, {"m": plain["model"]})
     centroids = torch.arange(15, dtype=torch.float64).view(3, 5) / 10
     known = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)

@@ -1,12 +1,14 @@
 """What is refused before anything runs: the key, and the way out."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 from fedgenbench.models import build
 from fedgenbench.models.imagenet import HEADS
 from fedgenbench.models.limits import BATCH_NORM, LAYERS, PRETRAINED, SMALLEST
-from fedgenbench.models.registry import FEDERATED, MODELS
+from fedgenbench.models.registry import MODELS, FederatedModel
 
 FASHION, EMOJI, ONE_SHOT = "fashion_mnist-10", "emoji_domains", "emoji_domains-oneshot"
 
@@ -229,7 +231,7 @@ def test_the_models_with_batch_norm_and_with_imagenet_weights_are_known():
     assert {cls for name, (_, cls) in MODELS.items() if name in PRETRAINED} == set(HEADS)
 
 
-@pytest.mark.parametrize("name", FEDERATED)
+@pytest.mark.parametrize("name", get_args(FederatedModel))
 def test_the_layers_of_a_federated_model_are_known(name):
     modules = {
         n

@@ -92,7 +92,7 @@ def _packages() -> Iterator[Finding]:
     other = [
         f"{pin.name} {found[pin.name]} ({pin.specifier})"
         for pin in pins
-        if found[pin.name] and not pin.specifier.contains(found[pin.name], prereleases=True)
+        if (there := found[pin.name]) and not pin.specifier.contains(there, prereleases=True)
     ]
     if absent:
         said = f"{len(absent)} of {len(pins)} are missing: {first_of(absent)}"
@@ -114,7 +114,9 @@ def _torch() -> Iterator[Finding]:
         wanted = re.search(r"^torch==(\S+)", _read(WANTED), re.MULTILINE)
         kind = "for CPUs" if build == "cpu" else f"for GPUs ({build or 'default build'})"
         right = wanted is None or wanted[1] == number
-        said = f"{number} {kind}" + ("" if right else f", where {WANTED} names {wanted[1]}")
+        said = f"{number} {kind}" + (
+            "" if wanted is None or right else f", where {WANTED} names {wanted[1]}"
+        )
         again = "make clean-setup, then make setup, which takes the build for this machine"
         fits = right and not (gpus and build == "cpu")
         yield Finding("ok" if fits else "note", "torch", said, "" if fits else again)

@@ -73,16 +73,16 @@ def shown(grid: Grid, paths: bool) -> str:
     by_kind: dict[str, list[Entry]] = {}
     for job in jobs(grid):
         by_kind.setdefault(job.kind, []).append(job)
-    rows = []
+    rows: list[list[Any]] = []
     for kind, group in by_kind.items():
         left = [job for job in group if not job.finished]
         costs = [job.seconds for job in left if job.seconds is not None]
         known = group[0].seconds is not None
         rows.append([kind, len(group), len(group) - len(left), sum(costs) / 60 if known else None])
     for system in systems().values():
-        if costs := _block_seconds(grid, system.name):
+        if together := _block_seconds(grid, system.name):
             names = ", ".join(kind.name for kind in system.kinds)
-            rows.append([f"({names} together)", None, None, costs / 60])
+            rows.append([f"({names} together)", None, None, together / 60])
     totals = [sum(row[column] or 0 for row in rows) for column in (1, 2, 3)]
     table = tabulate(
         [*rows, ["all", *totals]],

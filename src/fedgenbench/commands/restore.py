@@ -82,7 +82,7 @@ def _put_in_place(folder: Path, files: dict[str, str | None]) -> list[str]:
 
 def _changes(status: dict) -> list[str]:
     """What the phases were made from and is not as recorded, from ``dvc status --json``."""
-    found = {}
+    found: dict[str, object] = {}
     for changes in status.values():
         # A change is a mapping, or a word on the whole phase: "always changed".
         for change in (each for each in changes if isinstance(each, dict)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tabulate import tabulate
@@ -47,26 +48,26 @@ def verified(grid: Grid) -> list[Check]:
         if pin
     ]
     return [
-        _checked("raw files", ((path, lambda p=path, s=pin: _pinned(p, s)) for path, pin in raw)),
+        _checked("raw files", ((path, partial(_pinned, path, pin)) for path, pin in raw)),
         _checked(
             "prepared sets",
             (
-                (Path(part.folder, "card.json"), lambda p=part: dataset.load(p.folder))
+                (Path(part.folder, "card.json"), partial(dataset.load, part.folder))
                 for part in grid.used_data.values()
             ),
         ),
         _checked(
             "partitions",
             (
-                (Path(part.path), lambda p=part: Partition.load(p.path))
+                (Path(part.path), partial(Partition.load, part.path))
                 for part in grid.partitions.values()
             ),
         ),
         *(
-            _checked(kind, ((Path(j.metrics), lambda j=j: _job(j)) for j in grid.of_kind(kind)))
+            _checked(kind, ((Path(job.metrics), partial(_job, job)) for job in grid.of_kind(kind)))
             for kind in kinds()
         ),
-        _checked("products", ((each, lambda m=each: _product(m)) for each in manifests(results))),
+        _checked("products", ((each, partial(_product, each)) for each in manifests(results))),
         *_listings(grid.settings.scale),
     ]
 

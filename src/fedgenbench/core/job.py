@@ -6,13 +6,14 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fedgenbench.core.digest import code_digest
 from fedgenbench.core.errors import UserError
 
 
 @contextlib.contextmanager
-def job(snakemake) -> Iterator[None]:
+def job(snakemake: Any) -> Iterator[None]:
     """Sends standard error to the rule's log; a ``UserError`` is also shown on the terminal.
 
     Refuses to start with other code than the workflow was planned with: the result would stand under

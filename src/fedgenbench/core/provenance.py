@@ -33,11 +33,12 @@ class Stopwatch:
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self._clock = time.perf_counter()
         self._before: dict[str, Any] = {}
-        self._kept = None if checkpoint is None else Path(f"{checkpoint}.time.json")
+        self._kept: Path | None = None
         self._stop = threading.Event()
         self._keeper = threading.Thread(target=self._keep_on, args=(every_seconds,), daemon=True)
-        if self._kept is None:
+        if checkpoint is None:
             return
+        self._kept = Path(f"{checkpoint}.time.json")
         found = self._kept.parent.glob(f"{glob.escape(Path(checkpoint).name)}*")
         if self._kept.exists() and any(path != self._kept for path in found):
             self._before = read_json(self._kept)
@@ -84,6 +85,7 @@ class Stopwatch:
                 self._keep()
 
     def _keep(self) -> None:
+        assert self._kept is not None  # without a checkpoint, nothing is kept
         write_json(self._kept, self._spent())
 
 

@@ -22,7 +22,7 @@ class _Core(yaml.SafeLoader):
     """Reads YAML 1.2, as DVC does: only true and false are booleans, 1e-05 is a number; 010, 1:30 and
     2026-01-01 are text."""
 
-    yaml_implicit_resolvers: ClassVar = {}
+    yaml_implicit_resolvers: ClassVar = {}  # type: ignore[misc]  # the stub has it per instance
 
 
 for _tag, _form, _first in (  # the core schema

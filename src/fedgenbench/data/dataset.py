@@ -10,7 +10,7 @@ import numpy as np
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import read_json, sha256_file
 
-_TYPES = {"U8": np.dtype("u1"), "I64": np.dtype("<i8")}
+_TYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("u1"), "I64": np.dtype("<i8")}
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def run(command: list[str], folder: Path, output: Any = subprocess.DEVNULL) -> N
         except FileNotFoundError:
             raise SourceFailedError(f"the program {command[0]} is not installed") from None
         try:
-            _wait(process, folder)
+            _wait(process, command[0], folder)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -54,7 +54,7 @@ def run(command: list[str], folder: Path, output: Any = subprocess.DEVNULL) -> N
             )
 
 
-def _wait(process: subprocess.Popen[bytes], folder: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], program: str, folder: Path) -> None:
     size, since = -1, time.monotonic()
     while True:
         try:
@@ -65,7 +65,7 @@ def _wait(process: subprocess.Popen[bytes], folder: Path) -> None:
         if (now := _size(folder)) != size:
             size, since = now, time.monotonic()
         elif time.monotonic() - since > SILENCE:
-            raise SourceFailedError(f"{process.args[0]} received nothing for {SILENCE} seconds")
+            raise SourceFailedError(f"{program} received nothing for {SILENCE} seconds")
 
 
 def _size(folder: Path) -> int:

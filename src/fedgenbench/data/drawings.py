@@ -168,7 +168,9 @@ def _sketches(archive: Path, per_name: int) -> Iterator[tuple[str, np.ndarray]]:
             if not member.name.endswith(".ndjson.gz"):
                 continue
             title = plain_name(member.name.rsplit("/", 1)[1].removesuffix(".ndjson.gz"))
-            lines = gzip.decompress(pack.extractfile(member).read()).splitlines()
+            content = pack.extractfile(member)
+            assert content is not None  # the archive's checksum says that this is a regular file
+            lines = gzip.decompress(content.read()).splitlines()
             order = stream(0, "drawings", title).permutation(len(lines))
             for row in np.sort(order[:per_name]):
                 ink = np.array(json.loads(lines[row]), np.float64).reshape(28, 28)

@@ -52,7 +52,8 @@ def read(
             cannot be drawn.
     """
     facts, classes = source_of(dataset)["facts"], emoji_classes()
-    columns, drawings = defaultdict(list), {}
+    columns: defaultdict[str, list[Any]] = defaultdict(list)
+    drawings = {}
     for style in (*facts["domains"], *facts["public_domains"]):
         icons = json.loads((raw / style / "icons.json").read_bytes())
         own = [name for names in classes.values() for name in names if name in icons["icons"]]

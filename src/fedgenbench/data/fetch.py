@@ -27,7 +27,7 @@ from fedgenbench.core.files import lock, read_json, sha256_file, write_json
 from fedgenbench.data import download
 from fedgenbench.data.download import SourceFailedError
 from fedgenbench.data.sources import (
-    find_entry,
+    entry_of,
     missing,
     placed_root,
     source_of,
@@ -130,7 +130,7 @@ def _from_sources(
     dataset: str, spec: dict[str, Any], target: Path
 ) -> list[tuple[dict[str, Any], Exception]] | None:
     """None once a source gave the files, else why each one failed."""
-    failures = []
+    failures: list[tuple[dict[str, Any], Exception]] = []
     for source in spec["sources"]:
         _log.info("%s: trying %s %s", dataset, source["kind"], ", ".join(source["archives"]))
         with _scratch(target) as scratch:
@@ -197,7 +197,7 @@ def _write_source(dataset: str, target: Path, source: dict[str, Any]) -> None:
     files = {name: pin or sha256_file(target / name) for name, pin in spec["files"].items()}
     if "folder" in spec:
         root = placed_root(dataset, target.parent)
-        entries = {name: find_entry(root, name) for name in spec["entries"]}
+        entries = {name: entry_of(root, name) for name in spec["entries"]}
         files = {name: sha256_file(path) for name, path in entries.items() if path.is_file()}
     content = {"dataset": dataset, "source": source, "files": files, "works": spec["works"]}
     write_json(target / "SOURCE.json", content)
@@ -246,7 +246,7 @@ def _unpack_source(
     return digests
 
 
-def _unpack(archive: Path, members: dict[str, str | None], files: Path) -> None:
+def _unpack(archive: Path, members: dict[str, Any], files: Path) -> None:
     for name in members:
         (files / name).parent.mkdir(parents=True, exist_ok=True)
     if list(members.values()) == [None]:

@@ -65,8 +65,8 @@ def read(
         raise UserError(reason)
     root = placed_root(dataset, raw.parent)
     listing = import_module(*reader_modules(dataset)).listing(dataset, root)
-    names = ((row.name for row in listing.rows[part]) for part in PARTS)
-    require_apart(dataset, *names, f"Mend the lists in {root}")
+    train, test = ((row.name for row in listing.rows[part]) for part in PARTS)
+    require_apart(dataset, train, test, f"Mend the lists in {root}")
     rows = {part: _slice(dataset, part, listing.rows[part], limit) for part in PARTS}
     _require_files(dataset, root, listing, rows)
     _require_room(dataset, sum(map(len, rows.values())), spec["edge"])
@@ -138,7 +138,8 @@ def _empty(rows: Rows, domains: list[str], classes: list[str]) -> list[list[str]
 
 def _require_files(dataset: str, root: Path, listing: Listing, rows: Rows) -> None:
     """``UserError`` counts what is absent by domain and class, and names the first."""
-    wanted, absent = Counter(), Counter()
+    wanted: Counter[tuple[int, int]] = Counter()
+    absent: Counter[tuple[int, int]] = Counter()
     names = []
     for row in (row for part in PARTS for row in rows[part]):
         group = row.domain, row.label

@@ -51,8 +51,8 @@ class _Settings(Strict):
         facts = source_of(dataset)["facts"]
         domains = len(facts.get("domains", [dataset]))
         limit = np.inf if limit_per_class is None else limit_per_class * domains
-        images = [sum(min(count, limit) for count in facts[part]) for part in ("train", "test")]
-        return self._sizes(*images, classes=len(facts["train"]), domains=domains)
+        train, test = (sum(min(n, limit) for n in facts[part]) for part in ("train", "test"))
+        return self._sizes(train, test, classes=len(facts["train"]), domains=domains)
 
     def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
         raise NotImplementedError
@@ -313,8 +313,8 @@ def _fedpac(
         pointers = [start] * dataset.n_classes
         clients = []
         for number in range(settings.clients):
-            group = number % len(settings.groups)
-            counts = fedpac_histogram(settings, group, dataset.n_classes, total)
+            place = number % len(settings.groups)
+            counts = fedpac_histogram(settings, place, dataset.n_classes, total)
             pieces = []
             for label, count in enumerate(counts):
                 if count > len(lists[label]):

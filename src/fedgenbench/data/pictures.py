@@ -14,6 +14,7 @@ from fedgenbench.core.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+    from PIL.ImageFile import ImageFile
 
 # Pillow opens more, with programs outside (EPS) or without a signature to know them by (TGA).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -63,7 +64,7 @@ def square(path: Path, edge: int) -> Square:
         raise BadImageError(f"damaged: {error or type(error).__name__}") from None
 
 
-def _noticed(image: Picture) -> list[str]:
+def _noticed(image: ImageFile) -> list[str]:
     """What can be told before the pixels are read."""
     changes = []
     if getattr(image, "n_frames", 1) > 1:
@@ -111,7 +112,8 @@ def _orientation(image: Picture) -> int:
 
 def _keep(image: Picture, turned: Picture) -> Picture:
     """``turned`` with what later steps ask of the file."""
-    turned.format, turned.tag_v2 = image.format, getattr(image, "tag_v2", {})
+    turned.format = image.format
+    turned.tag_v2 = getattr(image, "tag_v2", {})  # type: ignore[attr-defined]  # a TIFF's alone
     return turned
 
 

@@ -1,6 +1,7 @@
 """sources.yaml and weights.yaml: which data sets and weights there are, and where their files lie."""
 
 import functools
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -149,12 +150,13 @@ def missing(dataset: str, folder: Path = Path("data/raw")) -> str | None:
             f"{spec['layout']}"
         )
     placed = [source["archives"] for source in spec["sources"] if source["kind"] == "placed"]
-    ways = [spec["files"], *placed]
+    ways: list[Collection[str]] = [spec["files"], *placed]
     if any(all((target / name).is_file() for name in names) for names in ways):
         return None
+    fewest = min(ways, key=len)
     return (
         f"{spec['title']} is not in {target}: `snakemake {target / 'SOURCE.json'}` fetches it, or "
-        f"put {', '.join(min(ways, key=len))} there by hand (docs/data.md)"
+        f"put {', '.join(fewest)} there by hand (docs/data.md)"
     )
 
 
@@ -170,6 +172,14 @@ def find_entry(root: Path, name: str) -> Path | None:
     ``root/train`` of a set that comes split."""
     places = (root / name, root / "splits" / name, root / "train" / name)
     return next((path for path in places if path.exists()), None)
+
+
+def entry_of(root: Path, name: str) -> Path:
+    """An entry that must be there, as ``missing`` tells; ``UserError`` if it is not."""
+    path = find_entry(root, name)
+    if path is None:
+        raise UserError(f"there is no {root / name}: put it there")
+    return path
 
 
 def image_shape(dataset: str) -> tuple[int, int]:

@@ -46,6 +46,7 @@ class FederatedData:
         # index_select copies whole images, plain indexing goes number by number.
         x = self.x.index_select(0, rows.flatten()).unflatten(0, rows.shape)
         if draws is not None:
+            assert self.black is not None  # what is augmented is padded with it
             x = augment(x.flatten(0, -4), draws.flatten(0, -2), self.black).view(x.shape)
         return x.movedim(-1, -3)
 
@@ -90,7 +91,10 @@ class BatchOrder:
 
     def _held(self, client: int, phase: Phase) -> Tensor:
         """The row numbers that a phase passes over."""
-        return self.data.train[client] if phase.on == "private" else self.data.synthetic
+        if phase.on == "private":
+            return self.data.train[client]
+        assert self.data.synthetic is not None, "a phase on synthetic images where there are none"
+        return self.data.synthetic
 
     def _seen(self, client: int, phase: Phase) -> int:
         """How many of the rows held an epoch passes over."""
@@ -98,7 +102,9 @@ class BatchOrder:
         alone = self.in_twos and count % self.batch_size == 1
         return count - 1 if alone else count
 
-    def _draw(self, client: int, phase: Phase, epoch: int) -> tuple[np.ndarray, ...]:
+    def _draw(
+        self, client: int, phase: Phase, epoch: int
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Positions ``[n]`` in the rows held, and the draws for augmentation ``[n, 3]`` and of the
         Gumbel distribution ``[n, k]``, either of them None where nobody asks for it; n are seen."""
         address = (client, self.round, epoch)
@@ -113,7 +119,11 @@ class BatchOrder:
             drawn = stream(self.seed, "gumbel", *address).gumbel(size=(n, phase.gumbels))
             gumbels = drawn.astype(np.float32)
         seen = self._seen(client, phase)
-        return tuple(None if part is None else part[:seen] for part in (order, moves, gumbels))
+        return (
+            order[:seen],
+            None if moves is None else moves[:seen],
+            None if gumbels is None else gumbels[:seen],
+        )
 
     def steps(self, client: int, phase: Phase) -> int:
         return phase.epochs * -(-self._seen(client, phase) // self.batch_size)
@@ -122,9 +132,10 @@ class BatchOrder:
         """The batches of one client, the last of an epoch possibly shorter."""
         rows, device = self._held(client, phase), self.data.x.device
         for epoch in range(phase.epochs):
-            order, moves, gumbels = (
-                None if drawn is None else torch.from_numpy(drawn).to(device)
-                for drawn in self._draw(client, phase, epoch)
+            positions, *drawn = self._draw(client, phase, epoch)
+            order = torch.from_numpy(positions).to(device)
+            moves, gumbels = (
+                None if part is None else torch.from_numpy(part).to(device) for part in drawn
             )
             for start in range(0, len(order), self.batch_size):
                 part = slice(start, start + self.batch_size)
@@ -175,7 +186,7 @@ class BatchOrder:
         rows = held.gather(1, positions.flatten(1)).unflatten(1, (most, size))
         move_table = None if self.data.black is None else table(moves)
         gumbel_table = table(gumbels) if phase.gumbels else None
-        full = mask.reshape(len(clients), most, size).all((0, 2))
+        full: np.ndarray = np.all(mask.reshape(len(clients), most, size), axis=(0, 2))
         for step in range(most):
             active = step < counts
             r = rows[:, step]

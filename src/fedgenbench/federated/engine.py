@@ -8,6 +8,7 @@ of launching operators dominates. They agree within rounding (tests/federated/te
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -116,7 +117,8 @@ class Vectorised:
     ) -> Slots:
         for phase in phases:
             for batch, active in order.stacked(clients, phase):
-                present = Batch(*(None if part is None else 0 for part in batch))
+                # vmap takes its axes in a tree of the arguments' shape.
+                present: Any = Batch._make(None if part is None else 0 for part in batch)
                 new = torch.vmap(phase.step, in_dims=(0, present))(slots, batch)
                 slots = new if active is None else _where(active, new, slots)
             slots = _without_momentum(slots)

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from fedgenbench.federated.task import Task
 
 
+Family = Literal["control", "global", "personalised"]
+Personal = Literal["global", "trained", "adapted", "remembered"]
+Images = Literal["adapters", "prompts"]
+
+
 class MethodSettings(Strict):
     """Base of every method's own settings."""
 
@@ -53,15 +58,15 @@ class Method:
     """
 
     label: ClassVar[str]
-    family: ClassVar[Literal["control", "global", "personalised"]]
+    family: ClassVar[Family]
     source: ClassVar[str]
     # Which model is deployed on a client: the aggregate, the locally trained one, or the received one
     # after the phases of ``adapt``. "remembered" adapts in every round, from before the first one,
     # and the client keeps what ``remember`` makes of it.
-    personal: ClassVar[Literal["global", "trained", "adapted", "remembered"]] = "trained"
+    personal: ClassVar[Personal] = "trained"
     pooled: ClassVar[bool] = False  # train on the union of all clients' data
     # Which synthetic images the server has: it starts from a model trained on them.
-    images: ClassVar[Literal["adapters", "prompts"] | None] = None
+    images: ClassVar[Images | None] = None
 
     class Settings(MethodSettings):
         pass
@@ -101,7 +106,11 @@ class Method:
     def phases(self) -> list[Phase]:
         return [Phase(self.epochs, self.step)]
 
-    def step(
+    def step(self, slots: Slots, batch: Batch) -> Slots:
+        """What a mini-batch does to the client's slots."""
+        return self.sgd_step(slots, batch)
+
+    def sgd_step(
         self,
         slots: Slots,
         batch: Batch,

@@ -142,7 +142,7 @@ class Federation:
         if evaluated:
             entry["trained"] = self._accuracy(self.clients)
         adapts = method.personal == "remembered" or (evaluated and method.personal == "adapted")
-        adapted = self._adapted(self.round) if adapts else None
+        adapted = self._adapted(self.round) if adapts else {}
         if method.personal == "remembered":
             self._remember(adapted)
         if evaluated:
@@ -253,6 +253,7 @@ class Federation:
             for role, state in slots.items()
             for name, t in state.items()
         }
+        assert self.checkpoint is not None
         self.checkpoint.put(PART, tensors, {"round": self.round, "history": self.history})
 
     def _resumed(self) -> bool:

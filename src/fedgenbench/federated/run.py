@@ -141,7 +141,9 @@ def federate(
     data = federated_data(
         dataset,
         partition,
-        *(settings[key] for key in ("mean", "std", "augment")),
+        settings["mean"],
+        settings["std"],
+        settings["augment"],
         device,
         settings["score_on"],
         synthetic,
@@ -160,7 +162,7 @@ def federate(
 
     history = run.run(tell)
     rounds = [entry for entry in history if entry["round"]]
-    handed_out = synthetic.images.nbytes if run.method.hands_out_images() else 0
+    handed_out = synthetic.images.nbytes if synthetic and run.method.hands_out_images() else 0
     return {
         "rounds": history,
         "score": score(history, settings["score_rounds"]),

@@ -51,7 +51,7 @@ class Task:
     def classify(self, head: State, features: Tensor) -> Tensor:
         """Logits of the last layer with the tensors ``head`` (named as in the model)."""
         own = {name.removeprefix("head."): t for name, t in head.items()}
-        return functional_call(self.module.head, own, (features,))
+        return functional_call(self.module.get_submodule("head"), own, (features,))
 
     def gradient(
         self,
@@ -136,6 +136,7 @@ def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
 
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     """Mean cross-entropy over the samples that count."""
+    assert batch.y is not None
     if batch.mask is None:
         return F.cross_entropy(logits, batch.y)
     return masked_mean(F.cross_entropy(logits, batch.y, reduction="none"), batch.mask)

@@ -211,8 +211,8 @@ def require_recorded(folder: str | Path) -> None:
             f"Make it anew with `snakemake --cores all --force {folder}`",
         ),
     ):
-        known = read_json(record).get("files") if record.is_file() else None
-        for name in needed if known else ():
+        known = (read_json(record).get("files") if record.is_file() else None) or {}
+        for name in needed:
             if name in known and sha256_file(folder / name) != known[name]:
                 raise UserError(
                     f"{folder / name} is not the file that {record} records: it is damaged or was "

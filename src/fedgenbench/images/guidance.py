@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +43,7 @@ class Upload:
 
     def __post_init__(self) -> None:
         whose = f"the upload of client {self.client}"
-        if (found := self.model.head.out_features) != self.outputs:
+        if (found := cast(Any, self.model.head).out_features) != self.outputs:
             raise UserError(
                 f"{whose}: its head has {found} classes, {self.outputs} are claimed; train the "
                 "client on this data set"
@@ -57,7 +57,7 @@ class Upload:
                         f"{whose}: {name}.{which} is not finite; its training has diverged: lower "
                         "fedlmg.clients.lr"
                     )
-            if not (layer.running_var > 0).all():
+            if not (cast(Any, layer.running_var) > 0).all():
                 raise UserError(
                     f"{whose}: {name}.running_var has a channel of zero variance, which nothing "
                     "that the client saw moves; train it longer or at a lower fedlmg.clients.lr"
@@ -101,7 +101,7 @@ def batch_norm_inputs(model: nn.Module) -> Iterator[list[tuple[nn.Module, Tensor
             hook.remove()
 
 
-def batch_norm_loss(seen: Sequence[tuple[nn.Module, Tensor]], count: int) -> Tensor:
+def batch_norm_loss(seen: Sequence[tuple[Any, Tensor]], count: int) -> Tensor:
     """Σ over layers of ‖σ² − σ̂²‖₂ + ‖μ − μ̂‖₂, per image [count] (sheet §3 step 5).
 
     Statistics are those of each image alone, over its positions, with the biased variance: the
@@ -233,7 +233,8 @@ class Guided:
         empty = embedded(self.pipeline, [self.negative]).to(own).expand(len(orders), -1, -1)
         if not self.described:
             return torch.cat([empty, own])
-        return torch.cat([empty, own, torch.stack([o.description for o in orders]).to(own)])
+        descriptions = [o.description for o in orders if o.description is not None]
+        return torch.cat([empty, own, torch.stack(descriptions).to(own)])
 
     def _prediction(self, s: Tensor, t: Tensor) -> Tensor:
         """The U-Net's output [n, C, h, w] under text guidance (sheet §3 step 2)."""
@@ -272,7 +273,9 @@ class Guided:
                 rows.setdefault(order.client, []).append(row)
             for held in rows.values():
                 labels = torch.tensor([orders[row].label for row in held], device=s.device)
-                entropy, batch_norm = orders[held[0]].upload.losses(images[held], labels)
+                upload = orders[held[0]].upload
+                assert upload is not None  # there is no gradient without one
+                entropy, batch_norm = upload.losses(images[held], labels)
                 losses.append(entropy)
                 batch_norms.append(batch_norm)
             entropy, batch_norm = torch.cat(losses), torch.cat(batch_norms)

@@ -123,8 +123,9 @@ def _scheduler(folder: Path, part: str) -> Any:
         raise UserError(
             f"{path} is of a {claimed}, model_index.json names a {name}; make them agree"
         )
-    made = getattr(diffusers, name, None)
-    if not (isinstance(made, type) and issubclass(made, SchedulerMixin)):
+    made: Any = getattr(diffusers, name, None)
+    known = isinstance(made, type) and issubclass(made, SchedulerMixin)
+    if not known:
         raise UserError(
             f"{folder / 'model_index.json'}: {part} is a {name}, which this version of diffusers "
             "does not know; name the scheduler that the model was published with"
@@ -137,7 +138,7 @@ def _scheduler(folder: Path, part: str) -> Any:
                     "fetch it again"
                 )
     scheduler = made.from_config(config)
-    own = {key: False for key in PIXEL_SPACE if scheduler.config.get(key)}
+    own: dict[str, Any] = {key: False for key in PIXEL_SPACE if scheduler.config.get(key)}
     if "steps_offset" in scheduler.config and "steps_offset" not in config:
         own["steps_offset"] = 1  # Stable Diffusion's; diffusers' default is another's
     return made.from_config(config, **own) if own else scheduler

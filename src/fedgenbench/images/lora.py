@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ def prepared(images: np.ndarray, resolution: int) -> np.ndarray:
     resized = np.empty((len(images), resolution, resolution, 3), np.uint8)
     for row, image in enumerate(images):
         # Bicubic, which PIL smooths where it shrinks.
-        resized[row] = Image.fromarray(image).resize((resolution, resolution), Image.BICUBIC)
+        picture = Image.fromarray(image).resize((resolution, resolution), Image.Resampling.BICUBIC)
+        resized[row] = np.asarray(picture)
     return resized
 
 
@@ -170,7 +172,7 @@ def _train(
     history = _load(checkpoint, named, optimiser, scaler, micro)
     since = []
     for step in range(int(history[-1]["step"]) if history else 0, settings.steps):
-        loss = micro.attempt(lambda step=step: gradients(step))
+        loss = micro.attempt(partial(gradients, step))
         scaler.unscale_(optimiser)
         nn.utils.clip_grad_norm_(parameters, settings.clip)
         scaler.step(optimiser)
@@ -199,7 +201,9 @@ def _save(
     micro: Batch,
     history: list[dict[str, float]],
 ) -> None:
-    tensors = {f"lora/{name}": parameter for name, parameter in named.items()}
+    tensors: dict[str, torch.Tensor] = {
+        f"lora/{name}": parameter for name, parameter in named.items()
+    }
     tensors |= moments(optimiser)
     facts = {"history": history, "scaler": scaler.state_dict()}
     checkpoint.put(PART, tensors, facts | {"size": micro.size, "notes": micro.notes})

@@ -50,7 +50,11 @@ class Batch:
     def over(self, count: int, work: Callable[[slice], Sized]) -> list[Sized]:
         """``work`` on consecutive slices of ``count`` rows, ``size`` rows at a time."""
         parts: list[Sized] = []
-        while (start := sum(map(len, parts))) < count:
-            # Late: a failed attempt changes the size.
-            parts.append(self.attempt(lambda at=start: work(slice(at, at + self.size))))
+
+        def following() -> Sized:
+            start = sum(map(len, parts))
+            return work(slice(start, start + self.size))  # a failed attempt has changed the size
+
+        while sum(map(len, parts)) < count:
+            parts.append(self.attempt(following))
         return parts

@@ -10,7 +10,7 @@ from importlib import import_module
 from fedgenbench.models.registry import MODELS
 
 
-def build(name: str, shape: tuple[int, int, int], classes: int, seed: int):
+def build(name: str, shape: tuple[int, ...], classes: int, seed: int):
     """The model ``name`` for images of ``shape`` (C, H, W), initialised from ``seed`` alone."""
     import torch
 

@@ -54,8 +54,8 @@ def imagenet(model: nn.Module, path: str | Path) -> None:
 
 def _resnet18(name: str) -> str:
     """torchvision's name for a tensor of ``ResNet18``."""
-    words = name.replace("stem", "conv1").replace("project_norm", "downsample.1")
-    words = words.replace("project", "downsample.0").replace("norm", "bn").split(".")
+    name = name.replace("stem", "conv1").replace("project_norm", "downsample.1")
+    words = name.replace("project", "downsample.0").replace("norm", "bn").split(".")
     if words[0] == "blocks":
         number = int(words[1])
         return ".".join([f"layer{number // 2 + 1}", str(number % 2), *words[2:]])

@@ -48,7 +48,7 @@ class BatchNorm(nn.Module):
 
 
 @torch.no_grad()
-def needs_two_images(model: nn.Module, shape: tuple[int, int, int]) -> bool:
+def needs_two_images(model: nn.Module, shape: tuple[int, ...]) -> bool:
     """Whether batch norm of ``model`` sees one value per channel of one image [C, H, W].
 
     Of one value there is no variance: torch refuses to train on such a batch. ``model`` is left in

@@ -29,7 +29,7 @@ class _Bottleneck(nn.Module):
     def __init__(self, inputs: int, outputs: int, expansion: int, stride: int):
         super().__init__()
         inner = inputs * expansion
-        layers = [] if expansion == 1 else [_unit(inputs, inner, 1)]
+        layers: list[nn.Module] = [] if expansion == 1 else [_unit(inputs, inner, 1)]
         layers += [_unit(inner, inner, 3, stride, groups=inner)]
         layers += [nn.Conv2d(inner, outputs, 1, bias=False), nn.BatchNorm2d(outputs)]
         self.conv = nn.Sequential(*layers)
@@ -44,7 +44,7 @@ class MobileNetV2(Classifier):
 
     stem = 32  # channels of the first convolution, which has stride 2
     # Table 2 there: expansion, channels, blocks, stride of the first block.
-    stages = (
+    stages: tuple[tuple[int, int, int, int], ...] = (
         (1, 16, 1, 1),
         (6, 24, 2, 2),
         (6, 32, 3, 2),
@@ -59,7 +59,7 @@ class MobileNetV2(Classifier):
     def __init__(self, shape: tuple[int, int, int], classes: int):
         super().__init__()
         width = self.stem
-        layers = [_unit(shape[0], width, 3, 2)]
+        layers: list[nn.Module] = [_unit(shape[0], width, 3, 2)]
         for expansion, channels, blocks, stride in self.stages:
             for number in range(blocks):
                 layers.append(_Bottleneck(width, channels, expansion, stride if number == 0 else 1))
@@ -114,7 +114,7 @@ class _BottleneckV3(nn.Module):
     ):
         super().__init__()
         unit = partial(_unit, norm=norm)
-        layers = [] if inner == inputs else [unit(inputs, inner, 1, act=act)]
+        layers: list[nn.Module] = [] if inner == inputs else [unit(inputs, inner, 1, act=act)]
         layers += [unit(inner, inner, kernel, stride, groups=inner, act=act)]
         layers += [_Excitation(inner)] if excited else []
         layers += [unit(inner, outputs, 1, act=None)]
@@ -133,7 +133,7 @@ class MobileNetV3Small(Classifier):
 
     stem = 16
     # Table 2 there: kernel, inner channels, channels, excitation, activation, stride.
-    stages = (
+    stages: tuple[tuple[int, int, int, bool, type[nn.Module], int], ...] = (
         (3, 16, 16, True, nn.ReLU, 2),
         (3, 72, 24, False, nn.ReLU, 2),
         (3, 88, 24, False, nn.ReLU, 1),
@@ -149,13 +149,14 @@ class MobileNetV3Small(Classifier):
     last = 576
     hidden = 1024
     dropout = 0.2
-    norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # as torchvision's weights were trained
+    # As torchvision's weights were trained
+    norm: Callable[[int], nn.Module] = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
 
     def __init__(self, shape: tuple[int, int, int], classes: int):
         super().__init__()
         unit = partial(_unit, norm=self.norm, act=nn.Hardswish)
         width = self.stem
-        layers = [unit(shape[0], width, 3, 2)]
+        layers: list[nn.Module] = [unit(shape[0], width, 3, 2)]
         for stage in self.stages:
             layers.append(_BottleneckV3(width, *stage, self.norm))
             width = stage[2]

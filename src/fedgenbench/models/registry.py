@@ -1,7 +1,9 @@
 """Which file a model lives in. Adding a line here changes no existing result."""
 
+from typing import Literal
+
 # name -> (module, class); the module is imported when the model is built. Those
-# of FEDERATED can be trained by the engines of the rounds, the others by a plain loop alone.
+# of FederatedModel can be trained by the engines of the rounds, the others by a plain loop alone.
 MODELS = {
     "mlp": ("fedgenbench.models.mlp", "MLP"),
     "fedpac_cnn": ("fedgenbench.models.cnn", "FedPACNet"),
@@ -19,4 +21,4 @@ MODELS = {
     "mini_vgg": ("fedgenbench.models.vgg", "MiniVGG"),
     "mini_vit": ("fedgenbench.models.vit", "MiniViT"),
 }
-FEDERATED = ("mlp", "fedpac_cnn", "bn_cnn", "resnet18")
+FederatedModel = Literal["mlp", "fedpac_cnn", "bn_cnn", "resnet18"]

@@ -18,7 +18,7 @@ class _Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = nn.Identity()
+        self.downsample: nn.Module = nn.Identity()
         if (channels, 1) != (width, stride):
             shortcut = nn.Conv2d(channels, width, 1, stride, bias=False)
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(width))
@@ -33,7 +33,8 @@ class ResNet34(Classifier):
 
     kernel = 7  # of the first convolution, which has stride 2
     pooled = True  # by 2 after it
-    stages = ((64, 3), (128, 4), (256, 6), (512, 3))  # channels, blocks; each but the first halves
+    # Channels, blocks; each but the first halves.
+    stages: tuple[tuple[int, int], ...] = ((64, 3), (128, 4), (256, 6), (512, 3))
 
     def __init__(self, shape: tuple[int, int, int], classes: int):
         super().__init__()

@@ -47,7 +47,8 @@ class ShuffleNetV2(Classifier):
 
     stem = 24
     pooled = True  # by 2 after the first convolution
-    stages = ((116, 4), (232, 8), (464, 4))  # channels, units; each stage halves the image
+    # Channels, units; each stage halves the image.
+    stages: tuple[tuple[int, int], ...] = ((116, 4), (232, 8), (464, 4))
     last = 1024
 
     def __init__(self, shape: tuple[int, int, int], classes: int):

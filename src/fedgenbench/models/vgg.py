@@ -14,7 +14,13 @@ class VGG16(Classifier):
     """
 
     # Channels of the convolutions between two max-pools.
-    stages = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+    stages: tuple[tuple[int, ...], ...] = (
+        (64, 64),
+        (128, 128),
+        (256, 256, 256),
+        (512, 512, 512),
+        (512, 512, 512),
+    )
     grid = 7  # pixels that the first hidden layer sees, along each side
     hidden = 4096
     dropout = 0.5

@@ -18,12 +18,12 @@ def seconds(grid: Grid, run: Job) -> float:
     experiment = grid.settings.experiments[base]
     limit = grid.settings.datasets[experiment.dataset].limit_per_class
     clients, train, test = experiment.partition.size_hint(experiment.dataset, limit)
-    train *= experiment.participation
+    trained = train * experiment.participation
     passes = (
         costs.passes.get(run.settings["method"], 1.0) * experiment.local.epochs * experiment.rounds
     )
     evaluations = 3 * (1 + experiment.rounds // experiment.evaluate_every)
-    samples = clients * (train * passes + test * evaluations / 3)
+    samples = clients * (trained * passes + test * evaluations / 3)
     per_1000 = costs.seconds_per_1000_samples[experiment.model]
     return costs.start_seconds + samples / 1000 * per_1000
 
@@ -50,8 +50,8 @@ def forecast(grid: Grid) -> str:
         total += cost
         counts = (len(experiment.rows), len(grid.settings.seeds), len(runs), jobs)
         lines.append(_row(name, counts, cost))
-    runs = len(grid.of_kind("federate"))
-    lines.append(_row("all", ("", "", runs, len(grid.jobs)), total))
+    all_runs = len(grid.of_kind("federate"))
+    lines.append(_row("all", ("", "", all_runs, len(grid.jobs)), total))
     return "\n".join(lines)
 
 

@@ -62,8 +62,9 @@ class Grid:
         }
         self.jobs: dict[str, Job] = {}  # by folder
         for system in systems().values():
-            for name, seed in self.partitions if system.plan else ():
-                system.plan(self, name, seed)
+            if system.plan is not None:
+                for name, seed in self.partitions:
+                    system.plan(self, name, seed)
 
     def _prepared(self, dataset: str) -> Prepared:
         chosen = self.settings.datasets[dataset]

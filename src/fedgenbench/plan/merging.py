@@ -8,7 +8,7 @@ from typing import Any
 from fedgenbench.core.errors import UserError
 
 
-def merge(base: dict, overlay: dict) -> dict:
+def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     """``overlay`` over ``base``, key by key; anything but a mapping replaces."""
     merged = dict(base)
     for key, value in overlay.items():
@@ -19,7 +19,9 @@ def merge(base: dict, overlay: dict) -> dict:
     return merged
 
 
-def combine(layers: Sequence[dict], path: str) -> tuple[dict, dict[str, list[str]]]:
+def combine(
+    layers: Sequence[dict[str, Any]], path: str
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """``layers`` merged in turn, each experiment's ``like`` replaced by what it stands for; and the
     methods that each experiment itself, not what it is like, gives ``overrides`` of.
 
@@ -55,7 +57,7 @@ def combine(layers: Sequence[dict], path: str) -> tuple[dict, dict[str, list[str
     return merged | {"experiments": kept}, overridden
 
 
-def _filled(given: dict, name: str, path: str, above: tuple[str, ...] = ()) -> Any:
+def _filled(given: dict[str, Any], name: str, path: str, above: tuple[str, ...] = ()) -> Any:
     entry = given[name]
     if not isinstance(entry, dict) or "like" not in entry:
         return entry

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def experiment_notes(grid: Grid) -> dict[str, dict[str, Any]]:
     """Per experiment its data set, its partition scheme, and what tables say of it."""
-    notes = {}
+    notes: dict[str, dict[str, Any]] = {}
     for name, experiment in grid.settings.experiments.items():
         local, scheme = experiment.local, experiment.partition.model_dump()
         limit = grid.settings.datasets[experiment.dataset].limit_per_class
@@ -81,7 +81,7 @@ def method_notes(grid: Grid) -> dict[str, dict[str, str | None]]:
     """Label, family and source of every method that runs, in the order of ``methods``."""
     used = {job.name for job in grid.of_kind("federate")}
     classes = {name: method_class(name) for name in grid.settings.methods if name in used}
-    notes = {
+    notes: dict[str, dict[str, str | None]] = {
         name: {"label": cls.label, "family": cls.family, "source": cls.source}
         for name, cls in classes.items()
     }

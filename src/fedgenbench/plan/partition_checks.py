@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field, TypeAdapter
@@ -65,7 +65,7 @@ def _labels(name: str, limit_per_class: int | None) -> Dataset:
     facts = source_of(name)["facts"]
     domains = facts.get("domains")
     limit = (limit_per_class or math.inf) * len(domains or [name])
-    arrays = {}
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
     for part in ("train", "test"):
         counts = [int(min(count, limit)) for count in facts[part]]
         arrays[f"{part}_images"] = np.empty(0, np.uint8)

@@ -89,7 +89,7 @@ _SETS = "; --config 'seeds=[...]' sets others"
 def require_known(only: Only, scales: dict[str, Settings]) -> None:
     """Refuses what ``only`` names and no scale has."""
     every = scales.values()
-    known = {
+    known: dict[str, set[Any]] = {
         "experiments": {name for each in every for name in each.experiments},
         "methods": {*papers()} | {n for each in every for n in (*each.methods, *each.variants)},
         "seeds": {seed for each in every for seed in each.seeds},
@@ -135,8 +135,8 @@ def select(settings: Settings) -> tuple[Settings, list[str]]:
                 f"--config 'seeds=[{seed}]' sets another"
             )
     if not kept and not faults:
-        asked = only.model_dump(exclude_none=True)
-        faults.append(f"only: nothing of scale {settings.scale} is left of {asked}")
+        wanted = only.model_dump(exclude_none=True)
+        faults.append(f"only: nothing of scale {settings.scale} is left of {wanted}")
     for name, experiment in kept.items():
         if experiment.beside not in kept:
             kept[name] = experiment.model_copy(update={"beside": None})
@@ -173,5 +173,6 @@ def _in_vain(name: str, experiment: Experiment, only: Only) -> str:
         return (
             f"only.papers: {name} is no experiment of {', '.join(only.papers)}; it is of {papers}"
         )
+    assert only.methods is not None  # without it, every method is played
     rows = ", ".join(_rows(experiment))
     return f"only.methods: {name} plays none of {', '.join(only.methods)}; it plays {rows}"

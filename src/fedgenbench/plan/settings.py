@@ -25,7 +25,7 @@ from fedgenbench.core.settings import (
 from fedgenbench.core.wording import counted, unknown
 from fedgenbench.data.partition import Scheme
 from fedgenbench.federated.method import method_class
-from fedgenbench.models.registry import FEDERATED
+from fedgenbench.models.registry import FederatedModel
 from fedgenbench.plan.checks import faults, not_finite
 from fedgenbench.plan.merging import combine, merge
 from fedgenbench.plan.selection import Only, selecting
@@ -68,7 +68,7 @@ class Experiment(Strict):
     title: str = Field(description="Name in tables and figures.")
     dataset: str = Field(description="A key of `datasets`.")
     partition: Scheme = Field(discriminator="scheme", description="Who holds which images.")
-    model: Literal[FEDERATED] = Field(description="The clients' classifier.")
+    model: FederatedModel = Field(description="The clients' classifier.")
     rounds: int = Field(ge=1, description="Communication rounds.")
     participation: float = Field(gt=0, le=1, description="Share of clients in a round.")
     local: Local = Field(description="Local training.")
@@ -224,7 +224,7 @@ class Settings(Strict):
 
 
 def load(
-    path: str | Path = "params.yaml", overrides: dict | None = None
+    path: str | Path = "params.yaml", overrides: dict[str, Any] | None = None
 ) -> tuple[str, dict[str, Settings]]:
     """The scale that is asked for, and the settings of every scale by name, whole.
 
@@ -257,7 +257,7 @@ def load(
     }
 
 
-def _checked(layers: list[dict], path: str | Path) -> Settings:
+def _checked(layers: list[dict[str, Any]], path: str | Path) -> Settings:
     raw, overridden = combine(layers, str(path))
     found = [f"{key}: must be finite" for key in not_finite(raw)]
     try:

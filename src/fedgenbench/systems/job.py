@@ -36,7 +36,7 @@ class Context:
     seed: int
     digest: str
     device: str
-    settings: Mapping[str, Any]
+    settings: dict[str, Any]
     data: Path
     partition_file: Path | None
     inputs: Mapping[str, list[Path]]
@@ -55,6 +55,7 @@ class Context:
     @cached_property
     def partition(self) -> Partition:
         """Who holds which images of ``dataset``, checked against it."""
+        assert self.partition_file is not None  # only a kind of job that asks for one has one
         partition = Partition.load(self.partition_file)
         partition.require(self.dataset)
         return partition

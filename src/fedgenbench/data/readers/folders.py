@@ -79,7 +79,9 @@ def _strangers(folder: Path, names: list[str]) -> set[str]:
 
 
 def _require_all(dataset: str, root: Path, found: dict[tuple[str, int, int], list[str]]) -> None:
-    spec, held, empty = source_of(dataset), {}, {}
+    spec = source_of(dataset)
+    held: dict[str, int] = {}
+    empty: dict[str, list[str]] = {}
     for (_, d, k), files in found.items():
         domain = spec["facts"].get("domains", [""])[d]
         held[domain] = held.get(domain, 0) + len(files)

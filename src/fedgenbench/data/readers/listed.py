@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.data.readers.listing import PARTS, Listing, Row, Rows, require_apart, require_whole
-from fedgenbench.data.sources import find_entry, source_of
+from fedgenbench.data.sources import entry_of, source_of
 
 # Domain, class and name of the images of each part, once each, in the order of the lists
 Found = dict[str, dict[tuple[int, str, str], None]]
@@ -20,20 +20,21 @@ def listing(dataset: str, root: Path) -> Listing:
     name. Classes are the source's, or all (the ``first`` so many, if it says) in the order of their
     numbers.
     """
-    spec, labels, lists = source_of(dataset), {}, {}
+    spec, lists = source_of(dataset), {}
+    labels: dict[str, str] = {}
     found: Found = {part: {} for part in PARTS}
     held: Counter[str] = Counter()
     for number, domain in enumerate(spec["facts"]["domains"]):
         for part in PARTS:
-            path = find_entry(root, f"{domain}_{part}.txt")
+            path = entry_of(root, f"{domain}_{part}.txt")
             content = path.read_bytes()
             lists[path.name] = hashlib.sha256(content).hexdigest()
             for category, name in _images(path, content, domain, labels):
                 found[part][number, category, name] = None
                 held[domain] += 1
     require_whole(dataset, root, held)
-    names = ((name for _, _, name in found[part]) for part in PARTS)
-    require_apart(dataset, *names, f"Mend the lists in {root}")
+    train, test = ((name for _, _, name in found[part]) for part in PARTS)
+    require_apart(dataset, train, test, f"Mend the lists in {root}")
     classes = spec["classes"] or _numbered_classes(dataset, root, labels)
     if unknown := [name for name in classes if name not in labels]:
         raise UserError(f"{dataset}: the lists in {root} name no image of {', '.join(unknown)}")

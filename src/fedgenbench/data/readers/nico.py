@@ -19,7 +19,7 @@ from fedgenbench.data.readers.listed import (
     text_lines,
 )
 from fedgenbench.data.readers.listing import PARTS, Listing, require_apart
-from fedgenbench.data.sources import find_entry, source_of
+from fedgenbench.data.sources import entry_of, source_of
 
 _COMMON_LISTS, _COMMON_IMAGES = "NICO_DG_official", "NICO_DG"
 _UNIQUE_LISTS, _UNIQUE_IMAGES = "txtlist/NICO_unique_official", "NICO_unique"
@@ -53,8 +53,8 @@ def listing(dataset: str, root: Path) -> Listing:
             label = _words(outer if unique else inner)
             images = _UNIQUE_IMAGES if unique else _COMMON_IMAGES
             found[each.part][each.domain, label, f"{images}/{outer}/{inner}/{file}"] = None
-    names = ((name for _, _, name in found[part]) for part in PARTS)
-    require_apart(dataset, *names, f"Mend the lists in {root}")
+    train, test = ((name for _, _, name in found[part]) for part in PARTS)
+    require_apart(dataset, train, test, f"Mend the lists in {root}")
     classes = sorted({label for part in PARTS for _, label, _ in found[part]})
     if len(classes) != (wanted := len(spec["facts"]["train"])):
         raise UserError(
@@ -74,12 +74,12 @@ def _words(name: str) -> str:
 def _common_lists(dataset: str, root: Path) -> Iterable[_List]:
     for number, context in enumerate(source_of(dataset)["facts"]["domains"]):
         for part in PARTS:
-            path = find_entry(root, f"{_COMMON_LISTS}/{context}_{part}.txt")
+            path = entry_of(root, f"{_COMMON_LISTS}/{context}_{part}.txt")
             yield _List(path, number, part, context)
 
 
 def _unique_lists(dataset: str, root: Path) -> Iterable[_List]:
-    folder = find_entry(root, _UNIQUE_LISTS)
+    folder = entry_of(root, _UNIQUE_LISTS)
     domains = source_of(dataset)["facts"]["domains"]
     contexts: dict[str, set[str]] = defaultdict(set)
     for path in folder.glob("[!.]*.txt"):

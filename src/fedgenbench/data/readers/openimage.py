@@ -25,15 +25,16 @@ def listing(dataset: str, root: Path) -> Listing:
     """
     spec = source_of(dataset)
     rows: Rows = {}
-    lists, several = {}, {}
+    lists: dict[str, str] = {}
+    several = {}
     for part in PARTS:
         names, table = f"{part}/metadata/classes.csv", f"{part}/labels/classifications.csv"
         places = _places(dataset, root / names, spec["fine"])
         rows[part] = _labelled(root / table, part, places, spec["cap"][part])
         lists |= {name: sha256_file(root / name) for name in (names, table)}
         several[part] = sum(n > 1 for n in Counter(row.name for row in rows[part]).values())
-    names = ((Path(row.name).name for row in rows[part]) for part in PARTS)
-    require_apart(dataset, *names, f"Put Open Images' tables into {root}")
+    train, test = ((Path(row.name).name for row in rows[part]) for part in PARTS)
+    require_apart(dataset, train, test, f"Put Open Images' tables into {root}")
     notes = [
         "The official parts; labels with a Confidence of 1 alone.",
         *cap_notes(spec["cap"]),

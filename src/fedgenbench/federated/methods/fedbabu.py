@@ -18,7 +18,7 @@ class FedBABU(Method):
         return name not in self.task.head  # it is the same everywhere
 
     def phases(self) -> list[Phase]:
-        return [Phase(self.epochs, partial(self.step, train=self.task.body))]
+        return [Phase(self.epochs, partial(self.sgd_step, train=self.task.body))]
 
     def global_model(self, server: Slots) -> State:
         return server["model"]

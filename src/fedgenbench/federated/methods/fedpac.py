@@ -28,11 +28,12 @@ def collaboration(v: Tensor, h: Tensor, cutoff: float) -> np.ndarray:
     from scipy.linalg import solve_triangular
     from scipy.optimize import nnls
 
-    v, h = v.double().cpu().numpy(), h.double().cpu().flatten(1).numpy()
-    gram, ones = h @ h.T, np.ones(len(v))
+    variances = v.double().cpu().numpy()
+    rows = h.double().cpu().flatten(1).numpy()
+    gram, ones = rows @ rows.T, np.ones(len(v))
     weights = []
     for i in range(len(v)):
-        p = gram - gram[i] - gram[i][:, None] + gram[i, i] + np.diag(v)
+        p = gram - gram[i] - gram[i][:, None] + gram[i, i] + np.diag(variances)
         p[np.diag_indices_from(p)] += 1e-9 * np.trace(p) + 1e-30  # v is 0 for constant features
         lower = np.linalg.cholesky(p)
         x, _ = nnls(lower.T, solve_triangular(lower, ones, lower=True))
@@ -82,7 +83,7 @@ class FedPAC(FedPer):
         fast = self.task.optimiser._replace(lr=self.settings.head_lr)
         return [
             Phase(1, partial(self.measure, role="before")),
-            Phase(1, partial(self.step, train=self.task.head, optimiser=fast)),
+            Phase(1, partial(self.sgd_step, train=self.task.head, optimiser=fast)),
             Phase(self.epochs, self.align),
             Phase(1, partial(self.measure, role="after")),
         ]
@@ -91,6 +92,7 @@ class FedPAC(FedPer):
         """Adds a batch to the sums of features by class."""
         import torch
 
+        assert batch.y is not None
         features = self.task.forward(slots["model"], batch, train=False).features
         classes = torch.arange(self.task.classes, device=batch.y.device)
         member = (batch.y[:, None] == classes).to(features.dtype)

@@ -21,6 +21,6 @@ class FedRep(FedPer):
 
     def phases(self) -> list[Phase]:
         return [
-            Phase(self.epochs, partial(self.step, train=self.task.head)),
-            Phase(self.settings.body_epochs, partial(self.step, train=self.task.body)),
+            Phase(self.epochs, partial(self.sgd_step, train=self.task.head)),
+            Phase(self.settings.body_epochs, partial(self.sgd_step, train=self.task.body)),
         ]

@@ -1,10 +1,10 @@
 """FGL: a server model trained on images from prompts alone (Zhang et al., 2023)."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from fedgenbench.federated.method import Method, MethodSettings, Phase
+from fedgenbench.federated.method import Family, Images, Method, MethodSettings, Personal, Phase
 from fedgenbench.federated.types import Slots
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ class FGL(Method):
     """FedAvg from a model trained on synthetic images, on which the server goes on each round."""
 
     label = "FGL"
-    family = "global"
+    family: ClassVar[Family] = "global"
     source = "papers/warmfed.md §4 and §6 (Zhang et al. 2023)"
-    personal = "global"
-    images = "prompts"
+    personal: ClassVar[Personal] = "global"
+    images: ClassVar[Images | None] = "prompts"
 
     class Settings(MethodSettings):
         server_epochs: int = Field(

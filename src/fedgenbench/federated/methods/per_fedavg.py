@@ -19,6 +19,7 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
     An explicit mask makes the loss of an empty half zero, where a plain mean would be 0/0.
     """
     x, y, mask = batch[:3]
+    assert y is not None
     mask = x.new_ones(len(x)) if mask is None else mask
     even, odd = (Batch(x[first::2], y[first::2], mask[first::2]) for first in (0, 1))
     return even, odd
@@ -52,7 +53,7 @@ class PerFedAvg(Method):
 
     def descend(self, slots: Slots, batch: Batch) -> Slots:
         """One plain gradient step of α."""
-        return Method.step(self, slots, batch, optimiser=SGD(self.settings.alpha))
+        return self.sgd_step(slots, batch, optimiser=SGD(self.settings.alpha))
 
     def adapt(self) -> list[Phase]:
         return [Phase(1, self.descend)]

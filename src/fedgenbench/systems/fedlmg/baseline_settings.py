@@ -76,4 +76,4 @@ class Rivals(Strict):
 
 
 # Those that draw images with a diffusion model; each has a module of its name.
-DRAWING = {"fgl": FGL, "feddisc": FedDISC, "feddeo": FedDEO}
+DRAWING: dict[str, type[Strict]] = {"fgl": FGL, "feddisc": FedDISC, "feddeo": FedDEO}

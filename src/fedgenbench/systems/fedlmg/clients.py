@@ -58,7 +58,8 @@ def train_clients(
     chosen = Clients.model_validate(settings["clients"])
     x, y = tensors(dataset.train_images, dataset.train_labels, settings, device)
     x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
-    models, facts, report = {}, {}, {"losses": {}, "own_test": [], "images": []}
+    models, facts = {}, {}
+    report: dict[str, Any] = {"losses": {}, "own_test": [], "images": []}
     for client, held in enumerate(partition.clients):
         rows = torch.from_numpy(held.train).to(device)
         if not len(rows):
@@ -66,8 +67,8 @@ def train_clients(
         architecture = chosen.models[client % len(chosen.models)]
         for kind in ("client", *(("prox",) if settings["averages"] else ())):
             name = f"{kind}{client}"
-            start = (architecture, tuple(x.shape[1:]), dataset.n_classes)
-            model = untrained(*start, settings["seed"], settings["imagenet"]).to(device)
+            start = (tuple(x.shape[1:]), dataset.n_classes, settings["seed"])
+            model = untrained(architecture, *start, settings["imagenet"]).to(device)
             loss = proximal(model, chosen.prox) if kind == "prox" else fine_tuning
             if found := checkpoint.get(name):
                 model.load_state_dict({key: torch.from_numpy(a) for key, a in found[0].items()})

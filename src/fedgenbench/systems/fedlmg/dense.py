@@ -9,9 +9,9 @@ server's model sees them as they are, without augmentation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
     x, y = tensors(dataset.test_images, dataset.test_labels, settings, context.device)
     shape = tuple(x.shape[1:])
     student = untrained(server.model, shape, dataset.n_classes, context.seed, settings["imagenet"])
-    uploads = load(*context.inputs["models"], dataset.n_classes).items()
+    uploads = load(context.inputs["models"][0], dataset.n_classes).items()
     result = dense(
         own,
         server,
@@ -88,7 +88,7 @@ def dense(
     student: nn.Module,
     *,
     seed: int,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     device: Any,
     checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
@@ -117,15 +117,13 @@ def dense(
     if not alone and needs_two_images(student, shape):
         require_two_images("DENSE", "fedlmg.server.batch_size", count, server.batch_size)
     optimiser = torch.optim.SGD(  # it passes over what is frozen below
-        student.parameters(),
-        lr=server.lr,
-        momentum=server.momentum,
-        weight_decay=server.weight_decay,
+        student.parameters(), server.lr, momentum=server.momentum, weight_decay=server.weight_decay
     )
     # The pool stays on the host, in bytes: at 224 pixels it takes gigabytes.
     pool = torch.empty((own.epochs * count, *shape), dtype=torch.uint8)
     teachers = torch.empty((len(pool), uploads[0].outputs), device=device)
-    losses = {name: [] for name in ("cross_entropy", "batch_norm", "boundary", "distillation")}
+    terms = ("cross_entropy", "batch_norm", "boundary", "distillation")
+    losses: dict[str, list[float]] = {name: [] for name in terms}
 
     def normalised(rows: Tensor) -> Tensor:
         return (pool[rows].to(device).float() / 255 - mean) / std
@@ -194,7 +192,7 @@ class Generator(nn.Module):
     ``seed`` as DCGAN's: of mean 0, those of batch norm 1, with a standard deviation of 0.02.
     """
 
-    def __init__(self, noise: int, width: int, shape: tuple[int, int, int], seed: int):
+    def __init__(self, noise: int, width: int, shape: tuple[int, ...], seed: int):
         super().__init__()
         start, doublings = shape[1], 0
         while start % 2 == 0 and start > LARGEST_START:
@@ -227,7 +225,7 @@ class Generator(nn.Module):
         return self.layers(self.first(z).unflatten(1, (-1, self.start, self.start)))
 
 
-def ensemble(clients: Sequence[nn.Module], x: Tensor) -> Tensor:
+def ensemble(clients: Iterable[nn.Module], x: Tensor) -> Tensor:
     """Mean of the clients' logits [n, classes] for normalised images [n, C, H, W]."""
     return torch.stack([client(x)[0] for client in clients]).mean(0)
 
@@ -246,7 +244,7 @@ def boundary_loss(logits: Tensor, teachers: Tensor) -> Tensor:
     return -(divergence(logits, teachers) * disagree).mean()
 
 
-def statistics_loss(seen: Sequence[tuple[nn.Module, Tensor]]) -> Tensor:
+def statistics_loss(seen: Sequence[tuple[Any, Tensor]]) -> Tensor:
     """Σ over all batch-norm layers of all clients of ‖σ² − σ̂²‖₂ + ‖μ − μ̂‖₂.
 
     Not squared, and of the whole batch and its positions with the biased variance, as the released
@@ -274,7 +272,7 @@ def _synthesised(
     student: nn.Module,
     targets: Tensor,
     normalisation: tuple[Tensor, Tensor],
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     address: tuple[Any, ...],
 ) -> tuple[Tensor, dict[str, float]]:
     """The batch of least total loss of a turn, uint8 [n, C, H, W], and its losses.
@@ -284,15 +282,15 @@ def _synthesised(
     """
     device, (mean, std) = targets.device, normalisation
     generator = Generator(own.noise, own.width, shape, torch_seed(*address, "generator"))
-    # Half as fast again on a CPU as the other layout.
-    generator.to(device, memory_format=torch.channels_last)
-    z = stream(*address, "noise").standard_normal((len(targets), own.noise), np.float32)
-    z = torch.from_numpy(z).to(device).requires_grad_()
+    # Half as fast again on a CPU as the other layout; torch's stub lacks the argument.
+    generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    noise = stream(*address, "noise").standard_normal((len(targets), own.noise), np.float32)
+    z = torch.from_numpy(noise).to(device).requires_grad_()
     optimiser = torch.optim.Adam([*generator.parameters(), z], lr=own.generator_lr, betas=BETAS)
     views = stream(*address, "views")
     student.eval().requires_grad_(False)
     black = ((0 - mean) / std).flatten()
-    best, kept, losses = np.inf, None, {}
+    best, kept, losses = np.inf, torch.empty(0), {}
     for _ in range(own.generator_steps):
         images = generator(z)
         draws = torch.from_numpy(views.integers(0, [9, 9, 2], (len(targets), 3))).to(device)
@@ -320,6 +318,7 @@ def _synthesised(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+
     return (kept * 255).round().to(torch.uint8).cpu(), losses
 
 
@@ -338,10 +337,10 @@ def _require_alike(uploads: Sequence[Upload], student: nn.Module, shape: tuple[i
                 f"DENSE: clients {first.client} and {upload.client} normalise images differently; "
                 "train them with the same mean and std"
             )
-        if upload.outputs != student.head.out_features:
+        if upload.outputs != (outputs := cast(Any, student.head).out_features):
             raise UserError(
                 f"DENSE: the upload of client {upload.client} has {upload.outputs} classes, the "
-                f"server's model {student.head.out_features}; build both for one data set"
+                f"server's model {outputs}; build both for one data set"
             )
 
 
@@ -367,8 +366,9 @@ def _resumed(
     if (kept := checkpoint.get("dense-student")) is None:
         return 0
     arrays, facts = kept
-    batches = [checkpoint.get(f"dense-turn-{turn}") for turn in range(facts["turns"])]
-    if None in batches:
+    turns = (checkpoint.get(f"dense-turn-{turn}") for turn in range(facts["turns"]))
+    batches = [batch for batch in turns if batch is not None]
+    if len(batches) < facts["turns"]:
         return 0
     for turn, (batch, found) in enumerate(batches):
         rows = slice(turn * count, (turn + 1) * count)

@@ -142,7 +142,9 @@ class FedLMG(Block, GuidedImagesSettings):
             count = self.per_class if row == "main" else self.ablation_per_class
             gradients += held * count * (self.guidance_of(row).editing_steps + 5 * plain)
         # Images per row of the server: three ways of FedLMG, and one of each other.
-        trained = held * (3 * self.per_class + 3 * len(self.changes) * self.ablation_per_class)
+        trained: float = held * (
+            3 * self.per_class + 3 * len(self.changes) * self.ablation_per_class
+        )
         trained += held * 3 * sum(self.sizes)
         if self.baselines:
             trained += held * (self.per_class * (2 + len(rivals)) + sum(self.sizes))

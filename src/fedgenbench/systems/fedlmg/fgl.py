@@ -107,7 +107,8 @@ def captions(
             "captioning model, for example Salesforce/blip2-opt-2.7b"
         )
     store, model = checkpoint.below("captions"), None
-    sent, report = [], {"upload_bytes": {}, "client_seconds": {}, "notes": []}
+    sent = []
+    report: dict[str, Any] = {"upload_bytes": {}, "client_seconds": {}, "notes": []}
     for client, held in enumerate(partition.clients):
         found = store.get(f"client-{client}")
         if found is None:

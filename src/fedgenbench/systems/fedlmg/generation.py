@@ -129,7 +129,9 @@ def draw(
                 return images.numpy()
 
             drawn = batch.over(len(orders), some)
-            facts = {"traces": [_facts(*each) for each in zip(drawn, seen, strict=True)]}
+            facts: dict[str, Any] = {
+                "traces": [_facts(*each) for each in zip(drawn, seen, strict=True)]
+            }
             facts["seconds"] = time.perf_counter() - started
             _require_finite(facts["traces"], settings.guidance.skipped_share)
             found = {"images": np.concatenate(drawn)} | _promises(seen), facts

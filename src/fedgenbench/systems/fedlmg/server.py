@@ -49,12 +49,13 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
     """Says how accurate each of the server's models is on every client's test images."""
     settings, dataset, inputs = context.settings, context.dataset, context.inputs
     prompts, rivals = inputs["prompts"], settings["rivals"]
+    (models,) = inputs["models"]
     planned_rows = planned(settings["sizes"], bool(prompts), settings["averages"], rivals)
     rows, near = serve(
         settings,
         dataset,
         context.partition,
-        load(*inputs["models"], dataset.n_classes),
+        load(models, dataset.n_classes),
         read(inputs["images"], dataset),
         read(prompts, dataset) if prompts else None,
         {name: read([path], dataset) for name, path in zip(rivals, inputs["rivals"], strict=True)},

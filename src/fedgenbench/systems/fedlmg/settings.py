@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -11,11 +11,16 @@ from fedgenbench.images.guidance_settings import Guidance
 from fedgenbench.images.settings import Base, Sampler, Template
 from fedgenbench.models.registry import MODELS
 
+if TYPE_CHECKING:
+    ModelName = str
+else:  # a literal is spelt out where it is checked by type
+    ModelName = Literal[tuple(MODELS)]
+
 
 class Clients(SGDSettings):
     """Training of the clients' classifiers on cross-entropy, nothing else (sheet §4)."""
 
-    models: list[Literal[tuple(MODELS)]] = Field(
+    models: list[ModelName] = Field(
         min_length=1, description="Architectures: client i takes the i-th, counted round and round."
     )
     prox: float = Field(ge=0, description="FedProx's μ for that baseline; its one round is ours.")
@@ -24,7 +29,7 @@ class Clients(SGDSettings):
 class Server(SGDSettings):
     """Training of the server's model; the ceiling is trained alike on the clients' images."""
 
-    model: Literal[tuple(MODELS)] = Field(description="Architecture.")
+    model: ModelName = Field(description="Architecture.")
     trains: Literal["whole", "head"] = Field(
         description="All of it, or the linear head alone, as the released code (§8)."
     )

@@ -55,7 +55,7 @@ def plan(grid: Grid, name: str, seed: int) -> None:
         made_of=networks[:-1],
         name="all",
     )
-    models = {"models": (classifiers,)}
+    models: dict[str, tuple[Job, ...]] = {"models": (classifiers,)}
     drawn = _guided(grid, name, seed, shown, modules, models)
     baselines = _baselines(grid, name, seed, shown)
     if block.rivals and block.rivals.dense:

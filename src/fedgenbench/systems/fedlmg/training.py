@@ -47,7 +47,7 @@ def proximal(anchor: nn.Module, mu: float) -> Loss:
     """Cross-entropy + μ/2 ‖w − w₀‖² (FedProx); in one round w₀ is the shared initial model."""
     start = {name: p.detach().clone() for name, p in anchor.named_parameters()}
 
-    def loss(model: nn.Module, x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+    def loss(model: Any, x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
         distance = sum((p - start[name]).square().sum() for name, p in model.named_parameters())
         return F.cross_entropy(model(x)[0], y) + mu / 2 * distance
 
@@ -76,7 +76,8 @@ def train(
         UserError: the loss is not finite; ``who`` is named.
     """
     seed, *names = address
-    trained = list((model.head if head_alone else model).parameters())
+    head: Any = model.head
+    trained = list((head if head_alone else model).parameters())
     optimiser = torch.optim.SGD(
         trained,
         lr=settings.lr,
@@ -84,11 +85,11 @@ def train(
         weight_decay=settings.weight_decay,
     )
     model.train(not head_alone).requires_grad_(not head_alone)
-    model.head.requires_grad_(True)
+    head.requires_grad_(True)
     network: Network = model
     if head_alone:
         x = features(model, x)
-        network = lambda seen: (model.head(seen), seen)  # noqa: E731
+        network = lambda seen: (head(seen), seen)  # noqa: E731
     elif needs_two_images(model, tuple(x.shape[1:])):
         require_two_images(who, f"batch_size of {who}", len(x), settings.batch_size)
     history = []

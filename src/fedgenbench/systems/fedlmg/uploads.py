@@ -18,7 +18,7 @@ KIND = "classifiers"
 
 
 def untrained(
-    name: str, shape: tuple[int, int, int], classes: int, seed: int, imagenet: str | None
+    name: str, shape: tuple[int, ...], classes: int, seed: int, imagenet: str | None
 ) -> nn.Module:
     """The architecture ``name`` as every client and the server start it: from the named weights of
     the repetition, or from torchvision's of ImageNet in the folder ``imagenet``.

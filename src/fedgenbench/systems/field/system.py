@@ -40,9 +40,11 @@ def _add(
         settings["without"] = without
     if kind := grid.settings.images(row):
         maker = maker_of_images()
+        assert maker.images is not None
         images = maker.images(grid, name, seed, kind, without)
         inputs["adapters"] = tuple(job for made in images for job in made.before())
         if grid.settings.warm(row):
+            assert maker.warm_start is not None
             inputs["warm"] = (maker.warm_start(grid, name, seed, kind, without),)
         if method_class(method).images:
             settings["images"] = kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from torch import nn
 from fedgenbench.systems.foundation.settings import EDGE, Text, UNet, Vae
 
 NORM_GROUPS = 8
+Network = TypeVar("Network", bound=nn.Module)
 
 # Stable Diffusion's noise schedule (FedLMG sheet §4).
 SCHEDULE = {
@@ -83,7 +84,7 @@ def text_encoder(settings: Text, tokenizer: Any, seed: int) -> Any:
     return _seeded(lambda: CLIPTextModel(config), seed)
 
 
-def _seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+def _seeded(make: Callable[[], Network], seed: int) -> Network:
     """``make()``, its weights drawn anew from ``seed`` alone.
 
     Layers and their biases are uniform in ±1/√fan-in, torch's default; embeddings normal with

@@ -190,9 +190,9 @@ def train_encoder(
         size = (chosen.training.batch_size,)
         rows = torch.randint(len(images), size, generator=generator)
         template = torch.randint(numbers.shape[1], size, generator=generator)
-        views = tuple(moved(images[rows], generator).to(device) for _ in range(2))
+        one, other = (moved(images[rows], generator).to(device) for _ in range(2))
         chosen_captions = numbers[rows, template].to(device)
-        return towers.loss(views, rows.to(device), texts[chosen_captions], chosen_captions)
+        return towers.loss((one, other), rows.to(device), texts[chosen_captions], chosen_captions)
 
     def validation() -> float:
         """Of all unseen images at once, with their full captions."""

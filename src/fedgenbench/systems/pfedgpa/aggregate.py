@@ -10,12 +10,13 @@ from fedgenbench.systems.pfedgpa.oneshot import aggregate
 
 def run(context: Context) -> tuple[dict[str, Any], str]:
     """Says what each way of generating gave every client."""
+    (uploads,), (generator,) = context.inputs["uploads"], context.inputs["generator"]
     rows = aggregate(
         context.settings,
         context.dataset,
         context.partition,
-        *context.inputs["uploads"],
-        *context.inputs["generator"],
+        uploads,
+        generator,
         context.device,
     )
     return {"rows": rows}, f"{len(rows)} ways of aggregating"

@@ -7,6 +7,8 @@ normalised part by part, so that no second copy of a large buffer is made.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -25,7 +27,9 @@ TINY = 1e-10  # share of the largest eigenvalue under which a direction holds ro
 class Direct:
     """No autoencoder: the codes are the normalised weights."""
 
-    def __init__(self, width: int, settings: GeneratorSettings, seed: int, device: str):
+    def __init__(
+        self, width: int, settings: GeneratorSettings, seed: int, device: str | torch.device
+    ):
         self.latent = width
 
     def fit(
@@ -54,7 +58,9 @@ class Linear:
     Procrustes), so that the denoiser finds its codes nearly where they were.
     """
 
-    def __init__(self, width: int, settings: GeneratorSettings, seed: int, device: str):
+    def __init__(
+        self, width: int, settings: GeneratorSettings, seed: int, device: str | torch.device
+    ):
         self.latent = settings.components
         self.basis: Tensor | None = None
 
@@ -90,12 +96,16 @@ class Linear:
         return [slice(c, c + COLUMNS) for c in range(0, vectors.shape[1], COLUMNS)]
 
     def encode(self, normaliser: Normaliser, vectors: Tensor) -> Tensor:
-        return torch.cat([normaliser.apply(part) @ self.basis.T for part in vectors.split(ROWS)])
+        assert self.basis is not None
+        turned = self.basis.T
+        return torch.cat([normaliser.apply(part) @ turned for part in vectors.split(ROWS)])
 
     def decode(self, normaliser: Normaliser, codes: Tensor) -> Tensor:
+        assert self.basis is not None
         return normaliser.invert(codes @ self.basis)
 
     def state(self) -> State:
+        assert self.basis is not None
         return {"basis": self.basis}
 
     def load(self, state: State) -> None:
@@ -105,10 +115,13 @@ class Linear:
 class Conv:
     """The 1-D convolutional autoencoder of p-diff; live weights, as early p-diff decodes with."""
 
-    def __init__(self, width: int, settings: GeneratorSettings, seed: int, device: str):
+    def __init__(
+        self, width: int, settings: GeneratorSettings, seed: int, device: str | torch.device
+    ):
         self.batch_size = settings.batch_size
-        self.training = Training(build(Autoencoder, width, seed).to(device))
-        self.latent = self.training.network.latent
+        self.network = build(Autoencoder, width, seed).to(device)
+        self.training = Training(self.network)
+        self.latent = self.network.latent
 
     def fit(
         self, normaliser: Normaliser, vectors: Tensor, steps: int, generator: torch.Generator
@@ -116,16 +129,16 @@ class Conv:
         for _ in range(steps):
             picks = torch.randint(len(vectors), (self.batch_size,), generator=generator)
             rows = normaliser.apply(vectors[picks.to(vectors.device)])
-            self.training.step(lambda net, x=rows: net.loss(x, generator))
+            self.training.step(partial(Autoencoder.loss, x=rows, generator=generator))
 
     @torch.no_grad()
     def encode(self, normaliser: Normaliser, vectors: Tensor) -> Tensor:
-        encode = self.training.network.encode
+        encode = self.network.encode
         return torch.cat([encode(normaliser.apply(part)) for part in vectors.split(ROWS)])
 
     @torch.no_grad()
     def decode(self, normaliser: Normaliser, codes: Tensor) -> Tensor:
-        decode = self.training.network.decode
+        decode = self.network.decode
         return torch.cat([normaliser.invert(decode(part)) for part in codes.split(ROWS)])
 
     def state(self) -> State:
@@ -135,4 +148,8 @@ class Conv:
         self.training.load(state)
 
 
-AUTOENCODERS = {"none": Direct, "linear": Linear, "conv": Conv}
+AUTOENCODERS: dict[str, type[Direct] | type[Linear] | type[Conv]] = {
+    "none": Direct,
+    "linear": Linear,
+    "conv": Conv,
+}

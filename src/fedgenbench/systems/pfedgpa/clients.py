@@ -22,8 +22,15 @@ def data_of(
         UserError: the partition is of another state of the data set.
     """
     partition.require(dataset)
-    shown = (settings[key] for key in ("mean", "std", "augment"))
-    return federated_data(dataset, partition, *shown, device, settings["score_on"])
+    return federated_data(
+        dataset,
+        partition,
+        settings["mean"],
+        settings["std"],
+        settings["augment"],
+        device,
+        settings["score_on"],
+    )
 
 
 class Clients:

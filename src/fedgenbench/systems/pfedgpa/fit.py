@@ -10,12 +10,9 @@ from fedgenbench.systems.pfedgpa.oneshot import fit, save
 
 def run(context: Context) -> tuple[dict[str, Any], str]:
     """Writes the generator; says its losses and how well it gives weights back."""
+    (uploads,) = context.inputs["uploads"]
     tensors, notes, metrics = fit(
-        context.settings,
-        context.dataset,
-        context.partition,
-        *context.inputs["uploads"],
-        context.device,
+        context.settings, context.dataset, context.partition, uploads, context.device
     )
     save(context.outputs["generator"], tensors, notes)
     return metrics, f"denoising loss {metrics['loss']:.3f}"

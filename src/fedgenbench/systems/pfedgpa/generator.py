@@ -6,8 +6,10 @@ federation can carry it from round to round and a file can hold it.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
@@ -20,7 +22,7 @@ from fedgenbench.systems.pfedgpa.networks import ConvUNet, ResidualMLP, build
 from fedgenbench.systems.pfedgpa.settings import GeneratorSettings
 from fedgenbench.systems.pfedgpa.vectors import Layout, Normaliser
 
-DENOISERS = {"mlp": ResidualMLP, "unet": ConvUNet}
+DENOISERS: dict[str, type[nn.Module]] = {"mlp": ResidualMLP, "unet": ConvUNet}
 HELD_OUT_TIMES = 40
 LOSS_ROWS = 64  # scored at once: the U-Net takes megabytes for each
 
@@ -38,7 +40,7 @@ class Generator:
     ):
         self.layout, self.settings, self.seed, self.device = layout, settings, seed, device
         self.fits = 0
-        self.normaliser: Normaliser | None = None
+        self.normaliser: Normaliser  # from the first fit on
         self.scale = torch.ones((), device=device)
         self.autoencoder = AUTOENCODERS[settings.autoencoder](
             layout.width, settings, torch_seed(seed, "generator", "autoencoder"), device
@@ -77,9 +79,8 @@ class Generator:
         losses = []
         for _ in range(settings.denoiser_steps[later]):
             batch = draw(codes, settings.batch_size, generator)
-            losses.append(
-                self.denoiser.step(lambda net, x=batch: ddpm_loss(net, x, schedule(), generator))
-            )
+            loss = partial(ddpm_loss, clean=batch, scheduler=schedule(), generator=generator)
+            losses.append(self.denoiser.step(loss))
         self.fits += 1
         tail = losses[-20:]
         return float(torch.stack(tail).mean()) if tail else 0.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -27,8 +29,10 @@ FREQUENCIES = 128
 TIME = 256
 EMA = 0.999  # papers/pfedgpa.md §8, row 15
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def build(kind: type[nn.Module], width: int, seed: int) -> nn.Module:
+
+def build(kind: Callable[[int], Network], width: int, seed: int) -> Network:
     """``kind(width)`` on the CPU, initialised from ``seed`` alone as torch's layers are by default.
 
     Weights and biases are uniform in ±1/√fan-in; norms start at scale 1 and shift 0.
@@ -182,7 +186,7 @@ def averaged(network: nn.Module) -> AveragedModel:
     weights would still be there after 1,000 steps.
     """
 
-    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor) -> None:
+    def update(averages: Sequence[Tensor], currents: Sequence[Tensor], count: Tensor | int) -> None:
         decay = min(EMA, (1 + int(count)) / (10 + int(count)))
         for average, current in zip(averages, currents, strict=True):
             average.lerp_(current, 1 - decay)

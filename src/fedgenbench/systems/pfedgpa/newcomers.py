@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -29,7 +29,8 @@ from fedgenbench.systems.pfedgpa.buffer import ReplayBuffer
 from fedgenbench.systems.pfedgpa.clients import Clients, data_of
 from fedgenbench.systems.pfedgpa.diffusion import grid
 from fedgenbench.systems.pfedgpa.generator import Generator
-from fedgenbench.systems.pfedgpa.inversion import guided_sample, noise_of, sample
+from fedgenbench.systems.pfedgpa.inversion import Sign, guided_sample, noise_of, sample
+from fedgenbench.systems.pfedgpa.method import PFedGPA
 from fedgenbench.systems.pfedgpa.study_settings import NewcomerSettings
 
 # Weights [K, D], those of the round before, the round -> generated weights [K, D].
@@ -92,13 +93,9 @@ def newcomers(
             "inversion_steps"
         )
     played = {}
+    unscored = settings | {"evaluate_every": settings["rounds"]}  # on the way, nothing is asked for
     for method, own in (("pfedgpa", pfedgpa), ("fedavg", {})):
-        # Scores on the way there are not asked for.
-        run = settings | {
-            "method": method,
-            "method_settings": own,
-            "evaluate_every": settings["rounds"],
-        }
+        run = unscored | {"method": method, "method_settings": own}
         kept = checkpoint and checkpoint.below(method)
         played[method] = federation(run, residents, dataset.n_classes, checkpoint=kept)
         played[method].run()
@@ -106,7 +103,7 @@ def newcomers(
     new = list(range(total - count, total))
     clients = Clients(played["pfedgpa"].method, data, settings, new)
     study = Newcomers(played["pfedgpa"], played["fedavg"].server["model"], clients, chosen)
-    rows, last = [], {}
+    rows, last = [], dict[str, State]()
     for name, arm in study.arms().items():
         found, models = arm()
         rows += found
@@ -134,7 +131,7 @@ class Newcomers:
         server = played.server
         self.method, self.clients, self.settings = played.method, clients, settings
         own, self.seed = self.method.settings, played.seed
-        self.layout = self.method.layout
+        self.layout = cast(PFedGPA, self.method).layout
         self.generator = Generator.load(self.layout, own, self.seed, server["generator"])
         buffer = ReplayBuffer.load(self.layout, own.buffer, server["buffer"])
         self.residents, _ = buffer.latest()
@@ -170,7 +167,8 @@ class Newcomers:
         """
         start = self.received or self.initial
         drawn = start | self.drawn()
-        arms = {"local": partial(self.play, "local", self.initial)}
+        arms: dict[str, Callable[[], tuple[list[dict[str, Any]], State]]] = {}
+        arms["local"] = partial(self.play, "local", self.initial)
         arms["fedavg_ft"] = partial(self.play, "fedavg_ft", self.fedavg)
         if self.received:
             arms["received"] = partial(self.play, "received", self.received)
@@ -179,12 +177,13 @@ class Newcomers:
             arms[f"unguided, {steps} steps"] = partial(
                 self.play, "unguided", start, unguided, steps=steps
             )
+            guided: tuple[tuple[str, State, Sign], ...] = (
+                ("guided", start, "towards"),
+                ("guided_printed", start, "printed"),
+                ("random_guided", drawn, "towards"),
+            )
             for omega in self.settings.omegas:
-                for arm, first, sign in (
-                    ("guided", start, "towards"),
-                    ("guided_printed", start, "printed"),
-                    ("random_guided", drawn, "towards"),
-                ):
+                for arm, first, sign in guided:
                     generate = partial(self.guide, steps, omega, sign)
                     arms[f"{arm}, {steps} steps, ω = {omega:g}"] = partial(
                         self.play, arm, first, generate, steps=steps, omega=omega
@@ -243,7 +242,7 @@ class Newcomers:
         return rows, models
 
     def guide(
-        self, steps: int, omega: float, sign: str, trained: Tensor, before: Tensor, round_: int
+        self, steps: int, omega: float, sign: Sign, trained: Tensor, before: Tensor, round_: int
     ) -> Tensor:
         """``steps`` denoising steps from ``trained`` [K, D], led along θˡ − θˡ⁻¹ in code units.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ from fedgenbench.systems.pfedgpa.buffer import ReplayBuffer
 from fedgenbench.systems.pfedgpa.clients import Clients, data_of
 from fedgenbench.systems.pfedgpa.diagnostics import generation_log
 from fedgenbench.systems.pfedgpa.generator import Generator
+from fedgenbench.systems.pfedgpa.method import PFedGPA
 from fedgenbench.systems.pfedgpa.settings import GeneratorSettings
 
 KIND = "weights"
@@ -66,7 +67,7 @@ def uploads(
             f"client {silent[0]} took part in no round, so it has no upload: raise participation or "
             "rounds"
         )
-    generated = run.method.layout.pattern
+    generated = cast(PFedGPA, run.method).layout.pattern
     others = {name: t for name, t in run.clients["model"].items() if name not in generated}
     parts = {"buffer": buffer, "model": run.server["model"], "others": others}
     clients = Clients(run.method, data, own, everybody)
@@ -90,7 +91,7 @@ class Study:
     ):
         data = data_of(settings, dataset, partition, device)
         self.method = federation(settings, data, dataset.n_classes).method
-        self.layout, self.seed = self.method.layout, settings["seed"]
+        self.layout, self.seed = cast(PFedGPA, self.method).layout, settings["seed"]
         self.settings: GeneratorSettings = self.method.settings
         self.partition, self.next_round = partition, settings["rounds"] + 1
         self.sizes = torch.tensor([len(rows) for rows in data.train], dtype=torch.float64)
@@ -174,7 +175,10 @@ def fit(
             "batch_size"
         )
     rebuilt = study.own | study.layout.restore(generator.rebuild(study.vectors))
-    found = {"loss": loss, **generator.held_out(study.buffer, study.clients.ids[-1])}
+    found: dict[str, Any] = {
+        "loss": loss,
+        **generator.held_out(study.buffer, study.clients.ids[-1]),
+    }
     for name, models in (("uploads", study.own), ("reconstructed", rebuilt)):
         found[name] = {part: study.clients.accuracy(models, part) for part in ("train", "test")}
     return generator.state(), study.fitted, found

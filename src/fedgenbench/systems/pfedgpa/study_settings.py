@@ -124,7 +124,7 @@ class PFedGPA(Block):
         where, joining, clients = f"{place.where}.pfedgpa.newcomers", self.newcomers, place.sizes[0]
         residents = clients - max(1, round(joining.share * clients))
         _, values = place.settings.played(place.name, "pfedgpa")
-        settings = method_class("pfedgpa").Settings.model_validate(values)
+        settings: Any = method_class("pfedgpa").Settings.model_validate(values)
         present = max(1, round(place.experiment.participation * residents))
         if residents < 2:
             yield f"{where}.share: {joining.share:g} of {clients} clients leaves {residents}"

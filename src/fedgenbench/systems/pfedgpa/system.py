@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fedgenbench.federated.method import method_module
 from fedgenbench.models.registry import MODELS
@@ -11,6 +11,7 @@ from fedgenbench.systems.pfedgpa.study_settings import PFedGPA
 
 if TYPE_CHECKING:
     from fedgenbench.plan.grid import Grid
+    from fedgenbench.plan.jobs import Job
 
 _HERE = "fedgenbench.systems.pfedgpa"
 UPLOADS = JobKind("uploads", f"{_HERE}.uploads:run", {"uploads": "uploads.safetensors"})
@@ -36,16 +37,18 @@ def plan(grid: Grid, name: str, seed: int) -> None:
         return
     _, settings = grid.run_settings(name, "pfedgpa", seed)
     module, network = MODELS[experiment.model]
-    shared = {
+    shared: dict[str, Any] = {
         "modules": (*map(method_module, ("pfedgpa", "fedavg")), module),
         "made_of": [network],
     }
     if block.oneshot:
-        uploads = (grid.add(UPLOADS, name, seed, settings=settings, name="all", **shared),)
+        uploads: tuple[Job, ...] = (
+            grid.add(UPLOADS, name, seed, settings=settings, name="all", **shared),
+        )
         for fit in block.oneshot.fits:
-            part = {"settings": block.oneshot.of_fit(fit, settings), "name": fit}
+            part: dict[str, Any] = {"settings": block.oneshot.of_fit(fit, settings), "name": fit}
             made = grid.add(FIT, name, seed, inputs={"uploads": uploads}, **part, **shared)
-            inputs = {"uploads": uploads, "generator": (made,)}
+            inputs: dict[str, tuple[Job, ...]] = {"uploads": uploads, "generator": (made,)}
             grid.add(AGGREGATE, name, seed, inputs=inputs, **part, **shared)
     if block.newcomers:
         asked = settings | {"newcomers": block.newcomers.model_dump()}

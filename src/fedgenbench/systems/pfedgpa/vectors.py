@@ -68,17 +68,16 @@ class Layout:
         Raises:
             UserError: a client's model has another architecture, or a value that is not finite.
         """
-        together = not isinstance(models, list)
         # Stacked models are of one shape: the first speaks for all.
-        rows = [{n: t[0] for n, t in models.items()}] if together else models
+        rows = models if isinstance(models, list) else [{n: t[0] for n, t in models.items()}]
         parts = [{"model": _chosen(model, self.layers)} for model in rows]
-        for client, part in zip(clients, parts, strict=not together):
+        for client, part in zip(clients, parts, strict=isinstance(models, list)):
             if fault := shape_fault(part, {"model": self.pattern}):
                 raise UserError(
                     f"the model of client {client} is of another architecture: {fault}."
                 )
-        models = models if together else stack_slots(parts)["model"]
-        stacked = {name: models[name] for name in self.pattern}
+        whole = stack_slots(parts)["model"] if isinstance(models, list) else models
+        stacked = {name: whole[name] for name in self.pattern}
         for row, fault in sorted(finite_faults({"model": stacked}).items()):
             raise UserError(
                 f"the model of client {clients[row]} cannot be used: {fault}. "

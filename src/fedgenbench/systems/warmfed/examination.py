@@ -176,7 +176,7 @@ def likeness(
     for k, client in enumerate(clients):
         away = {domain: kernel_distance(drawn[k], real[domain]) for domain in present}
         others = [kernel_distance(drawn[j], own[k]) for j in range(len(of)) if of[j] != of[k]]
-        values = {
+        values: dict[str, float] = {
             "own": kernel_distance(drawn[k], own[k]),
             "prompts": kernel_distance(control, own[k]),
             "held_out": kernel_distance(some(client.held_out.images), own[k]),
@@ -184,7 +184,7 @@ def likeness(
             **{f"real:{domains[domain]}": value for domain, value in away.items()},
         }
         if others:
-            values["others"] = np.mean(others)
+            values["others"] = float(np.mean(others))
         rows += [row("likeness", k, name, value) for name, value in values.items()]
     return rows
 
@@ -306,7 +306,7 @@ def examine(
         np.concatenate([client.real.labels for client in clients]),
     )
     known = real
-    if dataset.public_images is not None:
+    if dataset.public_images is not None and dataset.public_labels is not None:
         known = small(Part(dataset.public_images, dataset.public_labels))
     of_classes = trained_classifier(
         known.images,

@@ -50,7 +50,7 @@ def balanced(
     both = [min((members == c).sum(), (non_members == c).sum()) for c in classes]
     places = sorted((level, c) for c, n in zip(classes, both, strict=True) for level in range(n))
     taken = [c for _, c in places[:most]]
-    return tuple(
+    first, second = (
         np.sort(
             np.concatenate(
                 [
@@ -61,6 +61,7 @@ def balanced(
         )
         for labels in (members, non_members)
     )
+    return first, second
 
 
 def attack(members: np.ndarray, non_members: np.ndarray) -> dict[str, float]:
@@ -132,7 +133,7 @@ def membership(
     for number, client in enumerate(clients):
         sides = (client.real, client.held_out)
         address = (seed, "examine", "membership", number)
-        chosen = balanced(*(side.labels for side in sides), most, stream(*address))
+        chosen = balanced(client.real.labels, client.held_out.labels, most, stream(*address))
         images = np.concatenate([s.images[i] for s, i in zip(sides, chosen, strict=True)])
         labels = np.concatenate([s.labels[i] for s, i in zip(sides, chosen, strict=True)])
         pixels = to_tensor(prepared(images, resolution)).to(vae.dtype)

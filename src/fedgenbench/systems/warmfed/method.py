@@ -88,7 +88,8 @@ class WarmFed(FGL):
         if self.settings.teacher == "dsd" and len(taught) == len(CHOICES):
             slots, teacher = self.select(slots, taught, batch)
         else:
-            teacher = sum(taught) / len(taught)
+            total: Any = sum(taught)
+            teacher = total / len(taught)
 
         def loss(model: State) -> tuple[Tensor, tuple[State, Tensor]]:
             from fedgenbench.federated.task import cross_entropy, distillation
@@ -117,11 +118,13 @@ class WarmFed(FGL):
 
         from fedgenbench.federated.task import cross_entropy, masked_mean
 
+        assert batch.gumbel is not None  # ``adapt`` asks for the draws
+        noise = batch.gumbel
         known, tau = torch.stack(taught, 1), self._tau(slots["clock"]["round"])
 
         def loss(selector: State) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
             scores = linear(known.flatten(1), selector["weight"], selector["bias"])
-            mask = softmax((scores + batch.gumbel) / tau, 1)
+            mask = softmax((scores + noise) / tau, 1)
             if self.settings.hard:
                 second = (mask[:, 1] > mask[:, 0]).to(mask.dtype)
                 mask = torch.stack((1 - second, second), 1) + mask - mask.detach()

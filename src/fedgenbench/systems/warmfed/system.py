@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fedgenbench.core.settings import Strict
 from fedgenbench.models.registry import MODELS
-from fedgenbench.systems.base import Block, JobKind, System
+from fedgenbench.systems.base import JobKind, System
 from fedgenbench.systems.warmfed.settings import (
     AdapterSettings,
     ExaminationSettings,
@@ -124,7 +125,7 @@ def warm_start(grid: Grid, name: str, seed: int, kind: str, without: int | None)
     )
 
 
-def _settings(grid: Grid, name: str, seed: int, part: type[Block]) -> dict[str, Any]:
+def _settings(grid: Grid, name: str, seed: int, part: type[Strict]) -> dict[str, Any]:
     """The seed, the base model's fingerprint, and the part of the block that decides a job."""
     block = grid.settings.experiments[name].block("warmfed")
     return {
