@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, FiniteFloat
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from fedgenbench.report.results import Results
 
 # From the smallest to the largest.
-SCALES = ("smoke", "embedded", "paper")
+Scale = Literal["smoke", "embedded", "paper"]
+SCALES = get_args(Scale)
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 
 
@@ -126,9 +127,9 @@ class Growth(_Shape):
                         f"two experiments on {dataset} that differ in the {axis} alone"
                     )
                 for pair in pairs:
-                    titles = tuple(f"{entries[n]['title']} ({entries[n]['model']})" for n in pair)
+                    here, there = (f"{entries[n]['title']} ({entries[n]['model']})" for n in pair)
                     few, many = (by_place[name] for name in pair)
-                    all_measured.differences += _grown(few, many, titles)
+                    all_measured.differences += _grown(few, many, (here, there))
         return all_measured
 
 
@@ -170,7 +171,7 @@ class Entry(Strict):
     text: str
     source: str
     status: Literal["published", "second-hand"]
-    scale: Literal[SCALES]
+    scale: Scale
     test: Annotated[Above | Within | Growth, Field(discriminator="shape")]
     tried: list[str] = Field(default_factory=list)
 

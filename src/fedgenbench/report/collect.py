@@ -18,7 +18,7 @@ ADDRESS = ("experiment", "job", "name", "seed", "client")
 Address = Mapping[str, Any]
 
 
-def read_jobs(listing: Iterable[tuple]) -> Iterator[tuple[Address, Mapping[str, Any]]]:
+def read_jobs(listing: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Address, Mapping[str, Any]]]:
     """The address of each job and its metrics with its record, checked.
 
     ``listing`` has kind, experiment, name, seed, client, digest and folder of each job.
@@ -52,8 +52,8 @@ def collect(
     rows, records = [], []
     for address, metrics in jobs:
         where = domains.get(address["experiment"])
-        said = measures.get(address["job"], lambda metrics: iter(()))
-        rows += [_row(address, where, measurement) for measurement in said(metrics)]
+        if said := measures.get(address["job"]):
+            rows += [_row(address, where, measurement) for measurement in said(metrics)]
         records.append(dict(address) | {"scale": scale} | _record(metrics))
     names = list(COLUMNS)
     return {
@@ -64,7 +64,7 @@ def collect(
     }
 
 
-def _row(address: Address, domains: list[str] | None, said: Measurement) -> tuple:
+def _row(address: Address, domains: list[str] | None, said: Measurement) -> tuple[Any, ...]:
     domain = domains[said.client] if domains and said.client >= 0 else None
     return (
         *(address["experiment"], address["job"], address["name"], address["seed"], said.row),

@@ -92,7 +92,7 @@ def _write(path: Path, title: str, summary: Section, sections: Sequence[Section]
     write_text(path.with_suffix(".html"), page)
 
     # The text reaches typst as data, never as markup, so nothing has to be escaped.
-    content = {
+    content: dict[str, Any] = {
         "title": title,
         "summary": _plain(summary),
         "sections": [_plain(section) for section in sections],
@@ -105,7 +105,7 @@ def _write(path: Path, title: str, summary: Section, sections: Sequence[Section]
         )
         text = json.dumps(content, ensure_ascii=False)
     template = resources.files("fedgenbench.report") / "templates" / "report.typ"
-    pdf = typst.compile(
+    pdf = typst.compile(  # type: ignore[call-overload]  # the stub has one type for all inputs
         template.read_bytes(),
         format="pdf",
         sys_inputs={"content": with_code_points(text)},

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.typing import RcKeyType
 
 from fedgenbench.core.files import atomic_path, write_json
 from fedgenbench.report.glyphs import FONT, code_point, make_drawable
@@ -35,7 +36,7 @@ ORDER = "order.json"  # beside the figures
 # y where a line ends, its name, its colour: what ``label_right`` takes.
 Label = tuple[float, str, str]
 
-STYLE: dict[str, Any] = {
+STYLE: dict[RcKeyType, Any] = {
     "font.family": FONT,
     "font.size": 7,
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
@@ -139,7 +140,9 @@ def label_right(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
 
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
-    inches = axes.get_position().height * axes.figure.get_figheight()
+    drawing = axes.figure
+    assert isinstance(drawing, Drawing)  # no panel has panels of its own
+    inches = axes.get_position().height * drawing.get_figheight()
     labels = sorted(labels)
     steps = (high - low) / inches * LINE * np.arange(len(labels))
     # Least squares under "at least one line apart", inside the axes where there is room.
@@ -160,7 +163,7 @@ def line(
     table: pd.DataFrame,
     words: str,
     colour: str,
-    dashes: str | tuple = "-",
+    dashes: str | tuple[Any, ...] = "-",
 ) -> Label:
     """Draws mean and interval of ``table``, seeds by places on the x axis.
 
@@ -169,14 +172,14 @@ def line(
     intervals = table.dropna(axis="columns", how="all").agg(results.interval)
     ends = np.array([(i.mean, i.low, i.high) for i in intervals], dtype=float)
     mean, low, high = ends.T
-    look = {"color": colour, "linestyle": dashes, "marker": "o", "markersize": 2.5}
+    look: dict[str, Any] = {"color": colour, "linestyle": dashes, "marker": "o", "markersize": 2.5}
     axes.plot(intervals.index, mean, clip_on=False, **look)
     if colour != GREY or dashes == "-":
         axes.fill_between(intervals.index, low, high, color=colour, alpha=0.1, linewidth=0)
     return mean[-1], words, colour
 
 
-def level(axes: Axes, y: float, words: str, dashes: tuple) -> Label:
+def level(axes: Axes, y: float, words: str, dashes: tuple[Any, ...]) -> Label:
     """Draws a value to compare with."""
     axes.axhline(y, color=GREY, linewidth=0.8, linestyle=dashes)
     return y, words, GREY

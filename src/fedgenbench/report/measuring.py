@@ -53,6 +53,8 @@ class Difference:
 
         ahead, behind = self.factor * self.ahead, self.factor * self.behind
         plain = paired_difference(ahead, behind, confidence)
+        assert plain.low is not None  # it is asked where seeds are enough
+        assert plain.high is not None
         return Interval(plain.mean, plain.low - self.slack, plain.high + self.slack, plain.n)
 
 

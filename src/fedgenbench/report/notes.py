@@ -94,8 +94,8 @@ def band_warnings(results: Results) -> list[str]:
                 warnings.append(f"{where}: no control was run, so the band has no upper end.")
             band = {results.label(method): mean for method, mean in controls.items()}
             band["a random guess"] = results.guess(experiment).mean
-            lowest = min(band, key=band.get)
-            highest = None if controls.empty else max(band, key=band.get)
+            lowest = min(band, key=lambda name: band[name])
+            highest = None if controls.empty else max(band, key=lambda name: band[name])
             for method, mean in means.drop(controls.index).items():
                 text = f"{where}: {results.label(method)} ({100 * mean:.1f} %) is"
                 if mean < band[lowest]:

@@ -74,7 +74,7 @@ def checked(model: type[Strict], raw: Any, where: str, below: str = "") -> Any:
     except ValidationError as error:
         faults = []
         for item in error.errors():
-            place = list(item["loc"])
+            place: list[Any] = list(item["loc"])
             if place[:1] == ["test"]:
                 del place[1:2]  # pydantic puts the shape there
             place = [*([below] if below else []), *map(str, place)]

@@ -40,7 +40,7 @@ def updated(text: str, root: Path) -> str:
     Raises UserError, with the quotation, where there is no such number.
     """
 
-    def number(quotation: re.Match) -> str:
+    def number(quotation: re.Match[str]) -> str:
         source, place, how, _ = quotation.groups()
         opening = quotation[0].partition("-->")[0] + "-->"
         try:

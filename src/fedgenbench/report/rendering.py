@@ -65,7 +65,7 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|~$&@])", r"\\\1", text).replace("\n", " ")
 
 
-def _environment(escape: Callable[[str], str], **delimiters: str) -> Environment:
+def _environment(escape: Callable[[str], str], **delimiters: Any) -> Environment:
     def finalize(value: Any) -> str:
         return value if isinstance(value, Markup) else escape(str(value))
 

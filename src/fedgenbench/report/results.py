@@ -232,7 +232,7 @@ class Results:
         """The label; a variant's with its method's, such as ``WarmFed, no teacher``."""
         label, of = self.label(method), self.methods[method].get("of")
         known = (self.whole or self).methods
-        if of not in known or label.startswith(known[of]["label"]):
+        if of is None or of not in known or label.startswith(known[of]["label"]):
             return label
         return f"{known[of]['label']}, {label}"
 

@@ -79,6 +79,7 @@ def significantly_best(frame: pd.DataFrame, confidence: float = 0.95) -> set[str
         common = frame[[best, rival]].dropna()
         if len(common) < SEEDS:
             return set()
-        if paired_difference(common[best], common[rival], confidence).low <= 0:
+        low = paired_difference(common[best], common[rival], confidence).low
+        if low is None or low <= 0:
             return set()
     return {best}

@@ -20,7 +20,8 @@ from fedgenbench.report.results import Picture, Results
 def shown_pictures(pictures: Iterable[tuple[str, int, str, str, Any]]) -> list[dict[str, Any]]:
     """What a context says of files (experiment, seed, name, path, says): the first seed's, with
     checksums."""
-    shown, first = [], {}
+    shown = []
+    first: dict[str, int] = {}
     for experiment, seed, name, path, says in pictures:
         if first.setdefault(experiment, seed) == seed:
             drawn = Picture(experiment, seed, name, path, says)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
@@ -42,7 +43,7 @@ class Numbers:
     label: str
     by_seed: pd.DataFrame
     group: str = ""
-    texts: Mapping[Hashable, str] = field(default_factory=dict)
+    texts: Mapping[Any, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

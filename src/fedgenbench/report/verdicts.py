@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fedgenbench.core.errors import UserError
 from fedgenbench.report.claims import SCALES, PaperClaim
 from fedgenbench.report.results import Results, distinct
-from fedgenbench.report.statistics import SEEDS
+from fedgenbench.report.statistics import SEEDS, Interval
 
 # Verdict -> tone of its cell; the order is that of the tally.
 VERDICTS = {
@@ -77,10 +77,10 @@ def _verdict(claim: PaperClaim, results: Results) -> tuple[str, list[str]]:
     strict = 1 - (1 - results.confidence) / len(able)
     # (what is compared, its interval, its interval corrected for the number of comparisons)
     judged = [(d, d.interval(results.confidence), d.interval(strict)) for d in able]
-    above = sum(plain.low > bound for _, plain, _ in judged)
-    closest = min(judged, key=lambda each: each[1].low)
-    worst = min(judged, key=lambda each: each[2].high)
-    if worst[2].high < bound:
+    above = sum(_ends(plain)[0] > bound for _, plain, _ in judged)
+    closest = min(judged, key=lambda each: _ends(each[1])[0])
+    worst = min(judged, key=lambda each: _ends(each[2])[1])
+    if _ends(worst[2])[1] < bound:
         verdict, (decisive, plain, corrected) = "contradicted", worst
     elif above == total and not measured.missing:
         verdict, (decisive, plain, corrected) = "supported", closest
@@ -106,6 +106,13 @@ def _share(above: int, total: int) -> str:
     return f"{above} of {total} intervals {'lies' if above == 1 else 'lie'}"
 
 
-def _number(value: float) -> str:
+def _ends(interval: Interval) -> tuple[float, float]:
+    assert interval.low is not None  # it is of ``SEEDS`` seeds or more
+    assert interval.high is not None
+    return interval.low, interval.high
+
+
+def _number(value: float | None) -> str:
     """One decimal, with a true minus and no minus zero."""
+    assert value is not None  # of ``SEEDS`` seeds or more
     return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")

@@ -23,9 +23,9 @@ def signed(interval: Interval) -> str:
     return text if interval.half is None else f"{text} ± {100 * interval.half:.1f}"
 
 
-def verdict(interval: Interval) -> str:
+def verdict(interval: Interval | None) -> str:
     """What a paired difference shows: "higher", "lower", "open"; "unknown" below ``SEEDS`` seeds."""
-    if interval.half is None:
+    if interval is None or interval.low is None or interval.high is None:
         return "unknown"
     if interval.low > 0:
         return "higher"

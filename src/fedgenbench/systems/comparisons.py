@@ -81,7 +81,8 @@ def scored(
     ``METRICS``; ``only``: experiments whose entries have these values, "dataset" and "clients".
     """
     only = only or {}
-    tables, missing = {}, []
+    tables: dict[str, pd.DataFrame] = {}
+    missing: list[str] = []
     for name, entry in results.experiments.items():
         if any(entry[key] != value for key, value in only.items()):
             continue

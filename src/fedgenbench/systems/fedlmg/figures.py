@@ -2,6 +2,7 @@
 
 import matplotlib
 import numpy as np
+from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
 from fedgenbench.core.wording import counted
@@ -12,7 +13,6 @@ from fedgenbench.report.figures import (
     GREY,
     ORANGE,
     STYLE,
-    Drawing,
     Figure,
     finish,
     lay_out,

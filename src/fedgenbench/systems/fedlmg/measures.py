@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -17,9 +17,19 @@ if TYPE_CHECKING:
 
 # The rows of the server's report that claims may name.
 ServerRow = Literal[
-    *("ceiling_head", "ceiling", "prompts", "fedavg", "fedprox", "feddf"),
-    *("dense", "fgl", "feddisc", "feddeo"),
-    *("fedlmg_ft", "fedlmg_md", "fedlmg_sd"),
+    "ceiling_head",
+    "ceiling",
+    "prompts",
+    "fedavg",
+    "fedprox",
+    "feddf",
+    "dense",
+    "fgl",
+    "feddisc",
+    "feddeo",
+    "fedlmg_ft",
+    "fedlmg_md",
+    "fedlmg_sd",
 ]
 Rows = Annotated[list[ServerRow], Field(min_length=1)]
 
@@ -103,7 +113,8 @@ def _experiments(results: Results, of: _Where, measured: Measured) -> Iterator[s
     from fedgenbench.systems.fedlmg.numbers import absent, experiments_of
 
     entries = {name: results.experiments[name] for name in experiments_of(results, of.setting)}
-    for dataset in of.datasets or [None]:
+    asked: Sequence[str | None] = of.datasets or [None]
+    for dataset in asked:
         names = [name for name, entry in entries.items() if dataset in (None, entry["dataset"])]
         if not names:
             measured.missing.append(" ".join([of.setting, *(["on", dataset] if dataset else [])]))

@@ -83,7 +83,7 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
 def _what_it_shows(results: Results, experiment: str) -> str:
     """Guidance, ways of training and parts of guidance in one experiment."""
     table = accuracies(results, experiment)
-    compared = [
+    compared: list[tuple[Any, ...]] = [
         (f"guidance ({short} − {label})", table, way, table, other)
         for way, short in SHORT.items()
         for other, label in {"prompts": "prompts alone"}.items()

@@ -202,7 +202,9 @@ def published_table(published: FedLMGPublished, dataset: str) -> Table:
     )
 
 
-def _printed(rows: dict[str, list[float]], row: str, columns: Sequence[Column]) -> tuple[Cell, ...]:
+def _printed(
+    rows: Mapping[Any, list[float]], row: str, columns: Sequence[Column]
+) -> tuple[Cell, ...]:
     values = rows.get(row)
     if values is None:
         return tuple(Cell() for _ in columns)

@@ -116,7 +116,7 @@ def final_accuracies(results: Results, metric: str) -> Figure:
                 continue
             values = tables[experiment][method].dropna() * 100
             interval, colour = results.interval(values), _colour(results, method)
-            if interval.half is not None:
+            if interval.low is not None and interval.high is not None:
                 axes.plot([interval.low, interval.high], [row, row], color=colour)
             axes.plot(interval.mean, row, _marker(results, method), color=colour, markersize=4)
         axes.set(ylim=(-0.6, len(order) - 0.4), xlabel="Accuracy (%)")

@@ -43,7 +43,7 @@ REFERENCES = {"own": "own upload", "mean": "FedAvg mean"}
 DASHES = {"own": BROKEN, "mean": DOTTED}
 
 # Title, unit, names in the server's report with words and colour, and values to read them by.
-_PANELS = (
+_PANELS: tuple[tuple[str, str, dict[str, tuple[str, str]], dict[int, str]], ...] = (
     (
         "Weights moved",
         "% of the way to the mean",
@@ -201,6 +201,7 @@ def _swept(results: Results, experiment: str) -> list[str]:
 @matplotlib.rc_context(STYLE)
 def newcomer_curves(results: Results, experiment: str) -> Figure:
     """Accuracy of new clients by local round and arm, and by strength and sign of guidance."""
+    assert results.newcomer_main is not None  # where there are newcomers
     steps, omega = results.newcomer_main
     colours = dict(zip(ARMS, (GREY, *COLOURS), strict=False))
     main = newcomers(results, experiment, main=True)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from fedgenbench.report.results import Results
 
-Arm = Literal[tuple(ARMS)]
+if TYPE_CHECKING:
+    Arm = str
+else:  # a literal is spelt out where it is checked by type
+    Arm = Literal[tuple(ARMS)]
 
 
 class Accuracy(Compared):

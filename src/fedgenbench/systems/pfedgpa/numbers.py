@@ -87,6 +87,7 @@ def newcomers(results: Results, experiment: str, main: bool) -> pd.DataFrame:
     frame = results.newcomers
     frame = frame[(frame["experiment"] == experiment) & (frame["client"] == -1)]
     if main:
+        assert results.newcomer_main is not None  # where there are newcomers
         for column, value in zip(("steps", "omega"), results.newcomer_main, strict=True):
             frame = frame[frame[column].isna() | (frame[column] == value)]
     return frame

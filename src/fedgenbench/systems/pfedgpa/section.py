@@ -85,6 +85,7 @@ def _what_it_did(results: Results, experiment: str) -> str:
             f"the client's own for {percent_text(own)} % of the clients."
         )
         step = difference(results, last["generated"], last["trained"])
+        assert step is not None  # both are of the same rounds
         shown = {
             "higher": ", significantly more",
             "lower": ", significantly less",

@@ -140,6 +140,7 @@ def newcomer_table(results: Results) -> Table:
                 if not of_arm.empty:
                     by_seed = by_local_round(of_arm, stage)
                     rows.append(Numbers(f"{arm}-{stage}", label, by_seed, group))
+    assert results.newcomer_main is not None  # where there are newcomers
     steps, omega = results.newcomer_main
     spec = TableSpec(
         "pfedgpa_newcomers",

@@ -4,6 +4,7 @@ Colours stand for settings and clients here, not for methods; references are gre
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -75,7 +76,7 @@ def figures(results: Results) -> list[Figure]:
 def global_curves(results: Results, experiment: str) -> Figure:
     """Accuracy of the global model by round: warm start by fine-tuning, and who fine-tunes."""
     drawing, (ablation, sites) = lay_out(2, 2, width=1.85, height=2.0, right=1.5)
-    looks = {
+    looks: dict[str, tuple[str, Any]] = {
         "fedavg": (GREY, BROKEN),
         "warmfed_scratch": (ORANGE, BROKEN),
         "fedavg_warm": (GREY, "-"),
@@ -86,7 +87,8 @@ def global_curves(results: Results, experiment: str) -> Figure:
     ablation.set_title("Warm start and fine-tuning")
     words = SITES | {"fedavg_warm": "nothing"}
     colours = dict(zip(SITES, (BLUE, GREEN, ORANGE, COLOURS[4]), strict=True))
-    looks = {m: (colour, "-") for m, colour in colours.items()} | {"fedavg_warm": (GREY, "-")}
+    looks = {m: (colour, "-") for m, colour in colours.items()}
+    looks["fedavg_warm"] = (GREY, "-")
     _curves(sites, results, experiment, "global", words, looks)
     sites.set_title("What is fine-tuned")
     return Figure(
@@ -169,6 +171,7 @@ def self_distillation(results: Results, experiment: str) -> Figure:
 def embedding(results: Results, experiment: str) -> Figure:
     """t-SNE of features of real and synthetic images: by what they are, and by client."""
     picture = results.picture(experiment, "embedding")
+    assert picture is not None  # ``figures`` asks where there is one
     points = pd.read_parquet(picture.path)
     names = client_names(results, experiment)
     drawing, panels = lay_out(2, 2, width=2.6, height=2.6, left=0.1, right=0.95)
@@ -179,7 +182,8 @@ def embedding(results: Results, experiment: str) -> Figure:
         of_kind = points[points["kind"] == kind]
         if of_kind.empty:
             continue
-        look = {"s": 7, "marker": marker, "linewidths": 0, "alpha": 0.7, "rasterized": True}
+        look: dict[str, Any] = {"s": 7, "marker": marker, "linewidths": 0, "alpha": 0.7}
+        look["rasterized"] = True
         panels[0].scatter(of_kind["x"], of_kind["y"], color=colour, label=words, **look)
         for client, rows in of_kind.groupby("client"):
             tint = COLOURS[client % len(COLOURS)] if client >= 0 else "#cccccc"
@@ -207,7 +211,7 @@ def _curves(
     experiment: str,
     metric: str,
     words: Mapping[str, str],
-    looks: Mapping[str, tuple[str, str | tuple]],
+    looks: Mapping[str, tuple[str, Any]],
 ) -> None:
     """A line per method that was run, named by ``words``."""
     labels = []

@@ -69,7 +69,7 @@ def warm_rows(results: Results, method: str) -> list[str]:
     ]
 
 
-def belonging(results: Results, role: str, base: str) -> dict[str, dict]:
+def belonging(results: Results, role: str, base: str) -> dict[str, Mapping[str, Any]]:
     """The experiments with runs that vary ``base`` in the way that ``role`` says."""
     return {
         name: entry

@@ -1,6 +1,7 @@
 """The report's section on WarmFed, in words."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -25,7 +26,7 @@ from fedgenbench.systems.warmfed.tables import stated, tables
 def section(results: Results, figures: Sequence[Illustration]) -> Section:
     """The part of the report on WarmFed."""
     sheets = [
-        read_raster(p.path, f"warmfed_{p.name}_{p.experiment}", picture_caption(results, p))
+        read_raster(Path(p.path), f"warmfed_{p.name}_{p.experiment}", picture_caption(results, p))
         for p in results.pictures
         if p.path.endswith(".png")
     ]

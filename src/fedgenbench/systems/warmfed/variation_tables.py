@@ -12,7 +12,7 @@ from fedgenbench.systems.warmfed.numbers import absent, belonging, played, traff
 
 def left_out_table(results: Results) -> Table:
     """T5: the global model on a domain that no client holds."""
-    columns, contents, methods, used = [], [], {}, []
+    columns, contents, methods, used = [], [], dict[str, None](), list[str]()
     for base in played(results):
         group = results.experiments[base]["title"]
         tables = {
@@ -74,7 +74,8 @@ def left_out_table(results: Results) -> Table:
 
 def communication_table(results: Results) -> Table:
     """T6: accuracy and the traffic of one client in the whole run, by number of clients."""
-    columns, contents, used, methods = [], [], [], {}
+    columns, contents, used = [], [], []
+    methods: dict[str, None] = {}
     for base in played(results):
         for experiment in (base, *belonging(results, "scale", base)):
             used.append(experiment)
