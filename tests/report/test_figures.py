@@ -10,7 +10,12 @@ import synthetic_runs
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.report import figures
-from fedgenbench.systems.field.figures import accuracy_curves, communication, final_accuracies
+from fedgenbench.systems.field.figures import (
+    _colour,
+    accuracy_curves,
+    communication,
+    final_accuracies,
+)
 from fedgenbench.systems.field.figures import figures as field_figures
 
 BUILDERS = {
@@ -75,8 +80,8 @@ def test_labels_keep_apart(grid):
 
 def test_a_method_keeps_its_colour_in_a_part_of_the_results(grid):
     part = grid.select(methods=["fedavg", "warmfed"])
-    whole = {m: figures._colour(grid, m) for m in part.methods}
-    assert {m: figures._colour(part, m) for m in part.methods} == whole
+    whole = {m: _colour(grid, m) for m in part.methods}
+    assert {m: _colour(part, m) for m in part.methods} == whole
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -94,7 +99,7 @@ def test_small_grids_draw(tmp_path, seeds):
 def test_controls_alone_give_what_they_can(tmp_path):
     grid = synthetic_runs.results(3, 2, ("fashion_mnist-10",), ("local", "centralised"))
     drawn = field_figures(grid)
-    assert [figure.id for figure in drawn] == ["final_personal", "communication_personal"]
+    assert [figure.id for figure in drawn] == ["communication_personal", "final_personal"]
     assert all(path.stat().st_size for figure in drawn for path in figures.emit(figure, tmp_path))
 
 

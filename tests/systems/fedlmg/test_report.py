@@ -348,7 +348,7 @@ def test_the_text_says_what_the_jobs_show(grid, tmp_path):
 
 
 def test_bullets_say_what_is_cut_and_what_is_missing(grid):
-    bullets = " ".join(fedlmg_bullets(grid))
+    bullets = " ".join(fedlmg_bullets(grid, PUBLISHED))
     assert (
         "editing steps 2 (the sheet: 10), denoising steps 3 (the sheet: 50), images per client and "
         "class 2 (the sheet: 30); drawn by models/foundation at 32×32 pixels." in bullets
