@@ -11,6 +11,9 @@ from fedgenbench.plan.grid import Grid
 from fedgenbench.plan.jobs import job_code, source_digest
 from fedgenbench.plan import needs
 from fedgenbench.plan.forecast import forecast
+from fedgenbench.plan.notes import newcomer_main
+from fedgenbench.systems import claims
+from fedgenbench.systems.base import files
 from fedgenbench.plan.selection import require_known, select
 from fedgenbench.systems import base as systems
 from fedgenbench.core.products import forget_altered
@@ -32,6 +35,7 @@ try:
     ALL_SETTINGS = {name: each for name, (each, _) in SELECTED.items()}
     GRIDS = {name: Grid(each, ALL_SETTINGS["paper"]) for name, each in ALL_SETTINGS.items()}
     GRIDS[SCALE].require_models()
+    claims.stated()  # a claim that cannot be judged is refused before any work
 except UserError as error:
     sys.exit(f"\n{error}\n")
 # Scripts read the device from here: it is no rerun trigger, since it changes no setting of a run.
@@ -70,6 +74,14 @@ def metrics_files(scale):
 
 def collected(scale):
     return f"results/{scale}/collected-{GRIDS[scale].product_digest('collect')}/context.json"
+
+
+def files_of_systems(name):
+    return [os.path.relpath(path) for path in files(name).values()]
+
+
+def picture_files(scale):
+    return [entry[3] for entry in GRIDS[scale].pictures()]
 
 
 def cards(scale):

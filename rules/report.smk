@@ -1,20 +1,4 @@
 # collect -> tables, figures -> report
-from fedgenbench.plan.notes import newcomer_main
-from fedgenbench.systems import claims
-from fedgenbench.systems.base import files
-
-try:
-    claims.stated()  # a claim that cannot be judged is refused before any work
-except UserError as error:
-    sys.exit(f"\n{error}\n")
-
-
-def files_of_systems(name):
-    return [os.path.relpath(path) for path in files(name).values()]
-
-
-def picture_files(scale):
-    return [entry[3] for entry in GRIDS[scale].pictures()]
 
 
 rule collect:
