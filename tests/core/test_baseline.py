@@ -30,7 +30,7 @@ def test_a_sample_has_every_kind_three_methods_and_one_seed():
 
 PYTHON = """#!/bin/sh
 case "$1" in
-  */sample_jobs.py) echo first/run.json; echo second/fit.json ;;
+  tools/sample_jobs.py) echo first/run.json; echo second/fit.json ;;
   *) echo "$PWD $PYTHONPATH $*" >> "$LOG" ;;
 esac
 """
@@ -61,13 +61,13 @@ def test_a_baseline_is_made_in_a_clone_of_what_is_committed(tmp_path):
     done = run("bash", script, "../base")
     assert done.returncode == 0, done.stderr
     base = tmp_path / "base"
-    start = f"{base} {base}/src -m fedgenbench.commands.start"
     rest = "--cores 2 --quiet rules reason host"
     assert log.read_text().splitlines() == [
-        f"{start} smoke {rest}",
-        f"{start} first/run.json second/fit.json {rest}",
+        f"{base}/{part} {base}/{part}/src -m fedgenbench.commands.start {targets} {rest}"
+        for part, targets in (("smoke", "smoke"), ("embedded", "first/run.json second/fit.json"))
     ]
-    assert (base / "data/raw/emoji").is_dir()
+    assert (base / "smoke/data/raw/emoji").is_dir()
+    assert (base / "embedded/data/raw/emoji").is_dir()
     assert "exists: name another" in run("bash", script, "../base").stderr
     (home / "params.yaml").write_text("seeds: [1]\n")
     again = run("bash", script, "../other")

@@ -8,6 +8,12 @@ from fedgenbench.data import sources
 
 
 @pytest.fixture
+def raw(tmp_path):
+    """data/raw"""
+    return tmp_path / "raw"
+
+
+@pytest.fixture
 def set_table(monkeypatch):
     """Replaces the content of sources.yaml."""
 

@@ -39,12 +39,6 @@ def small(set_table):
     return table
 
 
-@pytest.fixture
-def raw(tmp_path):
-    """data/raw"""
-    return tmp_path / "raw"
-
-
 def names(rows, domain, label):
     return [row.name for row in rows if (row.domain, row.label) == (domain, label)]
 

@@ -85,7 +85,8 @@ def test_the_docs_experiment_is_planned(repository):
     code = (
         "from fedgenbench.plan.settings import load; from fedgenbench.plan.grid import Grid\n"
         "grid = Grid(load()[1]['embedded'])\n"
-        "print(*sorted(r.method for r in grid.runs if r.experiment == 'my_photos' and r.seed == 0))"
+        "runs = [r for r in grid.of_kind('federate') if r.experiment == 'my_photos' and r.seed == 0]\n"
+        "print(*sorted(r.name for r in runs))"
     )
     assert python(repository, code) == "centralised fedavg fedbn local\n"
 

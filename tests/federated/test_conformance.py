@@ -18,6 +18,7 @@ from tiny import (
     make_task,
 )
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.federated.method import METHODS, method_class
 
 pytestmark = pytest.mark.parametrize("name", METHODS)
@@ -54,7 +55,7 @@ def test_two_runs_are_equal_to_the_bit(name):
 def test_a_killed_run_resumes_to_the_bits_of_an_unbroken_one(name, engine, tmp_path):
     options = OPTIONS | {
         "engine": engine,
-        "checkpoint": tmp_path / "run.safetensors",
+        "checkpoint": Checkpoint(tmp_path, "run"),
         "checkpoint_seconds": 0,
     }
 

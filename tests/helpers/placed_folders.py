@@ -4,7 +4,6 @@ import hashlib
 import io
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from fedgenbench.data.dataset import load
@@ -12,12 +11,6 @@ from fedgenbench.data.fetch import fetch
 from fedgenbench.data.prepare import prepare
 
 EDGE = 8
-
-
-@pytest.fixture
-def raw(tmp_path):
-    """data/raw"""
-    return tmp_path / "raw"
 
 
 def colour(name):

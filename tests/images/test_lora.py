@@ -1,12 +1,8 @@
 """Tuning of adapters: the right steps, the base untouched, the same bits after a kill."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from tiny_clients import (
     CLASSES,
     Killed,
@@ -19,6 +15,7 @@ from tiny_clients import (
     untrained,
 )
 
+from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.images.adapters import attached, embedded
@@ -32,9 +29,14 @@ def pipeline():
     return untrained()
 
 
+def kept(folder):
+    """Tensors and facts of the checkpoint."""
+    return Checkpoint(folder / "checkpoint", "one").tensors("adapter")
+
+
 def moments(folder):
     """The gradient's moving average after one step, a tenth of the clipped gradient."""
-    found = load_file(folder / "checkpoint")
+    found, _ = kept(folder)
     return {name: tensor for name, tensor in found.items() if name.endswith("exp_avg")}
 
 
@@ -95,7 +97,7 @@ def test_the_first_step_is_adams(pipeline, tmp_path):
     lr, decay = 1e-2, 0.5
     adapter, _, _ = tuned(pipeline, tmp_path, steps=1, lr=lr, weight_decay=decay)
     generator = torch.Generator().manual_seed(torch_seed(0, "lora", 3, "weights"))
-    names = [name for name in load_file(tmp_path / "checkpoint") if name.startswith("lora/")]
+    names = [name for name in kept(tmp_path)[0] if name.startswith("lora/")]
     for name in (name.removeprefix("lora/") for name in names):
         if ".lora_B." in name:  # from zero, by the rate, along the gradient's sign
             assert adapter.tensors[name].float().abs().max().item() == pytest.approx(lr, rel=1e-2)
@@ -219,31 +221,30 @@ def test_a_client_without_images_is_named(pipeline, tmp_path):
 
 def test_the_checkpoint_of_other_settings_is_refused(pipeline, tmp_path):
     tuned(pipeline, tmp_path, steps=1)
-    path = tmp_path / "checkpoint"
-    save_file(load_file(path), path, {"identity": "another"})
-    with pytest.raises(UserError, match=r"checkpoint of another, not of one: delete it"):
+    Checkpoint(tmp_path / "checkpoint", "another").put("adapter", *kept(tmp_path))
+    with pytest.raises(UserError, match=r"belongs to another, not to one: delete"):
         tuned(pipeline, tmp_path)
 
 
 def test_a_checkpoint_without_a_matrix_is_told(pipeline, tmp_path):
     tuned(pipeline, tmp_path, steps=1)
-    path = tmp_path / "checkpoint"
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-    tensors = load_file(path)
+    tensors, facts = kept(tmp_path)
     lost = sorted(name for name in tensors if name.startswith("lora/"))[3]
-    save_file({k: t for k, t in tensors.items() if k != lost}, path, metadata)
+    rest = {k: t for k, t in tensors.items() if k != lost}
+    Checkpoint(tmp_path / "checkpoint", "one").put("adapter", rest, facts)
     words = rf"checkpoint and the adapter differ in {lost.removeprefix('lora/')}"
     with pytest.raises(UserError, match=words):
         tuned(pipeline, tmp_path)
 
 
-def test_a_cut_off_checkpoint_is_told(pipeline, tmp_path):
-    tuned(pipeline, tmp_path, steps=1)
-    path = tmp_path / "checkpoint"
+def test_a_cut_off_checkpoint_begins_anew_and_is_told(pipeline, tmp_path, capsys):
+    unbroken, _, _ = tuned(pipeline, tmp_path / "a")
+    tuned(pipeline, tmp_path / "b", steps=1)
+    path = tmp_path / "b/checkpoint/adapter.safetensors"
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(UserError, match=r"checkpoint is missing or damaged.*delete it"):
-        tuned(pipeline, tmp_path)
+    again, _, _ = tuned(pipeline, tmp_path / "b")
+    assert_equal(unbroken.tensors, again.tensors)
+    assert "adapter.safetensors is damaged" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_not_finite_is_told(pipeline, tmp_path):
@@ -269,8 +270,8 @@ def test_a_half_precision_base_stays_and_what_is_trained_is_single(pipeline, tmp
     adapter, history, _ = tuned(half, tmp_path / "half")
     assert_equal(before, bits(half.unet))
     assert {tensor.dtype for tensor in before.values()} == {dtype}
-    kept = load_file(tmp_path / "half" / "checkpoint")
-    assert {tensor.dtype for tensor in kept.values()} == {torch.float32}
+    tensors, _ = kept(tmp_path / "half")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
     assert history[-1]["loss"] == pytest.approx(reference[-1]["loss"], rel=0.02)
     one, other = (
         torch.cat([t.float().flatten() for t in a.tensors.values()]) for a in (single, adapter)
@@ -290,9 +291,8 @@ def test_the_scale_of_a_half_precision_loss_is_resumed(tmp_path):
     unbroken, history, _ = tuned(half, tmp_path / "a", lr=1e-4)
     with pytest.raises(Killed):
         tuned(half, tmp_path / "b", lr=1e-4, tell=tell)
-    with safe_open(tmp_path / "b" / "checkpoint", "pt") as file:
-        state = json.loads(file.metadata()["state"])
-    assert state["scaler"]["scale"] < 2**16
+    _, facts = kept(tmp_path / "b")
+    assert facts["scaler"]["scale"] < 2**16
     resumed, again, _ = tuned(half, tmp_path / "b", lr=1e-4)
     assert_equal(unbroken.tensors, resumed.tensors)
     assert history == again
