@@ -50,7 +50,9 @@ class Shell:
         )
 
     def runtime(self, folder: Path, module: str, *arguments: str, ok: bool = True) -> str:
-        said = self(folder, sys.executable, "-m", f"fedgenbench.core.{module}", *arguments, ok=ok)
+        said = self(
+            folder, sys.executable, "-m", f"fedgenbench.commands.{module}", *arguments, ok=ok
+        )
         assert "Traceback" not in said
         return said
 

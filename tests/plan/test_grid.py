@@ -335,7 +335,7 @@ def test_what_shows_results_moves_no_job(code, file, products):
 @pytest.mark.parametrize(
     ("file", "products"),
     [
-        ("table.tex", {"tables", "report"}),
+        ("table.tex", {"tables", "figures", "report"}),
         ("report.html", {"report"}),
         ("report.typ", {"report"}),
     ],

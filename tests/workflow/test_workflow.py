@@ -53,7 +53,7 @@ def flip(path, at=-20):
 def test_the_first_run_makes_everything_and_says_what_it_will_cost(finished):
     said = (finished / "first.txt").read_text()
     assert jobs(said) == MADE | PRODUCTS
-    assert re.search(rf"^{EXPERIMENT} +2 +2 +4 +0 +\d+\.\d$", said, re.MULTILINE)
+    assert re.search(rf"^{EXPERIMENT} +2 +2 +4 +4 +\d+\.\d$", said, re.MULTILINE)
     for product in ("tables", "figures", "report"):
         folder = finished / f"results/embedded/{product}"
         (manifest,) = folder.glob(f"{product}-*.json")

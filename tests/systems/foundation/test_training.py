@@ -116,7 +116,7 @@ def test_a_longer_training_goes_on_from_a_shorter_one(vae, tmp_path):
 
 def test_the_checkpoint_of_another_pool_is_refused(vae, tmp_path):
     unet_after(vae, tmp_path)
-    with pytest.raises(UserError, match=r"checkpoint of open .* delete it"):
+    with pytest.raises(UserError, match=r"belongs to open .* not to open .*: delete"):
         unet_after(vae, tmp_path, among=dataclasses.replace(POOL, sha256="1" * 64))
 
 

@@ -268,10 +268,10 @@ def test_a_gain_is_told_only_where_both_simpler_runs_are_beaten(grid):
 
 def test_figures_name_what_they_draw(drawn):
     assert list(drawn) == [
-        *("pfedgpa_diagnostics_fashion_mnist-10", "pfedgpa_diagnostics_cifar10-10"),
+        *("pfedgpa_diagnostics_cifar10-10", "pfedgpa_diagnostics_fashion_mnist-10"),
         *("pfedgpa_eta_fashion_mnist-10", "pfedgpa_newcomers_fashion_mnist-10"),
     ]
-    diagnostics, _, eta, late = drawn.values()
+    _, diagnostics, eta, late = drawn.values()
     assert {"pFedGPA, trained", "generated", "own upload", "FedAvg mean"} <= texts(diagnostics)
     assert "It copies where the gap is 0." in diagnostics.caption
     assert {"start 300", "start 1000", "After local training, conv"} <= texts(eta)
