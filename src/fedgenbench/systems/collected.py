@@ -13,7 +13,6 @@ from fedgenbench.report.collect import with_measured
 from fedgenbench.report.results import Results
 from fedgenbench.report.store import unchanged
 from fedgenbench.systems.base import parts
-from fedgenbench.systems.field.measurements import runs
 
 FRAMES = ("measurements", "measured", "jobs", "measured_jobs")
 
@@ -52,4 +51,9 @@ def _shown(frames: Mapping[str, pd.DataFrame], hidden: list[str]) -> dict[str, p
         for _, module in parts("measurements")
         for name, view in module.FRAMES.items()
     }
-    return shown | {"runs": runs(measurements, frames["jobs"])}
+    of_records = {
+        name: view(measurements, frames["jobs"])
+        for _, module in parts("measurements")
+        for name, view in getattr(module, "FRAMES_OF_RECORDS", {}).items()
+    }
+    return shown | of_records

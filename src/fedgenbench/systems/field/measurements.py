@@ -86,3 +86,6 @@ def runs(measurements: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
     runs = records.merge(sums, on=["experiment", "name", "seed"], validate="1:1")
     whole = dict.fromkeys(("refused", "rounds"), "int64")
     return runs.rename(columns={"name": "method"}).astype(whole)
+
+
+FRAMES_OF_RECORDS = {"runs": runs}
