@@ -4,20 +4,20 @@ import shlex
 import sys
 from pathlib import Path
 
-from fedgenbench.plan import settings as configuration
+from fedgenbench.commands.start import remarks, started
 from fedgenbench.core.determinism import ENVIRONMENT
 from fedgenbench.core.errors import UserError
+from fedgenbench.core.products import forget_altered
+from fedgenbench.core.scales import SCALES
+from fedgenbench.plan import needs
+from fedgenbench.plan import settings as configuration
+from fedgenbench.plan.forecast import forecast
 from fedgenbench.plan.grid import Grid
 from fedgenbench.plan.jobs import job_code, source_digest
-from fedgenbench.plan import needs
-from fedgenbench.plan.forecast import forecast
 from fedgenbench.plan.notes import newcomer_main
-from fedgenbench.systems import claims
-from fedgenbench.systems.base import files
 from fedgenbench.plan.selection import require_known, select
 from fedgenbench.systems import base as systems
-from fedgenbench.core.products import forget_altered
-from fedgenbench.commands.start import remarks, started
+from fedgenbench.systems import claims
 
 # Before any job's Python starts.
 os.environ.update(ENVIRONMENT)
@@ -60,7 +60,7 @@ wildcard_constraints:
     dataset="[a-z0-9_]+",
     experiment="[a-zA-Z0-9_.-]+",
     seed=r"\d+",
-    scale="|".join(configuration.SCALES),
+    scale="|".join(SCALES),
     digest="[0-9a-f]{10}",
 
 
@@ -77,7 +77,7 @@ def collected(scale):
 
 
 def files_of_systems(name):
-    return [os.path.relpath(path) for path in files(name).values()]
+    return [os.path.relpath(path) for path in systems.files(name).values()]
 
 
 def picture_files(scale):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import grimp
+import networkx
 
 PAGE = Path(__file__).parents[1] / "docs/architecture.md"
 ROOT = "fedgenbench"
@@ -17,16 +18,19 @@ BLOCK = re.compile(r"```mermaid\n.*?```", re.DOTALL)
 def picture() -> str:
     """A Mermaid graph: a box per package or system, an arrow from who imports to what is imported."""
     graph = grimp.build_graph(ROOT, exclude_type_checking_imports=True)
-    arrows: set[tuple[str, str]] = set()
+    arrows = networkx.DiGraph()
     for importer in graph.modules:
         for imported in graph.find_modules_directly_imported_by(importer):
             pair = _box(importer), _box(imported)
             if pair[0] != pair[1] and "" not in pair:
-                arrows.add(pair)
-    boxes = sorted({box for pair in arrows for box in pair})
+                arrows.add_edge(*pair)
+    # Without the arrows that a longer way says already.
+    needed = networkx.transitive_reduction(arrows)
     lines = ["```mermaid", "graph TD"]
-    lines += [f"    {box.replace('.', '_')}[{box}]" for box in boxes]
-    lines += [f"    {a.replace('.', '_')} --> {b.replace('.', '_')}" for a, b in _needed(arrows)]
+    lines += [f"    {box.replace('.', '_')}[{box}]" for box in sorted(arrows)]
+    lines += [
+        f"    {a.replace('.', '_')} --> {b.replace('.', '_')}" for a, b in sorted(needed.edges)
+    ]
     return "\n".join([*lines, "```"])
 
 
@@ -37,24 +41,6 @@ def _box(module: str) -> str:
         system = len(parts) > 1 and (PAGE.parents[1] / f"src/{ROOT}/systems/{parts[1]}").is_dir()
         return f"systems.{parts[1]}" if system else "systems"
     return parts[0] if parts and parts[0] != "__main__" else ""
-
-
-def _needed(arrows: set[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The arrows without those that a longer way says already."""
-
-    def reaches(start: str, end: str, without: tuple[str, str]) -> bool:
-        seen, queue = {start}, [start]
-        while queue:
-            here = queue.pop()
-            for a, b in arrows:
-                if a == here and (a, b) != without and b not in seen:
-                    if b == end:
-                        return True
-                    seen.add(b)
-                    queue.append(b)
-        return False
-
-    return sorted(pair for pair in arrows if not reaches(*pair, without=pair))
 
 
 def main(arguments: list[str]) -> None:

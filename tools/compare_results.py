@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 
 from fedgenbench.core.errors import UserError
+from fedgenbench.core.scales import SCALES
 from fedgenbench.core.wording import counted
-from fedgenbench.plan.settings import SCALES
 from result_files import DIGEST, IN_PATH, content, left_out
 
 PRODUCTS = ("collected-#", "tables", "figures", "report", "metrics.json", "curves.csv")

@@ -13,8 +13,7 @@ from typing import Any
 import click
 
 from fedgenbench.core.errors import UserError
-
-SCALES = ("smoke", "embedded", "paper")
+from fedgenbench.core.scales import SCALES
 
 
 class _Plain(click.Group):

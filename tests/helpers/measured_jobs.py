@@ -7,7 +7,7 @@ import pandas as pd
 
 from fedgenbench.report.collect import ADDRESS, Address, collect
 from fedgenbench.systems.base import parts
-from fedgenbench.systems.field.measurements import runs
+from fedgenbench.systems.collected import views
 
 # What each job's record says beside its metrics.
 RECORD = {
@@ -35,6 +35,4 @@ def frames(
     modules = [module for _, module in parts("measurements")]
     measures = {kind: said for module in modules for kind, said in module.MEASURES.items()}
     collected = collect(jobs, measures, domains or {}, "smoke")
-    measurements = collected["measurements"]
-    views = {name: view(measurements) for module in modules for name, view in module.FRAMES.items()}
-    return views | {"runs": runs(measurements, collected["jobs"])}
+    return views(collected["measurements"], collected["jobs"])

@@ -3,7 +3,8 @@
 import pytest
 
 from fedgenbench.core.errors import UserError
-from fedgenbench.plan.settings import SCALES, load
+from fedgenbench.core.scales import SCALES
+from fedgenbench.plan.settings import load
 
 FIRST = "fashion_mnist-10"
 EMOJI = "emoji_domains"

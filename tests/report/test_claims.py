@@ -2,6 +2,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from stated_claims import above, claim, of
 
 from fedgenbench.core.errors import UserError
+from fedgenbench.core.scales import SCALES
 from fedgenbench.federated.method import METHODS
-from fedgenbench.plan import settings as plan_settings
-from fedgenbench.report.claims import SCALES, load_claims
+from fedgenbench.plan.settings import Settings
+from fedgenbench.report.claims import Entry, load_claims
 from fedgenbench.report.published import published
 from fedgenbench.report.results import Results
 from fedgenbench.report.verdicts import judge
@@ -581,7 +583,8 @@ def test_the_claims_of_the_papers_name_known_methods_and_data_sets():
 
 
 def test_scales_are_those_of_the_settings():
-    assert SCALES == plan_settings.SCALES
+    fields = Entry.model_fields["scale"], Settings.model_fields["scale"]
+    assert [get_args(field.annotation) for field in fields] == [SCALES, SCALES]
 
 
 def test_every_published_cell_of_pfedgpa_is_not_available():

@@ -57,7 +57,7 @@ def draw(
 ) -> GeneratedImages:
     """The images of ``shards``, each shard kept in ``checkpoint`` when it is done.
 
-    Checkpoint that lie there are taken as they are, so a killed job draws at most one again. The
+    What lies there is taken as it is, so a killed job draws at most one again. The
     negative prompt is the empty one. ``tell`` gets the number of images that are there, and a note.
 
     Raises:

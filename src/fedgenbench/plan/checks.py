@@ -171,8 +171,7 @@ def _forecast(settings: Settings) -> Iterator[str]:
 def _rounds(settings: Settings) -> Iterator[str]:
     """What methods and blocks would refuse, given an experiment's rounds and clients."""
     for key, experiment in settings.experiments.items():
-        limit = settings.datasets[experiment.dataset].limit_per_class
-        clients, _, _ = experiment.partition.size_hint(experiment.dataset, limit)
+        clients, _, _ = settings.sizes_of(experiment)
         present = max(1, round(experiment.participation * clients))
         for name in experiment.rows:
             method, values = settings.played(key, name)

@@ -16,8 +16,7 @@ def seconds(grid: Grid, run: Job) -> float:
     costs = grid.settings.forecast
     base, *_ = grid.left_out.get(run.experiment, (run.experiment,))
     experiment = grid.settings.experiments[base]
-    limit = grid.settings.datasets[experiment.dataset].limit_per_class
-    clients, train, test = experiment.partition.size_hint(experiment.dataset, limit)
+    clients, train, test = grid.settings.sizes_of(experiment)
     trained = train * experiment.participation
     passes = (
         costs.passes.get(run.settings["method"], 1.0) * experiment.local.epochs * experiment.rounds

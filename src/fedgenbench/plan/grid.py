@@ -102,10 +102,8 @@ class Grid:
         belongs to in tables and paths, where that is another one.
         """
         partition = self.partitions[experiment, seed] if kind.partition else None
-        data, code = (
-            self.partitions[experiment, seed].prepared,
-            self._code("job", kind.module, *modules),
-        )
+        data = self.partitions[experiment, seed].prepared
+        code = self._code("job", kind.module, *modules)
         inputs = inputs or {}
         before = [[key, [job.digest for job in jobs]] for key, jobs in sorted(inputs.items())]
         parts = [kind.name, settings, code[0], data.digest, partition and partition.digest]
@@ -144,12 +142,6 @@ class Grid:
                 "score_on",
             }
         )
-
-    def clients(self, name: str) -> int:
-        """How many clients an experiment has."""
-        experiment = self.settings.experiments[name]
-        limit = self.settings.datasets[experiment.dataset].limit_per_class
-        return experiment.partition.size_hint(experiment.dataset, limit)[0]
 
     def fingerprint(self, source: str) -> str:
         """``folder.fingerprint``, worked out once."""

@@ -18,8 +18,7 @@ def experiment_notes(grid: Grid) -> dict[str, dict[str, Any]]:
     notes: dict[str, dict[str, Any]] = {}
     for name, experiment in grid.settings.experiments.items():
         local, scheme = experiment.local, experiment.partition.model_dump()
-        limit = grid.settings.datasets[experiment.dataset].limit_per_class
-        clients, _, _ = experiment.partition.size_hint(experiment.dataset, limit)
+        clients, _, _ = grid.settings.sizes_of(experiment)
         notes[name] = {
             "dataset": experiment.dataset,
             "scheme": scheme,

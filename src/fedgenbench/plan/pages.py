@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from fedgenbench.core.files import write_text
+from fedgenbench.core.scales import SCALES
 from fedgenbench.federated.method import METHODS, method_class
-from fedgenbench.plan.settings import SCALES, Settings
+from fedgenbench.plan.settings import Settings
 
 
 def schema() -> str:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, create_model
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.reading import read_yaml, typed
+from fedgenbench.core.scales import SCALES, Scale
 from fedgenbench.core.settings import (
     Distinct,
     PathName,
@@ -32,8 +33,6 @@ from fedgenbench.plan.selection import Only, selecting
 from fedgenbench.systems.base import Block, systems
 from fedgenbench.systems.foundation.settings import Foundation
 from fedgenbench.systems.foundation.unclip_settings import UnCLIP
-
-SCALES = ("smoke", "embedded", "paper")
 
 
 class Local(SGDSettings):
@@ -171,7 +170,7 @@ class Forecast(Strict):
 class Settings(Strict):
     """The whole configuration at one scale."""
 
-    scale: Literal["smoke", "embedded", "paper"] = Field(description="What `snakemake` runs.")
+    scale: Scale = Field(description="What `snakemake` runs.")
     only: Only = Field(
         default=Only(), description="The part of the grid that runs; empty: all of it."
     )
@@ -200,6 +199,11 @@ class Settings(Strict):
         "a scale, leaves it out.",
     )
     forecast: Forecast = Field(description="For the forecast of a dry run only.")
+
+    def sizes_of(self, experiment: Experiment) -> tuple[int, int, int]:
+        """Clients of an experiment, and training and test images of one, as ``size_hint``."""
+        limit = self.datasets[experiment.dataset].limit_per_class
+        return experiment.partition.size_hint(experiment.dataset, limit)
 
     def score_rounds_of(self, experiment: Experiment) -> int:
         return experiment.score_rounds or self.score_rounds

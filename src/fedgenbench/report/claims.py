@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.reading import read_yaml
+from fedgenbench.core.scales import Scale
 from fedgenbench.core.settings import Strict
 from fedgenbench.core.wording import unknown
 from fedgenbench.report.measuring import Difference, Measure, Measured
@@ -26,9 +27,6 @@ from fedgenbench.report.published import checked
 if TYPE_CHECKING:
     from fedgenbench.report.results import Results
 
-# From the smallest to the largest.
-Scale = Literal["smoke", "embedded", "paper"]
-SCALES = get_args(Scale)
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 
 

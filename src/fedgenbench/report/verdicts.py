@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedgenbench.core.errors import UserError
-from fedgenbench.report.claims import SCALES, PaperClaim
+from fedgenbench.core.scales import SCALES
+from fedgenbench.report.claims import PaperClaim
 from fedgenbench.report.results import Results, distinct
 from fedgenbench.report.statistics import SEEDS, Interval
 

@@ -112,8 +112,7 @@ class Place:
     @property
     def sizes(self) -> tuple[int, int, int]:
         """Clients, and training and test images of a client."""
-        limit = self.settings.datasets[self.experiment.dataset].limit_per_class
-        return self.experiment.partition.size_hint(self.experiment.dataset, limit)
+        return self.settings.sizes_of(self.experiment)
 
 
 @dataclass(frozen=True)

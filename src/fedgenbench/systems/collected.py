@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -26,7 +25,10 @@ def read_results(folder: Path) -> Results:
         {key: context[part][key] for key in context["order"][part]}
         for part in ("experiments", "methods", "absent")
     )
-    shown = _shown(frames, context["hidden"])
+    measurements = frames["measurements"]
+    hidden = measurements["experiment"].isin(context["hidden"])
+    hidden &= measurements["quantity"] == "global"
+    shown = views(measurements[~hidden], frames["jobs"])
     named = {field.name for field in fields(Results)}
     return Results(
         **{name: frame for name, frame in shown.items() if name in named},
@@ -41,19 +43,11 @@ def read_results(folder: Path) -> Results:
     )
 
 
-def _shown(frames: Mapping[str, pd.DataFrame], hidden: list[str]) -> dict[str, pd.DataFrame]:
-    """The frames of all systems, without global accuracies of the ``hidden`` experiments."""
-    measurements = frames["measurements"]
-    hide = (measurements["quantity"] == "global") & measurements["experiment"].isin(hidden)
-    measurements = measurements[~hide]
-    shown = {
-        name: view(measurements)
-        for _, module in parts("measurements")
-        for name, view in module.FRAMES.items()
-    }
-    of_records = {
-        name: view(measurements, frames["jobs"])
-        for _, module in parts("measurements")
-        for name, view in getattr(module, "FRAMES_OF_RECORDS", {}).items()
-    }
-    return shown | of_records
+def views(measurements: pd.DataFrame, jobs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """What all systems make of measurements and of jobs' records, by name."""
+    frames: dict[str, pd.DataFrame] = {}
+    for _, module in parts("measurements"):
+        frames |= {name: view(measurements) for name, view in module.FRAMES.items()}
+        of_records = getattr(module, "FRAMES_OF_RECORDS", {})
+        frames |= {name: view(measurements, jobs) for name, view in of_records.items()}
+    return frames

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from fedgenbench.core.checkpoint import Checkpoint
@@ -78,8 +78,7 @@ def execute(context: Context, run: str, watch: Stopwatch) -> str:
     import torch
 
     torch.set_num_threads(1)
-    module, _, function = run.partition(":")
-    content, line = getattr(import_module(module), function)(context)
+    content, line = resolve_name(run)(context)
     save_report(
         context.outputs["metrics"],
         {"digest": context.digest, "settings": context.settings} | content,

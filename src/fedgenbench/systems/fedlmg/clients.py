@@ -70,16 +70,15 @@ def train_clients(
             start = (tuple(x.shape[1:]), dataset.n_classes, settings["seed"])
             model = untrained(architecture, *start, settings["imagenet"]).to(device)
             loss = proximal(model, chosen.prox) if kind == "prox" else fine_tuning
-            if found := checkpoint.get(name):
-                model.load_state_dict({key: torch.from_numpy(a) for key, a in found[0].items()})
-                losses = found[1]["losses"]
+            if kept := checkpoint.tensors(name):
+                model.load_state_dict(kept[0])
+                losses = kept[1]["losses"]
             else:
                 address = (settings["seed"], "fedlmg", kind, client)
                 losses = train(
                     chosen, model, x[rows], y[rows], loss, address=address, who=f"client {client}"
                 )
-                state = {key: tensor.cpu().numpy() for key, tensor in model.state_dict().items()}
-                checkpoint.put(name, state, {"losses": losses})
+                checkpoint.put(name, model.state_dict(), {"losses": losses})
             models[name], report["losses"][name] = model.eval(), losses
             facts[name] = {
                 "client": client,

@@ -17,11 +17,8 @@ from fedgenbench.systems.warmfed.settings import PromptSettings
 
 def run(context: Context) -> tuple[dict[str, Any], str]:
     """Writes the images of all templates and classes; says how many there are and what they took."""
-    settings, classes = (
-        PromptSettings.model_validate(context.settings["synthesis"]),
-        context.classes,
-    )
-    prompts = settings.prompts
+    settings = PromptSettings.model_validate(context.settings["synthesis"])
+    prompts, classes = settings.prompts, context.classes
     drawn = prompt_only(
         settings,
         base_model(settings.base, context.device),

@@ -76,8 +76,9 @@ def images(
         settings = _settings(grid, name, seed, PromptSettings)
         dataset = grid.settings.experiments[name].dataset
         return (grid.add(PROMPTS, name, seed, settings=settings, name="all", shown=dataset),)
-    clients = range(grid.clients(name))
-    return tuple(_of_client(grid, name, seed, client) for client in clients if client != without)
+    clients, _, _ = grid.settings.sizes_of(grid.settings.experiments[name])
+    present = (client for client in range(clients) if client != without)
+    return tuple(_of_client(grid, name, seed, client) for client in present)
 
 
 def _of_client(grid: Grid, name: str, seed: int, client: int) -> Job:
