@@ -11,7 +11,7 @@ rule collect:
         context="results/{scale}/collected-{digest}/context.json",
         frames=expand(
             "results/{{scale}}/collected-{{digest}}/{name}.parquet",
-            name=["measurements", "measured", "jobs", "measured_jobs"],
+            name=["measurements", "measured", "jobs", "measured_jobs", "answers"],
         ),
     log:
         "results/logs/collect/{scale}-{digest}.log",

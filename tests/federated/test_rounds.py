@@ -5,6 +5,7 @@ import pytest
 import torch
 from tiny import BATCH, TRAIN, assert_equal, make_data, make_federation
 
+from fedgenbench.core.answers import shares, unpacked
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.federated.data import BatchOrder
@@ -39,6 +40,17 @@ def test_scores_equal_a_plain_loop(engine):
             )
             assert last[metric][client] == hits / len(rows)
     assert last["personal"] == last["global"]
+
+
+@pytest.mark.parametrize("name", ["fedavg", "local", "fedavg_ft", "centralised"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_answers_are_those_of_the_last_evaluation(name, engine):
+    federation = play(name, engine=engine, rounds=3)
+    sizes = [len(rows) for rows in federation.data.test]
+    last = federation.history[-1]
+    assert federation.answers.keys() == last.keys() & {"start", "trained", "global", "personal"}
+    for metric, bits in federation.answers.items():
+        assert shares(unpacked(bits, sizes)) == last[metric]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -220,6 +232,7 @@ def test_a_killed_run_resumes_to_the_same_bits(engine, killed, tmp_path):
     told = []
     resumed.run(lambda round_, entry: told.append(round_))
     assert told == list(range(killed, 6))  # the round whose checkpoint was lost is played again
+    assert resumed.answers == unbroken.answers
     assert resumed.history == unbroken.history
     assert list(resumed.server["model"]) == list(unbroken.server["model"])  # sums keep their order
     assert_equal(resumed.clients, unbroken.clients)

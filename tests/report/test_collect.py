@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from measured_jobs import RECORD, address, frames
 
+from fedgenbench.core.answers import packed
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import write_json
 from fedgenbench.core.measurements import COLUMNS, Measurement
@@ -194,3 +195,16 @@ def test_the_summary_holds_means_over_clients_and_seeds():
         "exp": {"fedlmg_ft": {"global": 0.625}, "no_editing/fedlmg_ft": {"global": 0.5}},
     }
     assert curves.empty  # no personal accuracy
+
+
+def test_answers_stand_in_a_row_per_model():
+    said = {"rows": {"global": packed([[True, False], [True]])}, "images": [2, 1], "sha256": "a"}
+    jobs = [(address("federate", "exp", "fedavg", 3), CONTENT | RECORD | {"answers": said})]
+    jobs += [(address("adapter", "exp", "tune", 3), CONTENT | RECORD)]
+    (row,) = collect(jobs, {}, {}, "smoke")["answers"].to_dict("records")
+    assert row == address("federate", "exp", "fedavg", 3) | {
+        "model": "global",
+        "sha256": "a",
+        "images": [2, 1],
+        "answers": bytes([0b10100000]),
+    }

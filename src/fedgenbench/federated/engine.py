@@ -76,23 +76,17 @@ class Sequential:
         return torch.nn.utils.rnn.pad_sequence(found, batch_first=True)
 
     @torch.no_grad()
-    def correct(self, slots: Slots, held: list[Tensor]) -> list[int]:
-        """How many of its rows ``held`` each client's deployed model gets right."""
-        counts = []
+    def right(self, slots: Slots, held: list[Tensor]) -> list[Tensor]:
+        """Which of its rows ``held`` each client's deployed model gets right, bool [n] by client."""
+        answers = []
         for client, rows in enumerate(held):
             mine = row_of(slots, client)
-            counts.append(
-                sum(
-                    int(
-                        (
-                            self.method.predict(mine, self.data.images(part)).argmax(1)
-                            == self.data.y[part]
-                        ).sum()
-                    )
-                    for part in rows.split(EVALUATION_BATCH)
-                )
-            )
-        return counts
+            parts = [
+                self.method.predict(mine, self.data.images(part)).argmax(1) == self.data.y[part]
+                for part in rows.split(EVALUATION_BATCH)
+            ]
+            answers.append(torch.cat(parts).cpu())
+        return answers
 
 
 class Vectorised:
@@ -134,18 +128,15 @@ class Vectorised:
         return torch.cat(found, 1) * inside[:, :, None]
 
     @torch.no_grad()
-    def correct(self, slots: Slots, held: list[Tensor]) -> list[int]:
+    def right(self, slots: Slots, held: list[Tensor]) -> list[Tensor]:
         predict = torch.vmap(self.method.predict)
         rows = torch.nn.utils.rnn.pad_sequence(held, batch_first=True)
-        sizes = torch.tensor([len(r) for r in held], device=rows.device)
-        inside = torch.arange(rows.shape[1], device=rows.device) < sizes[:, None]
-        total = torch.zeros(len(sizes), dtype=torch.long, device=rows.device)
-        for part, ok in zip(
-            rows.split(EVALUATION_BATCH, 1), inside.split(EVALUATION_BATCH, 1), strict=True
-        ):
-            hit = predict(slots, self.data.images(part)).argmax(2) == self.data.y[part]
-            total += (hit & ok).sum(1)
-        return total.tolist()
+        parts = [
+            predict(slots, self.data.images(part)).argmax(2) == self.data.y[part]
+            for part in rows.split(EVALUATION_BATCH, 1)
+        ]
+        answers = torch.cat(parts, 1).cpu()
+        return [each[: len(own)] for each, own in zip(answers, held, strict=True)]
 
 
 def _where(active: Tensor, new: Slots, old: Slots) -> Slots:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from fedgenbench.core.answers import packed, shares
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.streams import stream
 from fedgenbench.federated.data import SERVER, BatchOrder, FederatedData, in_twos
@@ -78,6 +80,8 @@ class Federation:
         )
         self.persistent = list(self.clients)
         self.history: list[dict[str, Any]] = []
+        # Model -> its answers to all test images, packed, after the round that was evaluated last.
+        self.answers: dict[str, str] = {}
         self.round = 0
 
     def run(self, progress: Callable[[int, dict], None] = lambda round_, entry: None) -> list[dict]:
@@ -101,11 +105,11 @@ class Federation:
     def _before(self) -> dict[str, Any]:
         entry = {}
         if self.warm:
-            entry["global"] = self._global_accuracy(self.server["model"])
+            entry["global"] = self._scored("global", self._global_right(self.server["model"]))
         if self.method.personal == "remembered":
             adapted = self._adapted(0)
             self._remember(adapted)
-            entry["personal"] = self._accuracy(adapted)
+            entry["personal"] = self._scored("personal", self._right(adapted))
         return entry
 
     def _play(self) -> dict[str, Any]:
@@ -117,7 +121,8 @@ class Federation:
         slots, entry["bytes_down"] = self._receive(chosen)
         everybody = len(chosen) == len(self.sizes)
         if evaluated:
-            entry["start"] = self._accuracy(slots if everybody else self._receive(None)[0])
+            received = slots if everybody else self._receive(None)[0]
+            entry["start"] = self._scored("start", self._right(received))
 
         order = BatchOrder(self.data, self.batch_size, self.seed, self.round, self.in_twos)
         phases = method.phases()
@@ -140,7 +145,7 @@ class Federation:
             refined = engine.train(aggregate, phases, order, [SERVER])
             self.server = self.server | row_of(refined, 0)
         if evaluated:
-            entry["trained"] = self._accuracy(self.clients)
+            entry["trained"] = self._scored("trained", self._right(self.clients))
         adapts = method.personal == "remembered" or (evaluated and method.personal == "adapted")
         adapted = self._adapted(self.round) if adapts else {}
         if method.personal == "remembered":
@@ -148,8 +153,12 @@ class Federation:
         if evaluated:
             model = method.global_model(self.server)
             if model is not None:
-                entry["global"] = self._global_accuracy(model)
-            entry["personal"] = self._accuracy(adapted) if adapts else entry[method.personal]
+                entry["global"] = self._scored("global", self._global_right(model))
+            if adapts:
+                entry["personal"] = self._scored("personal", self._right(adapted))
+            else:
+                entry["personal"] = entry[method.personal]
+                self.answers["personal"] = self.answers[method.personal]
             if audit := method.audit(self.server, self.clients, self._accuracy):
                 entry["server"] = audit
         return entry
@@ -222,28 +231,35 @@ class Federation:
         self.server = self.method.aggregate(self.server, accepted, weights / weights.sum(), clients)
         return good
 
+    def _scored(self, model: str, right: list[Tensor]) -> Accuracy:
+        """By client, of answers to test images, which are kept under the model's name."""
+        self.answers[model] = packed(right)
+        return shares(right)
+
     def _accuracy(self, slots: Slots, part: str = "test") -> Accuracy:
         """Of every client's model on its own images of one part."""
+        return shares(self._right(slots, part))
+
+    def _right(self, slots: Slots, part: str = "test") -> list[Tensor]:
+        """Which of its own images of one part each client's model gets right."""
         held = {"train": self.data.train, "test": self.data.test}[part]
         if self.method.pooled:  # one model for all test sets
             slots = {
                 role: {n: t.expand(self.testers, *t.shape[1:]) for n, t in state.items()}
                 for role, state in slots.items()
             }
-        counts = self.engine.correct(slots, held)
-        return [n / len(rows) for n, rows in zip(counts, held, strict=True)]
+        return self.engine.right(slots, held)
 
     @torch.no_grad()
-    def _global_accuracy(self, model: State) -> Accuracy:
-        """Accuracy of one model on each client's test set."""
+    def _global_right(self, model: State) -> list[Tensor]:
+        """Which images of each client's test set one model gets right."""
         rows = torch.cat(self.data.test)
         unique, where = rows.unique(return_inverse=True)
         logits = [
             self.method.task.logits(model, self.data.images(part)) for part in unique.split(1000)
         ]
-        hits = (torch.cat(logits).argmax(1) == self.data.y[unique])[where]
-        parts = hits.split([len(r) for r in self.data.test])
-        return [int(part.sum()) / len(part) for part in parts]
+        right = (torch.cat(logits).argmax(1) == self.data.y[unique])[where].cpu()
+        return list(right.split([len(r) for r in self.data.test]))
 
     # Checkpoints ------------------------------------------------------------------------------
     def _save(self) -> None:
@@ -254,7 +270,8 @@ class Federation:
             for name, t in state.items()
         }
         assert self.checkpoint is not None
-        self.checkpoint.put(PART, tensors, {"round": self.round, "history": self.history})
+        facts = {"round": self.round, "history": self.history, "answers": self.answers}
+        self.checkpoint.put(PART, tensors, facts)
 
     def _resumed(self) -> bool:
         """Is everything as it was when a round was kept?"""
@@ -268,4 +285,5 @@ class Federation:
             sides[side].setdefault(role, {})[name] = tensor
         self.clients, self.server = sides["clients"], sides["server"]
         self.round, self.history = facts["round"], facts["history"]
+        self.answers = facts["answers"]
         return True

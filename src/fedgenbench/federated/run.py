@@ -11,6 +11,7 @@ import torch
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
+from fedgenbench.data.answers import answers, scored_images
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.federated.data import FederatedData, normalised
@@ -38,7 +39,7 @@ def federated_data(
     even loaded.
     """
     train = np.unique(np.concatenate([client.train for client in partition.clients]))
-    kept = [client.valid if score_on == "valid" else client.test for client in partition.clients]
+    kept = scored_images(partition, score_on)
     if poor := [number for number, rows in enumerate(kept) if not len(rows)]:
         way = "raise partition.valid_fraction" if score_on == "valid" else "change its partition"
         raise UserError(f"client {poor[0]} has no {score_on} image to be scored on: {way}")
@@ -170,4 +171,5 @@ def federate(
         "bytes_down": float(np.mean([entry["bytes_down"] for entry in rounds])),
         "bytes_up_once": float(adapter_bytes),
         "bytes_down_once": float(handed_out),
+        **answers(run.answers, partition, settings["score_on"]),
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from fedgenbench.core.answers import KEY
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.measurements import COLUMNS, MEASURED, Measurement, Measures
 from fedgenbench.core.reports import whole_report
@@ -15,6 +17,7 @@ from fedgenbench.core.reports import whole_report
 # Of a job's record, what comes out otherwise the next time.
 MEASURED_OF_JOBS = ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "started")
 ADDRESS = ("experiment", "job", "name", "seed", "client")
+ANSWERS = (*ADDRESS, "model", "sha256", "images", "answers")
 Address = Mapping[str, Any]
 
 
@@ -41,7 +44,8 @@ def collect(
     domains: Mapping[str, list[str] | None],
     scale: str,
 ) -> dict[str, pd.DataFrame]:
-    """``measurements`` of all jobs in the columns of ``core.measurements``, and ``jobs``, their records.
+    """``measurements`` of all jobs in the columns of ``core.measurements``, ``jobs``, their records, and
+    ``answers``, a row per model that was scored: which test images it gets right, packed.
 
     Args:
         jobs: as ``read_jobs`` gives them.
@@ -50,18 +54,28 @@ def collect(
         scale: written into every job's record.
     """
     rows, records = [], []
+    answers: list[tuple[Any, ...]] = []
     for address, metrics in jobs:
         where = domains.get(address["experiment"])
         if said := measures.get(address["job"]):
             rows += [_row(address, where, measurement) for measurement in said(metrics)]
         records.append(dict(address) | {"scale": scale} | _record(metrics))
+        answers += _answers(address, metrics)
     names = list(COLUMNS)
     return {
         "measurements": pd.DataFrame(rows, columns=names).astype(_without_text(COLUMNS)),
         "jobs": pd.DataFrame(records)
         if records
         else pd.DataFrame(columns=list(_RECORD)).astype(_NUMBERS),
+        "answers": pd.DataFrame(answers, columns=list(ANSWERS)),
     }
+
+
+def _answers(address: Address, metrics: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """The models of a job; ``images`` counts each client's, ``sha256`` says which they are."""
+    if said := metrics.get(KEY):
+        for model, bits in said["rows"].items():
+            yield *address.values(), model, said["sha256"], said["images"], base64.b64decode(bits)
 
 
 def _row(address: Address, domains: list[str] | None, said: Measurement) -> tuple[Any, ...]:
@@ -108,6 +122,7 @@ def without_measured(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFra
     return {
         "measurements": frames["measurements"][~measured],
         "measured": frames["measurements"][measured],
+        "answers": frames["answers"],
         "jobs": frames["jobs"].drop(columns=list(MEASURED_OF_JOBS)),
         "measured_jobs": frames["jobs"][[*ADDRESS, *MEASURED_OF_JOBS]],
     }
@@ -119,6 +134,7 @@ def with_measured(parts: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {
         "measurements": pd.concat(joined, ignore_index=True) if joined else parts["measurements"],
         "jobs": parts["jobs"].merge(parts["measured_jobs"], on=list(ADDRESS), validate="1:1"),
+        "answers": parts["answers"],
     }
 
 

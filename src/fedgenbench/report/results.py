@@ -8,6 +8,7 @@ import pandas as pd
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.wording import counted
+from fedgenbench.report.collect import ANSWERS
 from fedgenbench.report.statistics import Interval, mean_interval, significantly_best
 
 FAMILIES = {
@@ -85,6 +86,7 @@ class Results:
         experiment, seed, kind, client (-1: of none, or the mean) and name.
     fedlmg: classifiers, guided images and servers' models, as ``fedlmg_frame`` gives them.
     frames: what other systems make of their measurements, by name; each has a column ``experiment``.
+    answers: which test images each model that was scored gets right, as ``collect`` gives them.
     absent: experiments without runs here -> title, dataset, clients, reason; with ``warmfed`` true
         where they belong to WarmFed, and then role, and ``leave_one_out``: whether they would be run
         without each domain. FedLMG's have the role "oneshot".
@@ -109,6 +111,7 @@ class Results:
     synthesis: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SYNTHESIS))
     fedlmg: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=FEDLMG))
     frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    answers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ANSWERS))
     absent: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     whole: "Results | None" = None
@@ -123,6 +126,7 @@ class Results:
             "newcomers": (self.newcomers, NEWCOMERS),
             "synthesis": (self.synthesis, SYNTHESIS),
             "fedlmg": (self.fedlmg, FEDLMG),
+            "answers": (self.answers, ANSWERS),
         }
         for name, (frame, columns) in frames.items():
             if missing := [column for column in columns if column not in frame]:
@@ -189,6 +193,7 @@ class Results:
             newcomers=keep(self.newcomers),
             synthesis=keep(self.synthesis),
             fedlmg=keep(self.fedlmg),
+            answers=keep(self.answers),
             frames={name: keep(frame) for name, frame in self.frames.items()},
             pictures=[picture for picture in self.pictures if picture.experiment in experiments],
             experiments={key: v for key, v in self.experiments.items() if key in experiments},

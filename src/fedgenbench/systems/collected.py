@@ -13,7 +13,7 @@ from fedgenbench.report.results import Results
 from fedgenbench.report.store import unchanged
 from fedgenbench.systems.base import parts
 
-FRAMES = ("measurements", "measured", "jobs", "measured_jobs")
+FRAMES = ("measurements", "measured", "jobs", "measured_jobs", "answers")
 
 
 def read_results(folder: Path) -> Results:
@@ -37,6 +37,7 @@ def read_results(folder: Path) -> Results:
         methods=methods,
         expected={(e, m, s): digest for e, m, s, digest in context["expected"]},
         confidence=context["confidence"],
+        answers=frames["answers"],
         newcomer_main=context["newcomer_main"] and tuple(context["newcomer_main"]),
         absent=absent,
         pictures=[unchanged(entry) for entry in context["pictures"]],

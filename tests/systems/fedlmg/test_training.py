@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
+from fedgenbench.core.answers import shares, unpacked
 from fedgenbench.core.errors import UserError
 from fedgenbench.models import build
 from fedgenbench.models.registry import MODELS
@@ -16,7 +17,6 @@ from fedgenbench.systems.fedlmg.generation import first_of_each
 from fedgenbench.systems.fedlmg.server import planned
 from fedgenbench.systems.fedlmg.settings import Server
 from fedgenbench.systems.fedlmg.training import (
-    accuracy,
     averaged,
     distilled,
     features,
@@ -24,6 +24,8 @@ from fedgenbench.systems.fedlmg.training import (
     of_specific_teacher,
     probabilities,
     proximal,
+    right_answers,
+    scored,
     train,
 )
 
@@ -207,7 +209,7 @@ def test_the_mean_of_models_equals_numpy():
     assert (mean["norms.0.running_mean"] == 1).all()
 
 
-def test_accuracy_is_that_of_each_set():
+def test_answers_are_those_of_each_set():
     x, _ = images(6)
     own = model().eval()
     with torch.no_grad():
@@ -215,7 +217,9 @@ def test_accuracy_is_that_of_each_set():
     y = found.clone()
     y[4] = (y[4] + 1) % CLASSES
     sets = [torch.tensor([0, 1]), torch.tensor([2, 3, 4, 5])]
-    assert accuracy(own, x, y, sets) == [1.0, 0.75]
+    right = right_answers(own, x, y, sets)
+    assert [part.tolist() for part in right] == [[True, True], [True, True, False, True]]
+    assert shares(right) == [1.0, 0.75]
 
 
 def test_the_first_images_of_each_client_and_class():
@@ -231,3 +235,9 @@ def test_the_plan_names_every_row():
         *("prompts", "prompts@1", "feddf", "fgl", "ceiling", "ceiling_head", "fedavg", "fedprox"),
     ]
     assert planned([], False, False, []) == ways
+
+
+def test_a_score_comes_with_its_answers():
+    x, y = images(7)
+    said = scored(model().eval(), x, y, [torch.tensor([0, 1, 2]), torch.tensor([3, 5, 6, 4])])
+    assert shares(unpacked(said["answers"], [3, 4])) == said["accuracy"]

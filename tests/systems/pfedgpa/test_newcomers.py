@@ -5,6 +5,7 @@ import pytest
 import torch
 from tiny_study import SETTINGS, changed, toy
 
+from fedgenbench.core.answers import shares, unpacked
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.federated.run import federation
@@ -72,6 +73,15 @@ def test_rows_are_the_starts_the_trained_and_the_generated(found):
         *("local", "fedavg_ft", "unguided", "guided", "guided_printed", "random_guided")
     }
     assert len({tuple(row.items()) for row in found["rows"]}) == len(found["rows"])
+
+
+def test_answers_have_the_accuracies_of_their_models(found):
+    said = found["answers"]
+    assert len(said["images"]) == len(NEW)
+    for row in found["rows"]:
+        name = " ".join(str(row[key]) for key in ("arm", "steps", "omega", "round", "stage"))
+        right = unpacked(said["rows"][name], said["images"])
+        assert shares(right)[NEW.index(row["client"])] == row["value"], name
 
 
 def test_local_is_the_method_of_that_name(found):

@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from tiny_study import CLIENTS, SETTINGS, changed, toy
 
+from fedgenbench.core.answers import shares, unpacked
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.federated.data import BatchOrder
@@ -30,7 +31,7 @@ class Played:
         self.folder, self.settings = folder, settings
         self.given = dataset, partition or made
         self.path, self.fitted = folder / "uploads.safetensors", folder / "generator.safetensors"
-        self.tensors, self.accuracy = uploads(
+        self.tensors, self.said = uploads(
             settings,
             *self.given,
             "cpu",
@@ -38,6 +39,7 @@ class Played:
             progress=lambda round_, note: None,
         )
         save(self.path, self.tensors, {})
+        self.accuracy = self.said["accuracy"]
 
     def fit(self, settings=None):
         state, notes, found = fit(settings or self.settings, *self.given, self.path, "cpu")
@@ -67,6 +69,22 @@ def rows(played):
 @pytest.fixture(scope="module")
 def heads(tmp_path_factory):
     return Played(tmp_path_factory.mktemp("heads"), changed(layers=["head"]))
+
+
+def means(said, name):
+    """Accuracies by client, from the answers of the model ``name``."""
+    return shares(unpacked(said["answers"]["rows"][name], said["answers"]["images"]))
+
+
+def test_answers_have_the_accuracies_of_their_models(played):
+    assert means(played.said, "uploads") == played.said["accuracy"]["test"]
+    for name in ("uploads", "reconstructed"):
+        assert means(played.found, name) == played.found[name]["test"]
+    assert played.said["answers"]["sha256"] == played.found["answers"]["sha256"]
+    sizes = played.said["answers"]["images"]
+    for row in played.aggregate({"rule": "autoencoder_only", "eta": 1.0, "start": 300}):
+        for stage, bits in row["answers"].items():
+            assert shares(unpacked(bits, sizes)) == row[stage]
 
 
 # Uploads --------------------------------------------------------------------------------------------

@@ -8,13 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fedgenbench.core.answers import packed, shares
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
+from fedgenbench.data.answers import answers
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.federated.data import normalised
 from fedgenbench.systems.fedlmg.settings import Clients
-from fedgenbench.systems.fedlmg.training import accuracy, fine_tuning, proximal, train
+from fedgenbench.systems.fedlmg.training import fine_tuning, proximal, right_answers, train
 from fedgenbench.systems.fedlmg.uploads import save, untrained
 from fedgenbench.systems.job import Context
 
@@ -59,7 +61,8 @@ def train_clients(
     x, y = tensors(dataset.train_images, dataset.train_labels, settings, device)
     x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
     models, facts = {}, {}
-    report: dict[str, Any] = {"losses": {}, "own_test": [], "images": []}
+    right: list[Tensor] = []
+    report: dict[str, Any] = {"losses": {}, "images": []}
     for client, held in enumerate(partition.clients):
         rows = torch.from_numpy(held.train).to(device)
         if not len(rows):
@@ -90,9 +93,10 @@ def train_clients(
             }
             tell(len(models), f"loss {losses[-1]:.3f}")
         tested = torch.from_numpy(held.test).to(device)
-        report["own_test"] += accuracy(models[f"client{client}"], x_test, y_test, [tested])
+        right += right_answers(models[f"client{client}"], x_test, y_test, [tested])
         report["images"].append(len(rows))
-    return models, facts, report
+    said = answers({"client": packed(right)}, partition)
+    return models, facts, report | {"own_test": shares(right)} | said
 
 
 def tensors(

@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import stream, torch_seed
+from fedgenbench.data.answers import answers
 from fedgenbench.federated.data import augment
 from fedgenbench.images.guidance import Upload, batch_norm_inputs
 from fedgenbench.models.layers import needs_two_images, require_two_images
 from fedgenbench.systems.fedlmg.baseline_settings import Dense
 from fedgenbench.systems.fedlmg.clients import tensors
 from fedgenbench.systems.fedlmg.settings import Server
-from fedgenbench.systems.fedlmg.training import EVALUATION_BATCH, accuracy
+from fedgenbench.systems.fedlmg.training import EVALUATION_BATCH, scored
 from fedgenbench.systems.fedlmg.uploads import load, untrained
 from fedgenbench.systems.job import Context
 
@@ -71,14 +72,12 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         tell=context.progress(own.epochs),
     )
     tests = [torch.from_numpy(c.test).to(context.device) for c in context.partition.clients]
-    right = accuracy(student, x, y, tests)
-    row = {
-        "accuracy": right,
-        "losses": result.losses["distillation"],
-        "images": result.generated,
-    }
-    content = {"rows": {"dense": row}, "generator": result.losses}
-    return content, f"{100 * sum(right) / len(right):.1f} %"
+    row = scored(student, x, y, tests)
+    said = answers({"dense": row.pop("answers")}, context.partition)
+    losses = result.losses
+    row |= {"losses": losses["distillation"], "images": result.generated}
+    content = {"rows": {"dense": row}, "generator": losses} | said
+    return content, f"{100 * sum(row['accuracy']) / len(tests):.1f} %"
 
 
 def dense(

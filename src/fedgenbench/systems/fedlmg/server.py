@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fedgenbench.data.answers import answers
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.federated.synthetic import Synthetic, read
@@ -19,13 +20,13 @@ from fedgenbench.systems.fedlmg.settings import Server
 from fedgenbench.systems.fedlmg.similarity import likeness
 from fedgenbench.systems.fedlmg.training import (
     Loss,
-    accuracy,
     averaged,
     distilled,
     features,
     fine_tuning,
     of_specific_teacher,
     probabilities,
+    scored,
     train,
 )
 from fedgenbench.systems.fedlmg.uploads import load, untrained
@@ -64,7 +65,8 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
     )
     means = {row: sum(each["accuracy"]) / len(each["accuracy"]) for row, each in rows.items()}
     line = ", ".join(f"{row} {100 * value:.1f}" for row, value in means.items())
-    return {"name": context.name, "rows": rows, "likeness": near}, line
+    said = answers({row: each.pop("answers") for row, each in rows.items()}, context.partition)
+    return {"name": context.name, "rows": rows, "likeness": near} | said, line
 
 
 def serve(
@@ -79,7 +81,7 @@ def serve(
     *,
     tell: Callable[[int, str], None],
 ) -> tuple[dict[str, dict[str, Any]], list[dict[str, float]]]:
-    """By row: accuracy per client's test images, mean loss per epoch, number of images.
+    """By row: accuracy by client, packed answers, mean loss per epoch, number of images.
 
     All rows start from the same model, take the same settings and see each image as often: FT, MD and
     SD on the guided images (also on the first ``sizes`` of each client and class), FT and FedDF's
@@ -102,9 +104,8 @@ def serve(
         return start.to(device)
 
     def note(row: str, model: nn.Module, losses: list[float], images: int) -> None:
-        found = accuracy(model, x_test, y_test, tests)
-        rows[row] = {"accuracy": found, "losses": losses, "images": images}
-        tell(len(rows), f"{row} {100 * np.mean(found):.1f} %")
+        rows[row] = scored(model, x_test, y_test, tests) | {"losses": losses, "images": images}
+        tell(len(rows), f"{row} {100 * np.mean(rows[row]['accuracy']):.1f} %")
 
     def fitted(row: str, x: Tensor, y: Tensor, loss: Loss, head: bool | None = None) -> nn.Module:
         model, alone = fresh(), chosen.trains == "head" if head is None else head

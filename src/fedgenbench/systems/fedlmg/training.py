@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedgenbench.core.answers import packed, shares
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.settings import SGDSettings
 from fedgenbench.core.streams import stream, torch_seed
@@ -148,7 +149,13 @@ def averaged(models: Sequence[nn.Module], into: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, x: Tensor, y: Tensor, tests: Sequence[Tensor]) -> list[float]:
-    """Share of right answers on each of the sets of rows ``tests``."""
+def right_answers(model: nn.Module, x: Tensor, y: Tensor, tests: Sequence[Tensor]) -> list[Tensor]:
+    """Which images of each of the sets of rows ``tests`` the model gets right, bool [n]."""
     right = torch.cat([model(part)[0].argmax(1) for part in x.split(EVALUATION_BATCH)]) == y
-    return [right[rows].double().mean().item() for rows in tests]
+    return [right[rows].cpu() for rows in tests]
+
+
+def scored(model: nn.Module, x: Tensor, y: Tensor, tests: Sequence[Tensor]) -> dict[str, Any]:
+    """Accuracy on each of the sets of rows ``tests``, and the answers that it is the mean of, packed."""
+    right = right_answers(model, x, y, tests)
+    return {"accuracy": shares(right), "answers": packed(right)}

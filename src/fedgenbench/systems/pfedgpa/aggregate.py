@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fedgenbench.data.answers import answers
 from fedgenbench.systems.job import Context
 from fedgenbench.systems.pfedgpa.oneshot import aggregate
 
@@ -19,4 +20,10 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         generator,
         context.device,
     )
-    return {"rows": rows}, f"{len(rows)} ways of aggregating"
+    named = {
+        " ".join(str(row[key]) for key in ("rule", "eta", "start")): row.pop("answers")
+        for row in rows
+    }
+    by_model = {f"{row} {stage}": bits for row, own in named.items() for stage, bits in own.items()}
+    said = answers(by_model, context.partition, context.settings["score_on"])
+    return {"rows": rows} | said, f"{len(rows)} ways of aggregating"

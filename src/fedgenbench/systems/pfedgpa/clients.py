@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
+from fedgenbench.core.answers import shares
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.federated.data import BatchOrder, FederatedData, in_twos
@@ -49,10 +52,12 @@ class Clients:
 
     def accuracy(self, models: State, part: str = "test") -> list[float]:
         """Share of its own "train" or "test" images that each client's model gets right."""
+        return shares(self.right(models, part))
+
+    def right(self, models: State, part: str = "test") -> list[Tensor]:
+        """Which of these images each client's model gets right, bool [n] by client."""
         rows = {"train": self.data.train, "test": self.data.test}[part]
-        held = [rows[client] for client in self.ids]
-        counts = self.engine.correct({"model": models}, held)
-        return [count / len(rows) for count, rows in zip(counts, held, strict=True)]
+        return self.engine.right({"model": models}, [rows[client] for client in self.ids])
 
     def train(self, models: State, round_: int) -> State:
         """The models after one round's local training, in the batch order of round ``round_``."""

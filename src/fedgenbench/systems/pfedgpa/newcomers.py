@@ -16,9 +16,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from fedgenbench.core.answers import packed, shares
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
+from fedgenbench.data.answers import answers
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.federated.rounds import Federation
@@ -115,6 +117,7 @@ def newcomers(
         "residents": {name: run.history[-1]["personal"] for name, run in played.items()},
         "rows": rows,
         "density": study.density(last),
+        **answers(study.answers, partition, settings["score_on"], slice(total - count, total)),
     }
 
 
@@ -131,6 +134,7 @@ class Newcomers:
         server = played.server
         self.method, self.clients, self.settings = played.method, clients, settings
         own, self.seed = self.method.settings, played.seed
+        self.answers: dict[str, str] = {}  # of all models that were scored, packed
         self.layout = cast(PFedGPA, self.method).layout
         self.generator = Generator.load(self.layout, own, self.seed, server["generator"])
         buffer = ReplayBuffer.load(self.layout, own.buffer, server["buffer"])
@@ -212,19 +216,12 @@ class Newcomers:
         def record(round_: int, stage: str) -> None:
             whole = [t.flatten(1).isfinite().all(1) for t in models.values()]
             finite = torch.stack(whole).all(0).tolist()
-            values = self.clients.accuracy(models)
+            right = [a & ok for a, ok in zip(self.clients.right(models), finite, strict=True)]
+            self.answers[f"{arm} {steps} {omega} {round_} {stage}"] = packed(right)
             rows.extend(
-                {
-                    "arm": arm,
-                    "steps": steps,
-                    "omega": omega,
-                    "client": client,
-                    "round": round_,
-                    "stage": stage,
-                    "finite": ok,
-                    "value": value if ok else 0.0,
-                }
-                for client, ok, value in zip(self.clients.ids, finite, values, strict=True)
+                {"arm": arm, "steps": steps, "omega": omega, "client": client, "round": round_}
+                | {"stage": stage, "finite": ok, "value": value}
+                for client, ok, value in zip(self.clients.ids, finite, shares(right), strict=True)
             )
 
         record(0, "trained")

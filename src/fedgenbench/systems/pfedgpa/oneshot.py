@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from fedgenbench.core import artifacts
+from fedgenbench.core.answers import packed, shares
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import sha256_file
+from fedgenbench.data.answers import answers
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.federated.run import federation
@@ -48,7 +50,8 @@ def uploads(
     """Plays pfedgpa's run with every client's own upload in place of generated weights.
 
     Returns the tensors to save: the server's ``buffer/…`` and mean ``model/…``, and ``others/…``
-    [N, ...], what is not generated of the clients' last models; and the accuracies of these models.
+    [N, ...], what is not generated of the clients' last models; and, for the metrics, the
+    accuracies and answers of these models.
 
     Raises:
         UserError: a client took part in no round.
@@ -71,8 +74,11 @@ def uploads(
     others = {name: t for name, t in run.clients["model"].items() if name not in generated}
     parts = {"buffer": buffer, "model": run.server["model"], "others": others}
     clients = Clients(run.method, data, own, everybody)
-    accuracy = {part: clients.accuracy(run.clients["model"], part) for part in ("train", "test")}
-    return {f"{part}/{name}": t for part, s in parts.items() for name, t in s.items()}, accuracy
+    models = run.clients["model"]
+    right = clients.right(models)
+    said = {"accuracy": {"train": clients.accuracy(models, "train"), "test": shares(right)}}
+    said |= answers({"uploads": packed(right)}, partition, own["score_on"])
+    return {f"{part}/{name}": t for part, s in parts.items() for name, t in s.items()}, said
 
 
 class Study:
@@ -138,14 +144,19 @@ class Study:
         """The models [N, ...] that clients receive with the generated ``vectors`` [N, D]."""
         return self.own | self.mean | self.layout.restore(vectors)
 
-    def row(self, generator: Generator, made: Tensor, codes: Tensor) -> dict[str, list]:
-        """What there is to say of ``made`` [N, D], whose codes [N, L] are ``codes``; per client."""
+    def row(self, generator: Generator, made: Tensor, codes: Tensor) -> dict[str, Any]:
+        """What there is to say of ``made`` [N, D], whose codes [N, L] are ``codes``; per client,
+        and the packed ``answers`` of the models."""
         model, stored = self.received(made), generator.encode(self.buffer.vectors)
+        right = {
+            "before": self.clients.right(self.own),
+            "generated": self.clients.right(model),
+            "trained": self.clients.right(self.clients.train(model, self.next_round)),
+        }
         log = generation_log(self.vectors, made, codes, self.buffer, stored)
-        entry = {
-            "before": self.clients.accuracy(self.own),
-            "generated": self.clients.accuracy(model),
-            "trained": self.clients.accuracy(self.clients.train(model, self.next_round)),
+        entry: dict[str, Any] = {
+            **{name: shares(each) for name, each in right.items()},
+            "answers": {name: packed(each) for name, each in right.items()},
             **{name: values.tolist() for name, values in log.items()},
         }
         if groups := self.partition.settings.get("groups"):
@@ -179,8 +190,12 @@ def fit(
         "loss": loss,
         **generator.held_out(study.buffer, study.clients.ids[-1]),
     }
+    rows = {}
     for name, models in (("uploads", study.own), ("reconstructed", rebuilt)):
-        found[name] = {part: study.clients.accuracy(models, part) for part in ("train", "test")}
+        right = study.clients.right(models)
+        rows[name] = packed(right)
+        found[name] = {"train": study.clients.accuracy(models, "train"), "test": shares(right)}
+    found |= answers(rows, partition, settings["score_on"])
     return generator.state(), study.fitted, found
 
 

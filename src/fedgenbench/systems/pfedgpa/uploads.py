@@ -10,7 +10,7 @@ from fedgenbench.systems.pfedgpa.oneshot import save, uploads
 
 def run(context: Context) -> tuple[dict[str, Any], str]:
     """Writes the uploads; says how accurate the models are that they are of."""
-    tensors, accuracy = uploads(
+    tensors, said = uploads(
         context.settings,
         context.dataset,
         context.partition,
@@ -19,5 +19,5 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         progress=context.progress(context.settings["rounds"]),
     )
     save(context.outputs["uploads"], tensors, {"digest": context.digest})
-    mean = sum(accuracy["test"]) / len(accuracy["test"])
-    return {"accuracy": accuracy}, f"{100 * mean:.1f} % before generation"
+    own = said["accuracy"]["test"]
+    return said, f"{100 * sum(own) / len(own):.1f} % before generation"
