@@ -4,6 +4,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from fedgenbench.commands import forkserver
 from fedgenbench.commands.start import remarks, started
 from fedgenbench.core.determinism import ENVIRONMENT
 from fedgenbench.core.errors import UserError
@@ -151,3 +152,5 @@ onstart:
         started(config["device"], workflow.local_exec)
     except UserError as error:
         sys.exit(f"\n{error}\n")
+    if workflow.local_exec:
+        sys.executable = forkserver.start()

@@ -16,8 +16,6 @@ rule fetch:
         "data/raw/{dataset}/SOURCE.json",
     log:
         "results/logs/fetch/{dataset}.log",
-    benchmark:
-        "results/benchmarks/fetch/{dataset}.tsv"
     retries: 2
     localrule: True
     conda:
@@ -37,8 +35,6 @@ rule prepare:
         "data/prepared/{dataset}-{digest}/data.safetensors",
     log:
         "results/logs/prepare/{dataset}-{digest}.log",
-    benchmark:
-        "results/benchmarks/prepare/{dataset}-{digest}.tsv"
     conda:
         "../environment.yml"
     threads: 1
@@ -58,8 +54,6 @@ rule partition:
         "data/partitions/{experiment}/seed{seed}-{digest}.json",
     log:
         "results/logs/partition/{experiment}/seed{seed}-{digest}.log",
-    benchmark:
-        "results/benchmarks/partition/{experiment}/seed{seed}-{digest}.tsv"
     conda:
         "../environment.yml"
     threads: 1

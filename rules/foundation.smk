@@ -60,8 +60,6 @@ rule foundation_pool:
         twins="results/foundation/pool-{digest}/twins.png",
     log:
         "results/logs/foundation/pool-{digest}.log",
-    benchmark:
-        "results/benchmarks/foundation/pool-{digest}.tsv"
     conda:
         "../environment.yml"
     threads: 1
@@ -80,8 +78,6 @@ rule foundation_vae:
         run="results/foundation/vae-{digest}/run.json",
     log:
         "results/logs/foundation/vae-{digest}.log",
-    benchmark:
-        "results/benchmarks/foundation/vae-{digest}.tsv"
     retries: 1
     conda:
         "../environment.yml"
@@ -108,8 +104,6 @@ rule foundation_unet:
         run="results/foundation/model-{digest}/run.json",
     log:
         "results/logs/foundation/model-{digest}.log",
-    benchmark:
-        "results/benchmarks/foundation/model-{digest}.tsv"
     retries: 1
     conda:
         "../environment.yml"
@@ -142,8 +136,6 @@ rule foundation_evaluate:
         vae="results/foundation/evidence-{digest}/vae.png",
     log:
         "results/logs/foundation/evidence-{digest}.log",
-    benchmark:
-        "results/benchmarks/foundation/evidence-{digest}.tsv"
     conda:
         "../environment.yml"
     threads: 1
@@ -175,8 +167,6 @@ rule foundation_unclip:
         evidence="results/foundation/unclip-{digest}/evidence.json",
     log:
         "results/logs/foundation/unclip-{digest}.log",
-    benchmark:
-        "results/benchmarks/foundation/unclip-{digest}.tsv"
     retries: 1
     conda:
         "../environment.yml"

@@ -26,8 +26,6 @@ for kind in systems.kinds().values():
             **{name: f"{FOLDER}/{file}" for name, file in kind.files.items()},
         log:
             f"results/logs/{kind.name}/{ADDRESS}.log",
-        benchmark:
-            f"results/benchmarks/{kind.name}/{ADDRESS}.tsv"
         wildcard_constraints:
             row=kind.rows,
         retries: 1

@@ -15,8 +15,6 @@ rule collect:
         ),
     log:
         "results/logs/collect/{scale}-{digest}.log",
-    benchmark:
-        "results/benchmarks/collect/{scale}-{digest}.tsv"
     localrule: True
     conda:
         "../environment.yml"
@@ -44,8 +42,6 @@ rule tables:
         "results/{scale}/tables/tables-{digest}.json",
     log:
         "results/logs/tables/{scale}-{digest}.log",
-    benchmark:
-        "results/benchmarks/tables/{scale}-{digest}.tsv"
     localrule: True
     conda:
         "../environment.yml"
@@ -65,8 +61,6 @@ rule figures:
         "results/{scale}/figures/figures-{digest}.json",
     log:
         "results/logs/figures/{scale}-{digest}.log",
-    benchmark:
-        "results/benchmarks/figures/{scale}-{digest}.tsv"
     localrule: True
     conda:
         "../environment.yml"
@@ -90,8 +84,6 @@ rule report:
         "results/{scale}/report/report-{digest}.json",
     log:
         "results/logs/report/{scale}-{digest}.log",
-    benchmark:
-        "results/benchmarks/report/{scale}-{digest}.tsv"
     localrule: True
     conda:
         "../environment.yml"

@@ -8,7 +8,7 @@ from scratch import contents
 OUTPUTS = (
     *("data/raw", "data/prepared", "data/partitions"),
     *("results/runs", "results/foundation", "results/checkpoints"),
-    *("results/logs", "results/benchmarks", "results/smoke"),
+    *("results/logs", "results/smoke"),
     *("results/embedded", "results/embedded/tables", "results/embedded/report"),
 )
 COMMANDS = (
