@@ -49,7 +49,7 @@ RIVALS = {"fgl": 0.1, "feddisc": 0.3, "feddeo": 3.0}  # their uploads in kB, cli
 DENSE = 0.35
 LOST = {"no_batch_norm": 0.03, "no_editing": 0.01}
 GUIDANCE = {"editing_steps": EDITING, "guide": True, "cross_entropy": 1.0, "batch_norm": 0.1}
-GUIDANCE |= {"step": 1.0, "scheduler": "pipeline"}
+GUIDANCE |= {"form": "noise", "editing_step": 0.5, "strength": 1.0, "scheduler": "pipeline"}
 TRAINING = {"epochs": 20, "batch_size": 32, "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-5}
 CHANGES = {
     "main": {},

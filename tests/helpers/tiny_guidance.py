@@ -3,11 +3,9 @@
 import torch
 
 from fedgenbench.images.adapters import embedded
-from fedgenbench.images.guidance import (
-    Order,
-    Upload,
-)
+from fedgenbench.images.guidance import Order
 from fedgenbench.images.guidance_settings import Guidance
+from fedgenbench.images.uploads import Upload
 from fedgenbench.models import build
 
 HALF = (0.5, 0.5, 0.5)
@@ -15,12 +13,14 @@ HALF = (0.5, 0.5, 0.5)
 
 def guidance(**changes):
     chosen = {
+        "form": "noise",
         "editing_steps": 2,
         "editing_loss": "both",
+        "editing_step": 0.2,
         "guide": True,
         "cross_entropy": 1.0,
         "batch_norm": 0.1,
-        "step": 0.2,
+        "strength": 0.2,
         "scheduler": "pipeline",
         "checkpointing": False,
         "skipped_share": 0.0,

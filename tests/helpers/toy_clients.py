@@ -25,12 +25,14 @@ def holding(*rows, test=(0,)):
 def small_images(prompt="a {label}", scale=3.0, batch=4, per_class=2, **changes):
     """Two steps at 32 pixels with one editing step, unless ``changes`` of the guidance say else."""
     guidance = {
+        "form": "noise",
         "editing_steps": 1,
-        "editing_loss": "both",
+        "editing_loss": "batch_norm",
+        "editing_step": 1.0,
         "guide": True,
         "cross_entropy": 1.0,
         "batch_norm": 0.1,
-        "step": 1.0,
+        "strength": 1.0,
         "scheduler": "pipeline",
         "checkpointing": False,
         "skipped_share": 0.0,

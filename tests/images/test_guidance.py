@@ -1,5 +1,8 @@
 """Guidance: each loss against NumPy, its effect, and its limiting cases."""
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,18 +16,17 @@ from tiny_stable_diffusion import stable_diffusion
 from torch import nn
 
 from fedgenbench.core.errors import UserError
+from fedgenbench.images import guidance as guidance_module
 from fedgenbench.images.adapters import base_model, embedded
-from fedgenbench.images.guidance import (
-    Guided,
-    Order,
-    Upload,
-    batch_norm_inputs,
-    batch_norm_loss,
-)
+from fedgenbench.images.guidance import Guided, Order
+from fedgenbench.images.schedules import step as scheduled
 from fedgenbench.images.settings import Base
+from fedgenbench.images.uploads import Upload, batch_norm_inputs, batch_norm_loss
 from fedgenbench.models import build
 
 PLAIN = {"editing_steps": 0, "guide": False}
+# Steps that move the images of an untrained U-Net; Eq. 10 magnifies its own at the first times.
+STRONG = {"noise": 20.0, "latent": 100.0}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_the_batch_norm_loss_equals_numpy():
         mean, var = values.mean((2, 3)), values.var((2, 3))
         for stored, found in ((layer.running_mean, mean), (layer.running_var, var)):
             expected += np.sqrt(((found - stored.numpy()) ** 2).sum(1))
-    np.testing.assert_allclose(batch_norm_loss(seen, 3), expected, rtol=1e-4)
+    np.testing.assert_allclose(batch_norm_loss(seen, x), expected, rtol=1e-4)
     # What the layer gives is not what it gets: the inputs count.
     _, inputs = seen[0]
     np.testing.assert_array_equal(inputs, own.model.convs[0](x))
@@ -141,15 +143,17 @@ def test_without_guidance_it_is_plain_sampling_to_the_bit(pipeline, scheduler, s
     assert (trace.cross_entropy, trace.steps) == ([], {})
 
 
-def test_no_weight_of_both_losses_is_plain_sampling_too(pipeline):
-    zero = {"cross_entropy": 0.0, "batch_norm": 0.0, "editing_steps": 0}
+@pytest.mark.parametrize("form", ["noise", "latent"])
+@pytest.mark.parametrize("zero", [{"cross_entropy": 0.0, "batch_norm": 0.0}, {"strength": 0.0}])
+def test_guidance_of_no_weight_is_plain_sampling_too(pipeline, form, zero):
     plain, _ = drawn(pipeline, [upload()], **PLAIN)
-    images, trace = drawn(pipeline, [upload()], **zero)
+    images, trace = drawn(pipeline, [upload()], form=form, editing_steps=0, **zero)
     np.testing.assert_array_equal(images, plain)
     assert trace.steps == {}
 
 
-def test_guidance_lowers_its_loss(pipeline):
+@pytest.mark.parametrize("form", ["noise", "latent"])
+def test_guidance_lowers_its_loss(pipeline, form):
     uploads = [upload(client) for client in range(3)]
     losses = {}
     for name, changes in (
@@ -157,7 +161,15 @@ def test_guidance_lowers_its_loss(pipeline):
         ("guided", {}),
         ("edited", {"guide": False}),
     ):
-        images, _ = drawn(pipeline, uploads, count=3, step=100.0, **changes)
+        images, _ = drawn(
+            pipeline,
+            uploads,
+            count=3,
+            form=form,
+            strength=STRONG[form],
+            editing_step=100.0,
+            **changes,
+        )
         x = images.permute(0, 3, 1, 2) / 255
         found = [
             each.losses(x[3 * row : 3 * row + 3], torch.arange(3))
@@ -171,12 +183,122 @@ def test_guidance_lowers_its_loss(pipeline):
 
 def test_each_loss_pulls_its_own_way(pipeline):
     own = [upload()]
-    _, both = drawn(pipeline, own, editing_steps=6, step=1.0)
+    _, both = drawn(pipeline, own, editing_steps=6, editing_step=1.0)
     assert len(both.cross_entropy) == 6 + 3
     assert both.cross_entropy[5] < both.cross_entropy[0]
-    _, one = drawn(pipeline, own, editing_steps=6, step=1.0, editing_loss="batch_norm")
+    _, one = drawn(pipeline, own, editing_steps=6, editing_step=0.1, editing_loss="batch_norm")
     assert one.batch_norm[5] < one.batch_norm[0]
     assert one.cross_entropy[5] > both.cross_entropy[5]
+
+
+def test_the_editing_of_algorithm_1_knows_neither_label_nor_weight(pipeline):
+    """L_BN alone, and not times λ: a class, or another λ, edits the noise to the same bits."""
+    own = upload()
+    asked = orders(pipeline, [own], count=1)
+    relabelled = [replace(asked[0], label=2)]
+    chosen = {"editing_loss": "batch_norm", "cross_entropy": 1.0}
+    edited = [
+        Guided(pipeline, guidance(batch_norm=weight, **chosen), 2, 3.0).draw(which, 32)[1]
+        for weight, which in ((0.2, asked), (0.2, relabelled), (7.0, asked))
+    ]
+    assert torch.equal(edited[0].promised[1], edited[1].promised[1])
+    assert torch.equal(edited[0].promised[1], edited[2].promised[1])
+    assert edited[0].cross_entropy[0] != edited[1].cross_entropy[0]
+
+
+# --- Eq. 10, by hand
+
+
+def by_hand(pipeline, asked, form, kind, step_size, steps=3):
+    """The latents after sampling in float64 NumPy but for the U-Net, its gradient and the sampler."""
+    own = asked[0].upload
+    guided = Guided(pipeline, guidance(**PLAIN), steps, 3.0)
+    guided.kind, guided.context = kind, guided._context(asked)
+    scheduler, vae = guided.scheduler, pipeline.vae
+    scheduler.set_timesteps(steps)
+    noises = [torch.Generator().manual_seed(order.seed) for order in asked]
+    s = torch.cat([torch.randn(1, 4, 8, 8, generator=each) for each in noises])
+    labels = torch.tensor([order.label for order in asked])
+    for t in scheduler.timesteps:
+        alpha = scheduler.alphas_cumprod[t].double().numpy()
+        root, rest = np.sqrt(alpha), np.sqrt(1 - alpha)
+        leaf = s.clone().requires_grad_()
+        output = guided._prediction(leaf, t)
+        weights = (1 / root, -rest / root) if kind == "epsilon" else (root, -rest)
+        latent = weights[0] * leaf.double() + weights[1] * output.double()
+        images = vae.decode((latent / vae.config.scaling_factor).float()).sample / 2 + 0.5
+        entropy, distance = own.losses(images.clamp(0, 1), labels)
+        (slope,) = torch.autograd.grad((entropy + 0.2 * distance).sum(), leaf)
+        x, v, g = (each.detach().double().numpy() for each in (s, output, slope))
+        with torch.no_grad():
+            if form == "latent":
+                s = torch.from_numpy(x - step_size * g).float()
+                said = guided._prediction(s, t)
+            else:
+                noise = v if kind == "epsilon" else rest * x + root * v
+                noise = noise + step_size * rest * g  # Eq. 10, of a loss that is to fall
+                clean = (x - rest * noise) / root
+                said = noise if kind == "epsilon" else root * noise - rest * clean
+                said = torch.from_numpy(said).float()
+            s = scheduled(scheduler, said, t, s, noises)
+        decoded = vae.decode(s / vae.config.scaling_factor).sample / 2 + 0.5
+    return (decoded.detach().clamp(0, 1).permute(0, 2, 3, 1).numpy() * 255).round()
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("form", ["noise", "latent"])
+def test_both_forms_equal_numpy(pipeline, form, kind):
+    """Whole samplings: the gradient, its place in the prediction of noise or of velocity, its sign."""
+    asked, size = orders(pipeline, [upload()]), STRONG[form]
+    known = pipeline.scheduler
+    pipeline.scheduler = type(known).from_config(known.config, prediction_type=kind)
+    try:
+        chosen = guidance(form=form, editing_steps=0, batch_norm=0.2, strength=size)
+        guided = Guided(pipeline, chosen, 3, 3.0)
+        assert guided.kind == kind
+        images, _ = guided.draw(asked, 32)
+        expected = by_hand(pipeline, asked, form, kind, size)
+        plain, _ = Guided(pipeline, guidance(**PLAIN), 3, 3.0).draw(asked, 32)
+    finally:
+        pipeline.scheduler = known
+    assert np.abs(images.numpy() - expected).max() <= 1
+    assert np.abs(plain.numpy() - expected).max() > 8  # the guidance is no rounding
+
+
+def test_a_step_of_eq_10_asks_the_u_net_once(pipeline, monkeypatch):
+    calls = []
+    forward = pipeline.unet.forward
+    monkeypatch.setattr(
+        pipeline.unet, "forward", lambda *a, **k: calls.append(1) or forward(*a, **k)
+    )
+    counts = {}
+    for form in ("noise", "latent"):
+        calls.clear()
+        drawn(pipeline, [upload()], form=form)
+        counts[form] = len(calls)
+    assert counts == {"noise": 2 + 3, "latent": 2 + 3 + 3}
+
+
+def test_nothing_is_asked_of_the_device_between_steps(pipeline, monkeypatch):
+    """No number of a tensor is read before the last step is taken: on a GPU each would wait."""
+    uploads, read, taken = [upload(0), upload(1)], [], []
+
+    def spied(name):
+        plain = getattr(torch.Tensor, name)
+
+        def reading(tensor, *arguments):
+            caller = sys._getframe(1)
+            if caller.f_globals["__name__"].startswith("fedgenbench"):
+                read.append((len(taken), name, caller.f_code.co_name))
+            return plain(tensor, *arguments)
+
+        return reading
+
+    for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__int__", "__float__"):
+        monkeypatch.setattr(torch.Tensor, name, spied(name))
+    monkeypatch.setattr(guidance_module, "step", lambda *a: taken.append(1) or scheduled(*a))
+    drawn(pipeline, uploads)
+    assert {steps for steps, *_ in read} == {3}, read
 
 
 def test_images_do_not_depend_on_the_batch(pipeline):
@@ -239,7 +361,7 @@ def test_editing_lowers_the_loss_of_what_the_noise_promises(pipeline):
     own = upload()
     asked = orders(pipeline, [own])
     labels = torch.tensor([order.label for order in asked])
-    chosen = guidance(editing_steps=3, batch_norm=0.0, step=20.0)
+    chosen = guidance(editing_steps=3, batch_norm=0.0, editing_step=20.0)
     _, trace = Guided(pipeline, chosen, 3, 3.0).draw(asked, 32)
     before, after = (
         own.losses(promise.permute(0, 3, 1, 2) / 255, labels)[0].mean()

@@ -58,6 +58,20 @@ def require_unit_variance(scheduler: Any) -> None:
         )
 
 
+def require_noise(scheduler: Any) -> None:
+    """Refuses schedules that end in pure noise, where no correction of the noise moves the image.
+
+    Raises:
+        UserError: names the setting.
+    """
+    if float(scheduler.alphas_cumprod[-1]) == 0.0:
+        raise UserError(
+            "fedlmg.guidance.form: at the first time of the base model's schedule there is noise alone "
+            "(rescale_betas_zero_snr), so that a correction of the noise says nothing of the image; take "
+            "latent, or the scheduler that the model was published with"
+        )
+
+
 def step(
     scheduler: Any, prediction: Tensor, t: Tensor, s: Tensor, generators: list[torch.Generator]
 ) -> Tensor:

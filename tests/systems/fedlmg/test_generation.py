@@ -198,9 +198,9 @@ def test_every_client_has_images_of_its_classes(pipeline, uploads, tmp_path):
 def test_rows_of_an_ablation_start_from_the_same_noise(pipeline, uploads, tmp_path):
     """Without steps that move it, main is the row of prompts alone."""
     plain = guided(pipeline, uploads, tmp_path / "a", editing_steps=0, guide=False)
-    other = guided(pipeline, uploads, tmp_path / "b", step=1e-12)
+    other = guided(pipeline, uploads, tmp_path / "b", strength=1e-12, editing_step=1e-12)
     assert np.abs(plain.images.astype(int) - other.images).max() <= 1
-    moved = guided(pipeline, uploads, tmp_path / "c", step=100.0)
+    moved = guided(pipeline, uploads, tmp_path / "c", strength=100.0)
     assert np.abs(plain.images.astype(int) - moved.images).max() > 1
 
 

@@ -121,13 +121,13 @@ def test_losses_facts_and_shares(grid):
 
 
 def test_ablations_are_named_by_what_they_change(grid):
-    assert changed(grid, EMOJI, "no_batch_norm") == "without batch-norm loss"
+    assert changed(grid, EMOJI, "no_batch_norm") == "without batch-norm loss (nor editing by it)"
     entry = dict(grid.experiments[EMOJI])
     entry["fedlmg"] = entry["fedlmg"] | {"ablations": {"lambda_1": {"batch_norm": 1.0}}}
     other = synthetic_warmfed.results(experiments=grid.experiments | {EMOJI: entry})
     assert changed(other, EMOJI, "lambda_1") == "λ = 1"
-    entry["fedlmg"] |= {"ablations": {"other": {"editing_loss": "batch_norm", "step": 0.5}}}
-    assert changed(other, EMOJI, "other") == "editing_loss = batch_norm, step = 0.5"
+    entry["fedlmg"] |= {"ablations": {"other": {"editing_loss": "both", "editing_step": 0.25}}}
+    assert changed(other, EMOJI, "other") == "editing_loss = both, η = 0.25"
 
 
 def test_architectures_hold_their_clients(grid):
@@ -277,7 +277,8 @@ def test_what_ran_and_its_digests(made):
     assert shown["Clients' models"].startswith("bn_cnn; 20 epochs, batch 32, SGD lr 0.01")
     assert shown["Data"].startswith("EmojiDomains, 4 classes; 3 clients: ")
     assert shown["Guided images"] == (
-        "2 images per client and class; 3 steps (pipeline), M = 2, λ = 0.1, step 1"
+        "2 images per client and class; 3 steps (pipeline), M = 2, η = 0.5, λ = 0.1, noise "
+        "corrected (Eq. 10), strength 1"
     )
     digests = cells(made["fedlmg_digests"], "server-main")[0].split()
     assert digests == [

@@ -23,7 +23,7 @@ from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import stream, torch_seed
 from fedgenbench.data.answers import answers
 from fedgenbench.federated.data import augment
-from fedgenbench.images.guidance import Upload, batch_norm_inputs
+from fedgenbench.images.uploads import Upload, batch_norm_inputs
 from fedgenbench.models.layers import needs_two_images, require_two_images
 from fedgenbench.systems.fedlmg.baseline_settings import Dense
 from fedgenbench.systems.fedlmg.clients import tensors

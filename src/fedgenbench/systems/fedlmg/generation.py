@@ -13,8 +13,9 @@ from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.images.generated import save_images
-from fedgenbench.images.guidance import Guided, Order, Trace, Upload
+from fedgenbench.images.guidance import Guided, Order, Trace
 from fedgenbench.images.memory import Batch
+from fedgenbench.images.uploads import Upload
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
 from fedgenbench.systems.job import Context
 

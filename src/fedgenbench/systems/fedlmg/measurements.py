@@ -15,7 +15,7 @@ COLUMNS = (
     *("client", "step", "quantity", "value"),
 )
 # Guidances and baselines of which images are shown, but for FedDISC's from the same noise.
-SHOWN = ("prompts", "fgl", "feddisc", "feddeo", "no_editing", "main")
+SHOWN = ("prompts", "fgl", "feddisc", "feddeo", "no_editing", "latent", "main")
 
 
 def _of_classifiers(content: Mapping[str, Any]) -> Iterator[Measurement]:

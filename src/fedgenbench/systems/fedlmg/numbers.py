@@ -35,11 +35,12 @@ WAYS = {
 LABELS = CONTROLS | OTHERS | WAYS
 # Ablations that the sheet names; another one is called by what it changes.
 ABLATIONS = {
-    "no_batch_norm": "without batch-norm loss",
+    "no_batch_norm": "without batch-norm loss (nor editing by it)",
     "no_cross_entropy": "without cross-entropy",
     "no_editing": "without editing of the noise",
+    "latent": "as the released code: the latent is moved",
 }
-SYMBOLS = {"editing_steps": "M", "batch_norm": "λ"}
+SYMBOLS = {"editing_steps": "M", "editing_step": "η", "batch_norm": "λ"}
 SETTINGS = ("feature skew", "label skew", "overlapping labels", "different architectures")
 
 

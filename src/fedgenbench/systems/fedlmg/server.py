@@ -13,7 +13,7 @@ from fedgenbench.data.answers import answers
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.federated.synthetic import Synthetic, read
-from fedgenbench.images.guidance import Upload
+from fedgenbench.images.uploads import Upload
 from fedgenbench.systems.fedlmg.clients import tensors
 from fedgenbench.systems.fedlmg.generation import first_of_each
 from fedgenbench.systems.fedlmg.settings import Server

@@ -39,6 +39,7 @@ CAPTIONS = {
     "different architectures": "by client and architecture",
 }
 OWN = "own"
+FORMS = {"noise": "noise corrected (Eq. 10)", "latent": "latent moved"}
 
 
 def tables(results: Results) -> list[Table]:
@@ -80,7 +81,8 @@ def setup_table(results: Results) -> Table:
             f"{server['model']}{trains}; {_training(server)}",
             f"{here['drawn']['per_class']} images per client and class; {here['drawn']['steps']} "
             f"steps ({guidance['scheduler']}), M = {guidance['editing_steps']}, "
-            f"λ = {guidance['batch_norm']:g}, step {guidance['step']:g}",
+            f"η = {guidance['editing_step']:g}, λ = {guidance['batch_norm']:g}, "
+            f"{FORMS[guidance['form']]}, strength {guidance['strength']:g}",
             entry["note"] or "–",
         )
         rows.append(Row(experiment, entry["title"], tuple(map(Cell, texts))))

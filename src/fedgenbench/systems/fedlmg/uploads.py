@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fedgenbench.core import artifacts
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import torch_seed
-from fedgenbench.images.guidance import Upload
+from fedgenbench.images.uploads import Upload
 from fedgenbench.models import build
 
 KIND = "classifiers"
