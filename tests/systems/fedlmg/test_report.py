@@ -139,10 +139,6 @@ def test_tables_in_the_order_of_the_report(made):
     assert list(made) == [
         "fedlmg_experiments",
         *(f"fedlmg_{experiment}" for experiment in synthetic_fedlmg.MADE),
-        "fedlmg_published_openimage",
-        "fedlmg_published_domainnet",
-        "fedlmg_published_unique_nico",
-        "fedlmg_published_common_nico",
         "fedlmg_ablations",
         "fedlmg_sizes",
         "fedlmg_likeness",
@@ -155,7 +151,12 @@ def test_tables_in_the_order_of_the_report(made):
 
 def test_feature_skew_in_the_published_layout(made):
     table = made[f"fedlmg_{EMOJI}"]
-    assert [c.label for c in table.columns] == ["blob", "fluent", "noto", "Avg"]
+    assert [c.label for c in table.columns[:4]] == ["blob", "fluent", "noto", "Avg"]
+    assert table.spans == [("Here", 4), ("Published (their data)", 4)]
+    assert [c.label for c in table.columns[4:]] == [
+        *("OpenImage", "DomainNet", "Unique NICO++", "Common NICO++")
+    ]
+    assert cells(table, "fedlmg_sd")[4:] == ["58.86", "35.90", "75.96", "58.16"]
     assert [row.id for row in table.rows] == [
         *(
             "random_guess",
@@ -170,48 +171,43 @@ def test_feature_skew_in_the_published_layout(made):
         *("dense", "fgl", "feddisc", "feddeo"),
         *("fedlmg_ft", "fedlmg_md", "fedlmg_sd"),
     ]
-    assert cells(table, "random_guess") == ["25.0"] * 4
-    assert cells(table, "own") == ["70.0 ± 0.0", "80.0 ± 0.0", "90.0 ± 0.0", "80.0 ± 0.0"]
+    assert cells(table, "random_guess") == ["25.0"] * 4 + ["n/a"] * 4
+    assert cells(table, "own")[:4] == ["70.0 ± 0.0", "80.0 ± 0.0", "90.0 ± 0.0", "80.0 ± 0.0"]
     assert cells(table, "ceiling")[0] == f"78.0 ± {OTHER:.1f}"
-    assert cells(table, "fedlmg_md") == [f"{v}.0 ± {OWN:.1f}" for v in (62, 64, 66, 64)]
+    assert cells(table, "fedlmg_md")[:4] == [f"{v}.0 ± {OWN:.1f}" for v in (62, 64, 66, 64)]
     bold = {(row.id, n) for row in table.rows for n, cell in enumerate(row.cells) if cell.bold}
     assert bold == {("fedlmg_sd", n) for n in range(4)}  # the ceiling is higher, and a control
     assert "trained as FedLMG's is (whole)" in " ".join(table.notes)
     assert "Numbers at embedded scale are not the papers'." in table.notes
 
 
-def test_a_printed_table_stands_beside_ours_where_its_data_set_was_run(tmp_path):
-    # Its title may say more than the paper's name of it.
-    grid = synthetic_fedlmg.results(tmp_path, dataset="DomainNet, 90 classes")
-    made = {table.id: table for table in fedlmg_tables(grid)}
-    assert "fedlmg_published_domainnet" not in made
-    assert "fedlmg_published_openimage" in made
-    table = made[f"fedlmg_{EMOJI}"]
-    assert table.spans == [("Here", 4), ("Published", 6)]
-    assert cells(table, "fedlmg_sd")[4:] == ["52.75", "23.62", "50.24", "68.98", "43.74", "47.87"]
-    assert cells(table, "fedprox")[4:] == ["n/a"] * 6  # no such row in print
-    assert "Published: published, papers/fedlmg.md §1.1 (S2)." in table.notes
-    assert made["fedlmg_emoji_domains-labels"].spans == []
-
-
-def test_a_printed_table_by_itself_says_where_it_comes_from(made):
-    table = made["fedlmg_published_openimage"]
-    labels = {row.id: row.label for row in table.rows}
-    assert labels["fedlmg_sd"] == "FedLMG, specific teacher (FedCADO_SD)"
-    assert set(labels) == set(PUBLISHED.methods)
-    assert cells(table, "fedlmg_sd")[-1] == "58.86"
-    assert table.notes[-1] == "Status: published. Source: papers/fedlmg.md §1.1 (S2)."
+@pytest.mark.parametrize(
+    ("dataset", "columns", "last", "said"),
+    [
+        ("DomainNet, 90 classes", 6, "47.87", "version 1, published, papers/fedlmg.md §1.1 (S2)"),
+        ("DomainNet", 7, "35.90", "Table 1, published, papers/fedlmg_icml2025.yaml table1"),
+    ],
+)
+def test_a_printed_table_stands_beside_ours_where_its_data_set_was_run(
+    tmp_path, dataset, columns, last, said
+):
+    grid = synthetic_fedlmg.results(tmp_path, dataset=dataset)
+    table = {table.id: table for table in fedlmg_tables(grid)}[f"fedlmg_{EMOJI}"]
+    assert table.spans == [("Here", 4), ("Published", columns)]
+    assert cells(table, "fedlmg_sd")[-1] == last
+    assert cells(table, "dense")[4:] == ["n/a"] * columns  # no such row in print
+    assert f"Published: {said}." in table.notes
 
 
 def test_label_skew_names_clients_by_number_and_warns(made):
     table = made["fedlmg_emoji_domains-labels"]
-    assert [c.label for c in table.columns] == ["client 0", "client 1", "client 2", "Avg"]
+    assert [c.label for c in table.columns[:4]] == ["client 0", "client 1", "client 2", "Avg"]
     assert "A client's test images are of its own classes" in " ".join(table.notes)
 
 
 def test_architectures_stand_over_their_clients_and_are_not_averaged(made):
     table = made["fedlmg_emoji_domains-mixed"]
-    assert [c.group for c in table.columns] == ["mlp", "mini_vgg", "mlp", "All clients"]
+    assert [c.group for c in table.columns[:4]] == ["mlp", "mini_vgg", "mlp", "All clients"]
     assert not {"fedavg", "fedprox"} & {row.id for row in table.rows}
     assert cells(table, "own")[1] == "80.0 ± 0.0"
     assert "FedAvg and FedProx have no row" in " ".join(table.notes)
@@ -321,11 +317,9 @@ def test_pfedgpa_leaves_fedlmgs_absences_out():
     assert list(absent_here(grid)) == ["openimage"]
 
 
-def test_without_fedlmg_only_the_printed_tables_stand():
+def test_without_fedlmg_no_table_stands():
     grid = synthetic_warmfed.results()
-    made = [table.id for table in fedlmg_tables(grid)]
-    assert len(made) == 4
-    assert all(name.startswith("fedlmg_published_") for name in made)
+    assert fedlmg_tables(grid) == []
     assert fedlmg_figures(grid) == []
     assert fedlmg_text(grid) == "FedLMG has not been run at this scale."
 
@@ -354,7 +348,7 @@ def test_bullets_say_what_is_cut_and_what_is_missing(grid):
         "editing steps 2 (the sheet: 10), denoising steps 3 (the sheet: 50), images per client and "
         "class 2 (the sheet: 30); drawn by models/foundation at 32×32 pixels." in bullets
     )
-    assert "Missing: FedDyn" in bullets
+    assert "Tables 1; 2; 3; 4; 5; 6; 7; 9; 10; 11 and 12 of the ICML version" in bullets
     assert all(figure.text in bullets for figure in PUBLISHED.figures)
 
 

@@ -1,8 +1,8 @@
-"""FedLMG's published numbers, of which each belongs to a client's test set (sheet §1)."""
+"""FedLMG's published numbers: the ICML version's tables, and version 1's (sheet §1)."""
 
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 import pandas as pd
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
@@ -12,29 +12,58 @@ from fedgenbench.core.reading import read_yaml
 from fedgenbench.core.settings import Strict
 from fedgenbench.report.published import Names, PublishedFigure
 
-COLUMNS = ("setting", "dataset", "method", "column", "value", "status", "source")
+COLUMNS = ("table", "setting", "dataset", "row", "column", "value", "status", "source")
 
-Method = Literal["ceiling", "prompts", "fedavg", "feddf", "fedlmg_ft", "fedlmg_sd", "fedlmg_md"]
+Method = Literal[
+    "ceiling",
+    "prompts",
+    "fedavg",
+    "fedprox",
+    "feddyn",
+    "feddf",
+    "feddisc",
+    "fgl",
+    "fedlmg_ft",
+    "fedlmg_sd",
+    "fedlmg_md",
+]
+METHODS: tuple[str, ...] = get_args(Method)
 FILE = Path(__file__).with_name("published.yaml")
-Percent = Annotated[FiniteFloat, Field(ge=0, le=100)]
+Source = Annotated[str, Field(min_length=1)]
+# Tables whose rows are methods; those of the others are what they vary.
+OF_METHODS = ("feature skew", "label skew", "different architectures")
 
 
 class Table(Strict):
-    """A printed table: by method one top-1 accuracy, in per cent, for each of ``columns``."""
+    """A printed table, or its part for one data set: by row one number for each of ``columns``.
 
+    ``averaged`` says that the last column is printed as the plain mean of the others.
+    """
+
+    number: str
     setting: str
     dataset: str
+    unit: Literal["%", "million parameters", "GFLOPs", "FID"]
+    averaged: bool
     columns: Names
-    rows: dict[Method, list[Percent]]
+    rows: dict[str, list[Annotated[FiniteFloat, Field(ge=0)]]]
     status: Literal["published", "second-hand"]
-    source: str
+    source: Source
 
     @model_validator(mode="after")
     def _filled(self) -> Self:
-        for method, values in self.rows.items():
+        for row, values in self.rows.items():
             if len(values) != len(self.columns):
-                raise ValueError(f"{method} has {len(values)} of {len(self.columns)} columns")
+                raise ValueError(f"{row} has {len(values)} of {len(self.columns)} columns")
+            if self.unit == "%" and max(values) > 100:
+                raise ValueError(f"{row} has {max(values):g} %")
+            if self.setting in OF_METHODS and row not in METHODS:
+                raise ValueError(f"{row} is no row: choose of {', '.join(METHODS)}")
         return self
+
+    def average(self, row: str) -> float | None:
+        """The last number of a row; None where the table has no such row."""
+        return self.rows[row][-1] if row in self.rows else None
 
 
 class Unknown(Strict):
@@ -46,27 +75,41 @@ class Unknown(Strict):
     columns: Names
     value: None
     status: Literal["not available"]
-    source: str
+    source: Source
 
 
 class FedLMGPublished(Strict):
-    """What published.yaml holds; ``methods`` are the names that version 1 prints."""
+    """What published.yaml holds; ``methods`` are the names that the ICML version prints."""
 
     methods: dict[Method, str]
     tables: list[Table]
     cells: list[Unknown]
     figures: list[PublishedFigure]
 
+    def of(self, setting: str) -> list[Table]:
+        """The ICML version's tables of a setting, a data set each."""
+        return [table for table in self.tables if table.setting == setting and table.number != "v1"]
+
+    def beside(self, setting: str, dataset: str) -> Table | None:
+        """The table of a setting and a data set; of the first 90 classes of DomainNet version 1's."""
+        number = "v1" if dataset == "DomainNet, 90 classes" else None
+        for table in self.tables:
+            if number and (table.number, table.dataset) == (number, "DomainNet"):
+                return table
+            if table.number != "v1" and (table.setting, table.dataset) == (setting, dataset):
+                return table
+        return None
+
     def frame(self) -> pd.DataFrame:
-        """A row per number, columns ``COLUMNS``; ``value`` in per cent, NaN where not available."""
+        """A row per number, columns ``COLUMNS``; ``value`` is NaN where not available."""
         known = [
-            (t.setting, t.dataset, method, column, value, t.status, t.source)
+            (t.number, t.setting, t.dataset, row, column, value, t.status, t.source)
             for t in self.tables
-            for method, values in t.rows.items()
+            for row, values in t.rows.items()
             for column, value in zip(t.columns, values, strict=True)
         ]
         unknown = [
-            (*place, None, cell.status, cell.source)
+            ("", *place, None, cell.status, cell.source)
             for cell in self.cells
             for place in product(cell.settings, cell.datasets, cell.methods, cell.columns)
         ]
@@ -77,7 +120,7 @@ def fedlmg_published(path: str | Path = FILE) -> FedLMGPublished:
     """The content of FedLMG's published.yaml.
 
     Raises:
-        UserError: names the file and each faulty key.
+        UserError: names the file and each faulty key: a number without a source is refused.
     """
     try:
         return FedLMGPublished.model_validate(read_yaml(path))

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from fedgenbench.report.results import Results
-from fedgenbench.report.statistics import Interval, significantly_best
+from fedgenbench.report.statistics import significantly_best
 from fedgenbench.report.tables import Cell, Column, Row, Table, cells_of, percent
 from fedgenbench.systems.fedlmg.cost_tables import (
     asked_table,
@@ -30,6 +30,7 @@ from fedgenbench.systems.fedlmg.numbers import (
     sized,
 )
 from fedgenbench.systems.fedlmg.published import FedLMGPublished, fedlmg_published
+from fedgenbench.systems.fedlmg.published_tables import beside
 
 BLOCKS = {"Controls": CONTROLS, "Without guided images": OTHERS, "FedLMG": WAYS}
 CAPTIONS = {
@@ -48,11 +49,6 @@ def tables(results: Results) -> list[Table]:
     experiments = experiments_of(results)
     made = [setup_table(results)] if experiments else []
     made += [skew_table(results, experiment, published) for experiment in experiments]
-    beside = {
-        _dataset(results, experiment) for experiment in experiments_of(results, "feature skew")
-    }
-    alone = [table.dataset for table in published.tables if table.dataset not in beside]
-    made += [published_table(published, dataset) for dataset in alone]
     if not experiments:
         return made
     if any(setup(results, experiment)["ablations"] for experiment in experiments):
@@ -147,9 +143,9 @@ def skew_table(results: Results, experiment: str, published: FedLMGPublished) ->
             "cross-entropy alone. Weights of different ones have no mean, so that FedAvg and FedProx "
             f"have no row. The server's model is {here['server']['model']}."
         )
-    if here["setting"] == "feature skew":
-        columns, rows, more = _beside(results, experiment, published, columns, rows)
-        notes += more
+    dataset = results.experiments[experiment]["dataset"]
+    columns, rows, more = beside(published, here["setting"], dataset, columns, rows)
+    notes += more
     return Table(
         f"fedlmg_{experiment}",
         f"{entry['title']}: {CAPTIONS[here['setting']]}",
@@ -157,60 +153,6 @@ def skew_table(results: Results, experiment: str, published: FedLMGPublished) ->
         tuple(rows),
         (*notes, *job_notes(results, [experiment], bold=True)),
     )
-
-
-def _beside(
-    results: Results,
-    experiment: str,
-    published: FedLMGPublished,
-    columns: Sequence[Column],
-    rows: Sequence[Row],
-) -> tuple[list[Column], list[Row], list[str]]:
-    """The table with the published one of its data set at its right, if there is one."""
-    for printed in published.tables:
-        if printed.dataset != _dataset(results, experiment):
-            continue
-        ours = [Column(column.label, "Here", column.unit) for column in columns]
-        theirs = [Column(name, "Published", "%") for name in printed.columns]
-        joined = [
-            Row(row.id, row.label, (*row.cells, *_printed(printed.rows, row.id, theirs)), row.group)
-            for row in rows
-        ]
-        return [*ours, *theirs], joined, [f"Published: {printed.status}, {printed.source}."]
-    return list(columns), list(rows), []
-
-
-def published_table(published: FedLMGPublished, dataset: str) -> Table:
-    """A printed table by itself: its data set was not run here."""
-    printed = next(table for table in published.tables if table.dataset == dataset)
-    columns = tuple(Column(name, "", "%") for name in printed.columns)
-    rows = tuple(
-        Row(row, f"{label} ({published.methods[row]})", cells, block)
-        for block, labels in BLOCKS.items()
-        for row, label in labels.items()
-        if row in printed.rows and (cells := _printed(printed.rows, row, columns))
-    )
-    name = "".join(c if c.isalnum() else "_" for c in dataset.lower()).strip("_")
-    return Table(
-        f"fedlmg_published_{name}",
-        f"Published, not run here: {dataset}, {printed.setting}",
-        columns,
-        rows,
-        (
-            "Top-1 accuracy in %. In brackets the name that version 1 of the paper prints, which "
-            "calls the method FedCADO. No spread is printed.",
-            f"Status: {printed.status}. Source: {printed.source}.",
-        ),
-    )
-
-
-def _printed(
-    rows: Mapping[Any, list[float]], row: str, columns: Sequence[Column]
-) -> tuple[Cell, ...]:
-    values = rows.get(row)
-    if values is None:
-        return tuple(Cell() for _ in columns)
-    return tuple(Cell(f"{v:.2f}", False, Interval(v, None, None, 0)) for v in values)
 
 
 def _best(results: Results, table: pd.DataFrame) -> set[str]:
@@ -221,11 +163,6 @@ def _best(results: Results, table: pd.DataFrame) -> set[str]:
 
 def _same(cell: Cell, places: Sequence[int]) -> tuple[Cell, ...]:
     return tuple(cell for _ in places)
-
-
-def _dataset(results: Results, experiment: str) -> str:
-    """The name under which the paper's tables have the data set."""
-    return results.experiments[experiment]["dataset"].split(",")[0]
 
 
 def _ceiling_notes(results: Results, experiment: str) -> list[str]:
