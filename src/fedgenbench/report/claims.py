@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.reading import read_yaml
@@ -43,10 +43,23 @@ class _Shape(Strict):
 
 
 class Above(_Shape):
-    """Every difference lies above ``bound``, negative for a tolerance."""
+    """Every difference lies above ``bound``, negative for a tolerance.
+
+    smallest: the smallest effect of interest, in the measure's unit. A difference that is shown to be
+    smaller is no effect. With a bound that is itself a tolerance there is none.
+    """
 
     shape: Literal["above"]
     bound: FiniteFloat
+    smallest: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_tolerance(self) -> Self:
+        if self.smallest is not None and self.bound:
+            raise ValueError(
+                "smallest is about differences from zero: make bound 0 or leave it out"
+            )
+        return self
 
     def measured(self, results: Results, measure: Measure, arguments: Strict) -> Measured:
         return measure(results, arguments)
@@ -62,6 +75,10 @@ class Within(_Shape):
     @property
     def bound(self) -> float:
         return 0.0
+
+    @property
+    def smallest(self) -> None:
+        """The tolerance says it."""
 
     def measured(self, results: Results, measure: Measure, arguments: Strict) -> Measured:
         """What is left of the tolerance, as differences."""
@@ -79,14 +96,16 @@ class Within(_Shape):
 
 
 class Growth(_Shape):
-    """Every difference grows with the number of clients and as the model gets smaller.
+    """Every difference grows along an axis: with the number of clients, or as the model gets smaller.
 
     sizes: data set -> client model -> weights. Two experiments are compared that differ in the
     clients, or in the model, alone: those at the ends of what was run. The measure is asked for each
-    of these data sets.
+    of these data sets. smallest: as of ``Above``.
     """
 
     shape: Literal["growth"]
+    axis: Literal["clients", "model"]
+    smallest: Positive | None = None
     sizes: Annotated[dict[str, dict[str, Annotated[int, Field(ge=1)]]], Field(min_length=1)]
 
     @property
@@ -109,25 +128,20 @@ class Growth(_Shape):
             if not by_place:
                 continue
             entries = {name: results.experiments[name] for name in by_place}
-            axes = {
-                "clients": {name: entry["clients"] for name, entry in entries.items()},
-                # The smaller the further along.
-                "model": {
-                    name: -sizes[entry["model"]]
-                    for name, entry in entries.items()
-                    if entry["model"] in sizes
-                },
-            }
-            for axis, places in axes.items():
-                pairs = list(_ends(axis, places, entries))
-                if not pairs:
-                    all_measured.missing.append(
-                        f"two experiments on {dataset} that differ in the {axis} alone"
-                    )
-                for pair in pairs:
-                    here, there = (f"{entries[n]['title']} ({entries[n]['model']})" for n in pair)
-                    few, many = (by_place[name] for name in pair)
-                    all_measured.differences += _grown(few, many, (here, there))
+            if self.axis == "clients":
+                places = {name: entry["clients"] for name, entry in entries.items()}
+            else:  # the smaller the further along
+                known = {name: sizes.get(entry["model"]) for name, entry in entries.items()}
+                places = {name: -size for name, size in known.items() if size}
+            pairs = list(_ends(self.axis, places, entries))
+            if not pairs:
+                all_measured.missing.append(
+                    f"two experiments on {dataset} that differ in the {self.axis} alone"
+                )
+            for pair in pairs:
+                here, there = (f"{entries[n]['title']} ({entries[n]['model']})" for n in pair)
+                few, many = (by_place[name] for name in pair)
+                all_measured.differences += _grown(few, many, (here, there))
         return all_measured
 
 
@@ -163,7 +177,11 @@ def _ends(
 
 
 class Entry(Strict):
-    """An entry of claims.yaml; ``scale`` is the smallest at which the claim is decidable."""
+    """An entry of claims.yaml.
+
+    scale: the smallest at which the claim is decidable. published_size: how large the paper has the
+    effect, and where, in words; None where that is not known.
+    """
 
     id: str
     text: str
@@ -171,6 +189,7 @@ class Entry(Strict):
     status: Literal["published", "second-hand"]
     scale: Scale
     test: Annotated[Above | Within | Growth, Field(discriminator="shape")]
+    published_size: str | None = None
     tried: list[str] = Field(default_factory=list)
 
 

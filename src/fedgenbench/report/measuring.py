@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fedgenbench.core.settings import Strict
+from fedgenbench.report.power import equivalence_p_value, p_value, seeds_needed
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -47,6 +48,26 @@ class Difference:
     @property
     def seeds(self) -> list[int]:
         return sorted((self.ahead - self.behind).dropna().index)
+
+    def p_value(self, bound: float) -> float:
+        """Of the paired t-test that the mean is ``bound``, in the measure's unit."""
+        return p_value(*self._moments, bound, self.slack)
+
+    def p_value_of_none(self, smallest: float) -> float:
+        """Of the tests that the mean lies within ``smallest`` of zero."""
+        return equivalence_p_value(*self._moments, smallest, self.slack)
+
+    def seeds_needed(self, bound: float, level: float, inside: bool = False) -> int | None:
+        """Seeds that would show the mean beyond ``bound``, or within it of zero; None: too many."""
+        mean, sd, _ = self._moments
+        distance = (bound - abs(mean) if inside else abs(mean - bound)) - self.slack
+        return seeds_needed(distance, sd, level) if distance > 0 else None
+
+    @property
+    def _moments(self) -> tuple[float, float, int]:
+        """Mean, standard deviation over seeds, and their number."""
+        values = self.factor * (self.ahead - self.behind).dropna()
+        return float(values.mean()), float(values.std(ddof=1)), len(values)
 
     def interval(self, confidence: float) -> Interval:
         from fedgenbench.report.statistics import Interval, paired_difference

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.scales import SCALES
 from fedgenbench.report.claims import PaperClaim
+from fedgenbench.report.learning import steep_sentences
+from fedgenbench.report.measuring import Difference
+from fedgenbench.report.power import MOST_SEEDS, holm
 from fedgenbench.report.results import Results, distinct
 from fedgenbench.report.statistics import SEEDS, Interval
 
@@ -15,6 +18,7 @@ from fedgenbench.report.statistics import SEEDS, Interval
 VERDICTS = {
     "supported": "good",
     "contradicted": "bad",
+    "no effect": "mute",
     "undecided": "open",
     "not testable here": "mute",
 }
@@ -49,6 +53,8 @@ def _judged(claim: PaperClaim, results: Results) -> Claim:
         verdict, sentences = "not testable here", [f"Decidable from {entry.scale} scale on."]
     else:
         verdict, sentences = _verdict(claim, results)
+    if entry.published_size:
+        sentences.append(f"In the paper: {entry.published_size}.")
     sentences.append(f"Scale: {' and '.join(scales) or 'no run'}.")
     if verdict == "contradicted":
         sentences += [f"Tried: {sentence}" for sentence in entry.tried]
@@ -56,13 +62,27 @@ def _judged(claim: PaperClaim, results: Results) -> Claim:
     return Claim(entry.id, entry.text, source, verdict, " ".join(sentences))
 
 
+@dataclass(frozen=True)
+class _Comparison:
+    """A difference with its interval; whether it lies below the bound or is no effect, by Holm's rule.
+
+    level: the error that the first of these tests may make here.
+    """
+
+    difference: Difference
+    interval: Interval
+    below: bool
+    negligible: bool
+    level: float
+
+
 def _verdict(claim: PaperClaim, results: Results) -> tuple[str, list[str]]:
     """The verdict on a conjunction: every difference lies above the bound of the test.
 
-    All have to, so each is tested at the full level for "supported". One that lies below is enough
-    for "contradicted", so there the level is Bonferroni's over all of them.
+    All have to, so each is tested at the full level for "supported". One that lies below, or that is
+    no effect, is enough against it, so there all are tested together.
     """
-    measured, bound, unit = claim.measured(results), claim.entry.test.bound, claim.measure.unit
+    measured, test, unit = claim.measured(results), claim.entry.test, claim.measure.unit
     missing = (
         [f"Missing: {'; '.join(dict.fromkeys(measured.missing))}."] if measured.missing else []
     )
@@ -75,29 +95,99 @@ def _verdict(claim: PaperClaim, results: Results) -> tuple[str, list[str]]:
         missing.append(f"{few} fewer than {SEEDS} common seeds.")
     if not able:
         return "undecided", missing
-    strict = 1 - (1 - results.confidence) / len(able)
-    # (what is compared, its interval, its interval corrected for the number of comparisons)
-    judged = [(d, d.interval(results.confidence), d.interval(strict)) for d in able]
-    above = sum(_ends(plain)[0] > bound for _, plain, _ in judged)
-    closest = min(judged, key=lambda each: _ends(each[1])[0])
-    worst = min(judged, key=lambda each: _ends(each[2])[1])
-    if _ends(worst[2])[1] < bound:
-        verdict, (decisive, plain, corrected) = "contradicted", worst
-    elif above == total and not measured.missing:
-        verdict, (decisive, plain, corrected) = "supported", closest
+    compared = _compared(able, test.bound, test.smallest, results.confidence)
+    above = sum(_low(each.interval) > test.bound for each in compared)
+    against = [each for each in compared if each.below and not each.negligible]
+    against = against or [each for each in compared if each.negligible]
+    closest = min(compared, key=lambda each: _low(each.interval))
+    titles = list(dict.fromkeys(title for difference in able for title in difference.titles))
+    learning = []
+    if above == total and not measured.missing:
+        verdict, decisive = "supported", closest
+    elif against:
+        decisive = min(against, key=lambda each: (each.level, each.interval.mean))
+        verdict = "no effect" if decisive.negligible else "contradicted"
+        learning = steep_sentences(results, decisive.difference.titles)
+        if verdict == "contradicted" and learning:
+            verdict = "undecided"
+            learning.insert(0, "It would be contradicted, had methods learnt more:")
     else:
-        verdict, (decisive, plain, corrected) = "undecided", closest
-    titles = dict.fromkeys(title for difference in able for title in difference.titles)
-    level = f"{results.level} interval over seeds {', '.join(map(str, decisive.seeds))}"
-    if len(able) > 1 and verdict != "supported":
-        level += f"; ± {_number(corrected.half)} corrected for {len(able)} comparisons"
+        verdict, decisive = "undecided", closest
     return verdict, [
-        f"Decisive: {decisive.words} = {_number(plain.mean)} ± {_number(plain.half)} {unit} ({level}).",
-        f"{_share(above, total)} above the {_number(bound)} {unit} asked (on {'; '.join(titles)}).",
+        _decisive(decisive, results, unit, verdict),
+        f"{_share(above, total)} above the {_number(test.bound)} {unit} asked (on {'; '.join(titles)}).",
+        *_of_size(verdict, decisive, test.smallest, unit),
         *(["The part that was run holds."] if above == total and verdict == "undecided" else []),
+        *learning,
+        *(
+            [_needed(compared, claim, 1 - results.confidence)]
+            if verdict == "undecided" and above < total and not learning
+            else []
+        ),
         *measured.notes,
         *missing,
     ]
+
+
+def _compared(
+    differences: Sequence[Difference], bound: float, smallest: float | None, confidence: float
+) -> list[_Comparison]:
+    """All differences, tested together."""
+    level = 1 - confidence
+    fallen, levels = holm([each.p_value(bound) for each in differences], level)
+    same = [each.p_value_of_none(smallest) if smallest else 1.0 for each in differences]
+    negligible, _ = holm(same, level)
+    return [
+        _Comparison(
+            each,
+            interval := each.interval(confidence),
+            below=differs and interval.mean < bound,
+            negligible=none,
+            level=own,
+        )
+        for each, differs, none, own in zip(differences, fallen, negligible, levels, strict=True)
+    ]
+
+
+def _decisive(each: _Comparison, results: Results, unit: str, verdict: str) -> str:
+    """The numbers of the comparison that decided."""
+    words, plain, seeds = each.difference.words, each.interval, each.difference.seeds
+    level = f"{results.level} interval over seeds {', '.join(map(str, seeds))}"
+    count = round((1 - results.confidence) / each.level)
+    if count > 1 and verdict != "supported":
+        corrected = each.difference.interval(1 - each.level)
+        level += f"; ± {_number(corrected.half)} corrected for {count} comparisons"
+    return f"Decisive: {words} = {_number(plain.mean)} ± {_number(plain.half)} {unit} ({level})."
+
+
+def _of_size(verdict: str, each: _Comparison, smallest: float | None, unit: str) -> list[str]:
+    """What the smallest effect of interest says of the comparison that decided."""
+    if not each.negligible:
+        return []
+    if verdict == "supported":
+        return [f"It is there, but below {_number(smallest)} {unit}, the smallest of interest."]
+    return [f"It is below {_number(smallest)} {unit} either way, the smallest effect of interest."]
+
+
+def _needed(compared: Sequence[_Comparison], claim: PaperClaim, level: float) -> str:
+    """How many seeds would decide, were the means and spreads of these seeds the true ones.
+
+    The least of what would support the claim, contradict it, or show no effect.
+    """
+    bound, smallest = claim.entry.test.bound, claim.entry.test.smallest
+    counts = []
+    if all(each.interval.mean > bound for each in compared):
+        support = [each.difference.seeds_needed(bound, level) for each in compared]
+        counts.append(None if None in support else max(filter(None, support)))
+    for each in compared:
+        if each.interval.mean < bound:
+            counts.append(each.difference.seeds_needed(bound, each.level))
+        if smallest and abs(each.interval.mean) < smallest:
+            counts.append(each.difference.seeds_needed(smallest, each.level, inside=True))
+    known = [count for count in counts if count is not None]
+    if not known:
+        return f"More than {MOST_SEEDS} seeds would be needed to decide it at this mean and spread."
+    return f"About {min(known)} seeds would decide it at this mean and spread."
 
 
 def _share(above: int, total: int) -> str:
@@ -107,10 +197,9 @@ def _share(above: int, total: int) -> str:
     return f"{above} of {total} intervals {'lies' if above == 1 else 'lie'}"
 
 
-def _ends(interval: Interval) -> tuple[float, float]:
+def _low(interval: Interval) -> float:
     assert interval.low is not None  # it is of ``SEEDS`` seeds or more
-    assert interval.high is not None
-    return interval.low, interval.high
+    return interval.low
 
 
 def _number(value: float | None) -> str:

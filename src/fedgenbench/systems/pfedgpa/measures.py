@@ -29,9 +29,11 @@ else:  # a literal is spelt out where it is checked by type
 
 
 class Accuracy(Compared):
-    """On ``datasets`` (titles); ``clients`` null: in every experiment on them."""
+    """On ``datasets`` (titles), and on ``optional`` ones that were run; ``clients`` null: in every
+    experiment on them."""
 
     datasets: Names
+    optional: list[str] = Field(default_factory=list)
     clients: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -40,7 +42,11 @@ def accuracy(results: Results, of: Accuracy) -> Measured:
     """Personalised accuracy after the last round, of the method less each baseline's."""
     results, measured = results.main_runs, Measured()
     personal = partial(results.by_seed, metric="personal")
-    for dataset in of.datasets:
+    there = {entry["dataset"] for entry in results.experiments.values()}
+    absent = [dataset for dataset in of.optional if dataset not in there]
+    if absent:
+        measured.notes.append(f"Not run here: {', '.join(absent)}.")
+    for dataset in (*of.datasets, *(each for each in of.optional if each in there)):
         only = {"dataset": dataset} | ({"clients": of.clients} if of.clients else {})
         tables = scored(results, of, measured, personal, only=only)
         for name, table in tables.items():

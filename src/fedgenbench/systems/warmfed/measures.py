@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from fedgenbench.core.settings import Strict
 from fedgenbench.report.measuring import Difference, Measured, measure
@@ -33,6 +35,8 @@ def accuracy(results: Results, of: Accuracy) -> Measured:
     tables = scored(results, of, measured, partial(scores, metric=of.metric), of.metric)
     for name, table in tables.items():
         measured.differences += of.differences(results, name, table)
+        if of.metric == "personal":
+            measured.notes += _collapsed(results, name)
     measured.notes += _not_run(results, "main")
     return measured
 
@@ -129,33 +133,39 @@ def accuracy_on_left_out_domains(results: Results, of: Compared) -> Measured:
     return measured
 
 
-class OneMethod(Strict):
+class MoreClients(Strict):
+    """A method with ``times`` as many clients."""
+
     method: MethodName
+    times: Annotated[int, Field(ge=2)]
 
 
-@measure(OneMethod, unit="%")
-def traffic_of_a_client(results: Results, of: OneMethod) -> Measured:
-    """One client's traffic in the whole run, with fewer less with more clients, in % of the former.
+@measure(MoreClients, unit="%")
+def traffic_of_a_client(results: Results, of: MoreClients) -> Measured:
+    """By how much one client's traffic of the whole run shrinks with more clients, in % of what it is.
 
-    Where it does not grow, all clients together cost in proportion to their number.
+    Where it does not grow, all clients together cost in proportion to their number. It is worked out
+    from the runs, and no other ones are needed: what a client sends, and the models that it gets, know
+    nothing of the others, and the synthetic images that it gets are a fixed share of those of all
+    clients' adapters, so they grow with the clients.
     """
-    from fedgenbench.systems.warmfed.numbers import traffic
-
-    measured = Measured()
-    for base, name, title in _varied(results, "scale"):
-        few, many = (
-            traffic(results, e, "up").add(traffic(results, e, "down")) for e in (base, name)
+    results, measured = results.main_runs, Measured()
+    runs = results.runs[results.runs["method"] == of.method]
+    for name, rows in runs.groupby("experiment", sort=False):
+        rows = rows.set_index("seed")
+        each_round = rows["bytes_up"] + rows["bytes_down"]
+        now = rows["bytes_up_once"] + rows["bytes_down_once"] + rows["rounds"] * each_round
+        then = now + (of.times - 1) * rows["bytes_down_once"]
+        entry = results.experiments[name]
+        what = (
+            f"one client's traffic with {entry['clients']} − with {of.times * entry['clients']} clients, "
+            f"in % of the former"
         )
-        if of.method not in few or of.method not in many:
-            measured.missing.append(f"runs of {label(results, of.method)} on {title}")
-            continue
-        few, many = few[of.method], many[of.method]
-        titles = (results.experiments[base]["title"], title)
-        what = f"one client's traffic, as a share of {titles[0]}: that − {titles[1]}"
-        measured.differences.append(Difference(what, titles, 100 * few / few, 100 * many / few))
-    if not measured.differences and not measured.missing:
-        measured.missing.append("runs with another number of clients")
-    measured.notes += _not_run(results, "scale")
+        measured.differences.append(
+            Difference(what, (entry["title"],), 100 * now / now, 100 * then / now, experiment=name)
+        )
+    if not measured.differences:
+        measured.missing.append(f"runs of {label(results, of.method)}")
     return measured
 
 
@@ -178,6 +188,19 @@ def _varied(results: Results, role: str) -> Iterator[tuple[str, str, str]]:
     for name, entry in results.experiments.items():
         if entry.get("role") == role and entry["base"] in results.experiments:
             yield entry["base"], name, entry["title"]
+
+
+def _collapsed(results: Results, experiment: str) -> Iterator[str]:
+    """Where dynamic self-distillation chose nothing, its worth is not judged: a sentence on it."""
+    from fedgenbench.systems.warmfed.numbers import collapses
+
+    collapsed, recorded = collapses(results, experiment)
+    if collapsed:
+        title = results.experiments[experiment]["title"]
+        yield (
+            f"DSD's mask took one teacher for nearly all samples in {collapsed} of {recorded} "
+            f"client-rounds ({title})."
+        )
 
 
 def _mean_of_all(by_name: dict[str, pd.Series]) -> pd.Series:
