@@ -6,6 +6,7 @@ import yaml
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.report.tables import Cell, Column, Row
+from fedgenbench.systems import claims
 from fedgenbench.systems.fedlmg.published import FILE, OF_METHODS, fedlmg_published
 from fedgenbench.systems.fedlmg.published_tables import averages, beside
 
@@ -229,3 +230,25 @@ def test_a_file_that_is_missing_or_says_a_thing_twice_is_refused(tmp_path):
 
 def test_settings_of_methods_are_those_that_experiments_have(stated):
     assert {t.setting for t in stated.tables if "fedlmg_sd" in t.rows} == set(OF_METHODS)
+
+
+@pytest.mark.parametrize(
+    ("claim", "ways", "baseline"),
+    [
+        ("fedlmg-1", ("fedlmg_ft", "fedlmg_md", "fedlmg_sd"), "prompts"),
+        ("fedlmg-2", ("fedlmg_ft", "fedlmg_md", "fedlmg_sd"), "fedavg"),
+        ("fedlmg-3", ("fedlmg_ft", "fedlmg_md", "fedlmg_sd"), "feddf"),
+        ("fedlmg-4", ("fedlmg_sd",), "fedlmg_ft"),
+    ],
+)
+def test_sizes_in_claims_are_those_of_the_tables(claim, ways, baseline):
+    """The least and the largest difference of the averages under feature skew."""
+    tables = yaml.safe_load(FILE.read_text())["tables"]
+    found = [
+        table["rows"][way][-1] - table["rows"][baseline][-1]
+        for table in tables
+        if table["setting"] == "feature skew"
+        for way in ways
+    ]
+    said = next(each.entry for each in claims.stated()["fedlmg"] if each.entry.id == claim)
+    assert said.published_size.startswith(f"{min(found):.1f} to {max(found):.1f} points")
