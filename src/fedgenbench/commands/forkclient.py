@@ -7,23 +7,31 @@ status. It imports nothing but the standard library's smallest parts, since ever
 """
 
 import os
+import signal
 import socket
 import sys
 
 
 def main(address: str, python: str, arguments: list[str]) -> int:
+    # A standard stream that is closed would let the connection take its number.
+    while os.open(os.devnull, os.O_RDWR) <= 2:
+        pass
     connection = socket.socket(socket.AF_UNIX)
+    variables = [name + b"=" + value for name, value in os.environb.items()]
+    request = [os.getcwdb(), b"%d" % len(arguments), *map(os.fsencode, arguments), *variables]
+    message = b"\0".join(request)
     try:
         connection.connect(address)
+        socket.send_fds(connection, [len(message).to_bytes(8, "big")], [0, 1, 2])
+        connection.sendall(message)
+        # The job is told to end, and this process ends after it.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: connection.shutdown(socket.SHUT_WR))
+        # The status, and the end of the stream once the process has gone; it alone if a signal ended it.
+        status = b"".join(iter(lambda: connection.recv(16), b""))
     except OSError:
-        os.execv(python, [python, *arguments])
-    variables = [f"{name}={value}" for name, value in os.environ.items()]
-    request = "\0".join([os.getcwd(), str(len(arguments)), *arguments, *variables])
-    message = request.encode(errors="surrogateescape")
-    socket.send_fds(connection, [len(message).to_bytes(8, "big")], [0, 1, 2])
-    connection.sendall(message)
-    # The status, and the end of the stream once the process has gone; it alone if a signal ended it.
-    status = b"".join(iter(lambda: connection.recv(16), b""))
+        # Nobody has read all of the request: there is no server, or it died meanwhile.
+        os.execvp(python, [python, *arguments])
     return status[0] if status else 137
 
 

@@ -4,7 +4,8 @@ A job of seconds would pay as much again for loading torch and diffusers. Snakem
 ``sys.executable SCRIPT``; ``start`` gives it another one, which asks the server (forkclient.py). A child
 tells its server which modules of other packages it had to load, and the server loads them for those that
 come after; this package's own stay unloaded, so that every job runs the code that lies there. The server
-ends with the process that started it; a job ends if its client does.
+ends with the process that started it; a job ends if its client does. What a script has registered with
+``atexit`` is not called: it could not be told from what the server's modules have.
 """
 
 import contextlib
@@ -20,49 +21,64 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from pathlib import Path
 
-PYTHON = Path(".snakemake/forkserver/python")
+# Seconds in which a job that is to end may clean up.
+GRACE = 10
+INTERRUPTED = 128 + signal.SIGINT
+# A server ends when its standard input closes, so what holds that is kept.
+_servers: list[subprocess.Popen[bytes]] = []
 
 
 def start() -> str:
-    """Starts a server for the scripts run in this folder; returns what to call in Python's place."""
-    # Not in this folder: a socket's path is short, and what copies folders stumbles over sockets.
-    address = Path(tempfile.mkdtemp(prefix="fedgenbench-")) / "socket"
+    """Starts a server for the scripts run by this process; returns the shell's words for Python.
+
+    They are those of Python itself where no server can be: no folder for its socket, or one whose path
+    is too long.
+    """
+    python = shlex.quote(sys.executable)
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            # Not in this folder: a socket's path is short, and what copies folders stumbles over sockets.
+            folder = Path(tempfile.mkdtemp(prefix="fedgenbench-"))
+        except OSError:
+            return python
+        address = folder / "socket"
+        try:
+            listener.bind(str(address))
+        except OSError:
+            shutil.rmtree(folder)
+            return python
+        listener.listen(64)
+        server = [sys.executable, "-m", "fedgenbench.commands.forkserver"]
+        _servers.append(
+            subprocess.Popen(
+                [*server, str(listener.fileno()), str(folder)],
+                # The other end closes when this process ends, however it does.
+                stdin=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,
+            )
+        )
     client = [sys.executable, "-I", "-S", Path(__file__).with_name("forkclient.py"), address]
-    command = shlex.join(map(str, [*client, sys.executable]))
-    PYTHON.parent.mkdir(parents=True, exist_ok=True)
-    PYTHON.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
-    PYTHON.chmod(0o755)
-    # The other end of its standard input closes when this process ends, however it does.
-    server = subprocess.Popen(
-        [sys.executable, "-m", "fedgenbench.commands.forkserver", address],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert server.stdout is not None
-    server.stdout.readline()  # it listens
-    return str(PYTHON)
+    return f"{shlex.join(map(str, client))} {python}"
 
 
 class _Child(Exception):
     """This process is a child, whose script is to be run."""
 
 
-def serve(address: str) -> None:
+def serve(listener: socket.socket) -> None:
     """Forks a process for every client, until the standard input ends.
 
     Raises:
-        _Child: in a forked process, with its connection and its script's arguments.
+        _Child: in a forked process, with its connection and where to say what it has loaded.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     reports: dict[int, bytes] = {}
-    with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as events:
-        listener.bind(address)
-        listener.listen(64)
-        print("listening", flush=True)
+    with listener, selectors.DefaultSelector() as events:
         events.register(listener, selectors.EVENT_READ)
         events.register(sys.stdin, selectors.EVENT_READ)
         while True:
@@ -89,6 +105,7 @@ def _fork(listener: socket.socket) -> int:
         connection.close()
         os.close(writing)
         return reading
+    os.close(reading)
     raise _Child(connection, writing)
 
 
@@ -102,28 +119,43 @@ def _load(modules: list[str]) -> None:
 def run(connection: socket.socket, report: int) -> None:
     """Runs the script that a client asks for, as its own process would; sends the exit status."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    length, streams, _, _ = socket.recv_fds(connection, 8, 3)
-    message = b""
-    while len(message) < int.from_bytes(length, "big"):
-        message += connection.recv(65536)
-    folder, count, *rest = message.decode(errors="surrogateescape").split("\0")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.setpgid(0, 0)
+    arguments = _take_over(connection)
+    threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
+    loaded = set(sys.modules)
+    sys.argv, sys.path[0] = arguments, os.path.dirname(arguments[0])
+    status = _status_of(arguments[0])
+    new = [name for name in sys.modules if name not in loaded and _of_others(name)]
+    if status != INTERRUPTED:  # no job follows
+        with contextlib.suppress(OSError):  # the server may be dead
+            os.write(report, "\n".join(new).encode())
+    os.close(report)
+    with contextlib.suppress(OSError):  # and so may the client
+        connection.sendall(bytes([status]))
+    # As multiprocessing's children end: taking torch's objects apart would cost a second.
+    os._exit(status)
+
+
+def _take_over(connection: socket.socket) -> list[str]:
+    """Gives this process a client's streams, folder and variables; returns its script's arguments."""
+    head, streams, _, _ = socket.recv_fds(connection, 8, 3)
+    length = int.from_bytes(head, "big")
+    message = connection.makefile("rb").read(length)
+    if not head or len(message) < length:
+        os._exit(1)  # the client was killed before it had said all
+    folder, count, *rest = message.split(b"\0")
     arguments, variables = rest[: int(count)], rest[int(count) :]
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update({name: value for name, _, value in (v.partition("=") for v in variables)})
-    threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
-    loaded = set(sys.modules)
-    sys.argv, sys.path[0] = arguments, os.path.dirname(arguments[0])
-    status = _status_of(arguments[0])
-    new = [name for name in sys.modules if name not in loaded and _of_others(name)]
-    os.write(report, "\n".join(new).encode())
-    os.close(report)
-    connection.sendall(bytes([status]))
-    # As multiprocessing's children end: taking torch's objects apart would cost a second.
-    os._exit(status)
+    for variable in variables:
+        name, _, value = variable.partition(b"=")
+        os.environb[name] = value
+    tempfile.tempdir = None  # that of the server's variables
+    return [os.fsdecode(argument) for argument in arguments]
 
 
 def _status_of(script: str) -> int:
@@ -131,17 +163,21 @@ def _status_of(script: str) -> int:
     status = 0
     try:
         runpy.run_path(script, run_name="__main__")
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for its threads
     except SystemExit as end:
         if isinstance(end.code, int):
             status = end.code & 0xFF
         elif end.code is not None:
             print(end.code, file=sys.stderr)
             status = 1
+    except KeyboardInterrupt:
+        status = INTERRUPTED
     except BaseException:
         traceback.print_exc()
         status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if not stream.closed:
+            stream.flush()
     return status
 
 
@@ -150,15 +186,20 @@ def _of_others(name: str) -> bool:
 
 
 def _end_with(client: socket.socket) -> None:
-    """Ends this process when its client has gone: Snakemake has killed the job."""
+    """Ends this process and what it has started when its client has gone or was told to end.
+
+    As Ctrl-C does, so that files are left whole; what goes on nevertheless is killed.
+    """
     with contextlib.suppress(OSError):
         client.recv(1)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.killpg(0, signal.SIGINT)
+    time.sleep(GRACE)
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
     try:
-        serve(sys.argv[1])
+        serve(socket.socket(fileno=int(sys.argv[1])))
     except _Child as child:
         run(*child.args)
-    shutil.rmtree(Path(sys.argv[1]).parent, ignore_errors=True)
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
