@@ -12,10 +12,11 @@ BASELINE ?= ../baseline
 export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup reproduce test test-all record restore unlock docs lock lint clean-setup baseline
+.PHONY: help setup reproduce report test test-all record restore unlock docs lock lint clean-setup baseline
 
 help:
 	@echo "make reproduce   set up, then run the main job at the scale that params.yaml names"
+	@echo "make report      tables, figures and report from recorded results, in minutes; compares what was computed here"
 	@echo "make test        set up, then run the tests"
 	@echo "make test-all    the same with the slow tests"
 	@echo "make record      put what dvc repro made into DVC's store, for others to restore"
@@ -39,6 +40,9 @@ unlock: setup
 reproduce: setup
 	python -m fedgenbench.commands.start $(if $(CORES),--cores $(CORES)) --resources gpu=$(GPUS) --quiet rules reason host
 	@echo; echo "The report:"; ls results/*/report/report.html results/*/report/report.pdf
+
+report: setup
+	python -m fedgenbench report
 
 test: setup
 	pytest -n 2 -m "not slow"

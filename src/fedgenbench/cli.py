@@ -76,6 +76,18 @@ def plan(scale: str | None, paths: bool, **only: tuple[str, ...]) -> None:
 
 @main.command()
 @_scale
+@click.pass_context
+def report(context: click.Context, scale: str | None) -> None:
+    """Tables, figures and the report from recorded results; compares what was computed here."""
+    from fedgenbench.commands.report import make
+
+    path, found = make(scale)
+    click.echo("\n".join([found.sentence, *found.differing, f"The report: {path}"]))
+    context.exit(1 if found.differing else 0)
+
+
+@main.command()
+@_scale
 @_selection
 def forecast(scale: str | None, **only: tuple[str, ...]) -> None:
     """What the grid costs by experiment, finished or not."""

@@ -1,9 +1,11 @@
 """Records what the settings of params.yaml ask for, file by file, so that it can be restored elsewhere.
 
 ``python -m fedgenbench.commands.record PHASE`` writes ``results/<scale>/<phase>.json``, the checksums of
-all that a phase of dvc.yaml made. Without a phase, all these files go into DVC's store, as the folder
-``recorded/<scale>``. DVC holds that folder of links and nothing else: results themselves are in none of
-its hands, since several of its commands reset what they hold, and delete what lies beside it.
+all that a phase of dvc.yaml made. Without a phase, the measurements of all jobs go into
+``results/<scale>/records``, which Git can hold and ``make report`` shows, and all these files into DVC's
+store, as the folder ``recorded/<scale>``. DVC holds that folder of links and nothing else: results
+themselves are in none of its hands, since several of its commands reset what they hold, and delete what
+lies beside it.
 """
 
 import os
@@ -19,6 +21,8 @@ from fedgenbench.core.products import MEASURED
 from fedgenbench.plan import settings as config
 from fedgenbench.plan.grid import PRODUCTS, Grid
 from fedgenbench.plan.selection import select
+from fedgenbench.systems.collected import read
+from fedgenbench.systems.records import place_of, write_records
 
 PHASES = ("data", "runs", "report")
 
@@ -72,13 +76,14 @@ def record() -> Path:
     Raises:
         UserError: a file is not as its phase listed it.
     """
-    scale, _ = config.load()
+    scale, settings = config.load()
     files = listed(scale)
     if others := [path for path, checksum in files.items() if not same(Path(path), checksum)]:
         raise UserError(
             f"not as results/{scale} lists it:\n{in_short(others)}`dvc repro` makes what is missing and "
             "lists what is there; then record again"
         )
+    _write_records(scale, Grid(select(settings[scale])[0], settings["paper"]))
     folder = Path("recorded", scale)
     for old in folder.rglob("*"):
         if old.is_file() and str(old.relative_to(folder)) not in files:
@@ -91,6 +96,17 @@ def record() -> Path:
     if done.returncode:
         raise UserError(f"`dvc add {folder}` failed:\n{(done.stderr or done.stdout).strip()}")
     return folder.with_suffix(".dvc")
+
+
+def _write_records(scale: str, grid: Grid) -> None:
+    """What was collected of the grid, as records that travel."""
+    folder = Path("results", scale, f"collected-{grid.product_digest('collect')}")
+    if not (folder / "context.json").is_file():
+        raise UserError(
+            f"{folder} is missing: `dvc repro` collects what was run; then record again"
+        )
+    cards = {name: read_json(f"{part.folder}/card.json") for name, part in grid.used_data.items()}
+    write_records(place_of(scale), *read(folder), cards, grid.differences)
 
 
 def place(source: Path, target: Path) -> None:
@@ -158,7 +174,11 @@ def _files(place: Path) -> list[Path]:
 def main(arguments: list[str]) -> None:
     if not arguments:
         pointer = record()
-        print(f"Recorded. For others: `git add {pointer.parent}` and commit, then `dvc push`.")
+        scale, _ = config.load()
+        print(
+            f"Recorded. For others: `git add {pointer.parent} {place_of(scale)}` and commit, then "
+            "`dvc push`."
+        )
     elif arguments[0] in PHASES and len(arguments) == 1:
         list_phase(arguments[0])
     else:

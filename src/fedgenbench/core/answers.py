@@ -31,10 +31,15 @@ def unpacked(text: str, sizes: Sequence[int]) -> list[np.ndarray]:
     Raises:
         UserError: there are fewer or more answers than images.
     """
-    raw, total = np.frombuffer(base64.b64decode(text), np.uint8), sum(sizes)
+    return np.split(unpacked_bytes(base64.b64decode(text), sum(sizes)), np.cumsum(sizes)[:-1])
+
+
+def unpacked_bytes(content: bytes, total: int) -> np.ndarray:
+    """The same in one array, from the bytes themselves, as they are collected."""
+    raw = np.frombuffer(content, np.uint8)
     if len(raw) != (total + 7) // 8:
         raise UserError(f"{8 * len(raw)} answers do not fit {total} test images: run the job again")
-    return np.split(np.unpackbits(raw, count=total).astype(bool), np.cumsum(sizes)[:-1])
+    return np.unpackbits(raw, count=total).astype(bool)
 
 
 def shares(right: Sequence[Any]) -> list[float]:

@@ -66,7 +66,7 @@ def collect(
         "measurements": pd.DataFrame(rows, columns=names).astype(_without_text(COLUMNS)),
         "jobs": pd.DataFrame(records)
         if records
-        else pd.DataFrame(columns=list(_RECORD)).astype(_NUMBERS),
+        else pd.DataFrame(columns=list(RECORD_OF_JOBS)).astype(_NUMBERS),
         "answers": pd.DataFrame(answers, columns=list(ANSWERS)),
     }
 
@@ -93,9 +93,9 @@ def _without_text(columns: Mapping[str, str]) -> dict[str, str]:
 # Types of a table of no job; else the values have theirs.
 _NUMBERS = dict.fromkeys(("seed", "client"), "int64")
 _NUMBERS |= dict.fromkeys(MEASURED_OF_JOBS[:-1], "float64")
-_RECORD = (
+RECORD_OF_JOBS = (
     *ADDRESS,
-    *("scale", "digest", "rounds", "engine", "device", "hardware"),
+    *("scale", "digest", "metrics_sha256", "rounds", "engine", "device", "hardware"),
     *MEASURED_OF_JOBS,
     *("torch", "git_revision", "git_dirty"),
 )
@@ -105,6 +105,7 @@ def _record(metrics: Mapping[str, Any]) -> dict[str, Any]:
     settings = metrics["settings"]
     return {
         "digest": metrics["digest"],
+        "metrics_sha256": metrics["report_sha256"],
         "rounds": settings.get("rounds"),
         "engine": settings.get("engine"),
         "device": metrics["device"],

@@ -37,6 +37,7 @@ class Report:
     cards: the datasets' card.json: title, classes and domains (names), counts (part -> images),
         works (a list of work, licence, by, url) and, optionally, notes (sentences).
     cuts: settings that this scale cuts: setting, here, paper, reason.
+    remark: a sentence that stands first, on where the numbers come from.
     """
 
     title: str
@@ -44,6 +45,7 @@ class Report:
     sections: Sequence[Section]
     cards: Sequence[Mapping[str, Any]]
     cuts: Sequence[Mapping[str, str]]
+    remark: str = ""
 
 
 def build_report(report: Report, folder: Path) -> list[Path]:
@@ -73,10 +75,11 @@ def build_report(report: Report, folder: Path) -> list[Path]:
         for section, (tables, _) in zip(sections, parted, strict=True)
     ]
     title = f"{report.title}: what it cost, measured on this machine"
+    first = summary(report.results, report.sections)
+    if report.remark:
+        first = replace(first, text=f"{report.remark}\n\n{first.text}")
     return [
-        *_write(
-            folder / "report", report.title, summary(report.results, report.sections), sections
-        ),
+        *_write(folder / "report", report.title, first, sections),
         *_write(folder / "costs", title, cost_summary(report.results), costs),
     ]
 

@@ -16,6 +16,7 @@ from fedgenbench.report.power import equivalence_p_value, p_value, seeds_needed
 if TYPE_CHECKING:
     from types import ModuleType
 
+    import numpy as np
     import pandas as pd
 
     from fedgenbench.report.results import Results
@@ -31,6 +32,7 @@ class Difference:
     factor: makes the measure's unit of both.
     slack: how far the measurement itself may be off; it widens the interval at both ends.
     experiment: the id, where it comes from one alone.
+    answers: of both by seed and test image, as ``paired.paired_answers`` gives them, where that is known.
     """
 
     what: str
@@ -40,6 +42,7 @@ class Difference:
     factor: float = 1.0
     slack: float = 0.0
     experiment: str = ""
+    answers: np.ndarray | None = None
 
     @property
     def words(self) -> str:
@@ -62,6 +65,14 @@ class Difference:
         mean, sd, _ = self._moments
         distance = (bound - abs(mean) if inside else abs(mean - bound)) - self.slack
         return seeds_needed(distance, sd, level) if distance > 0 else None
+
+    def over_images(self, confidence: float) -> Interval | None:
+        """The interval over seeds and test images together, where answers are known."""
+        from fedgenbench.report.paired import crossed_interval
+
+        if self.answers is None:
+            return None
+        return crossed_interval(self.answers, confidence).scaled(self.factor)
 
     @property
     def _moments(self) -> tuple[float, float, int]:

@@ -157,6 +157,8 @@ def _decisive(each: _Comparison, results: Results, unit: str, verdict: str) -> s
     if count > 1 and verdict != "supported":
         corrected = each.difference.interval(1 - each.level)
         level += f"; ± {_number(corrected.half)} corrected for {count} comparisons"
+    if together := each.difference.over_images(results.confidence):
+        level += f"; ± {_number(together.half)} over seeds and test images together"
     return f"Decisive: {words} = {_number(plain.mean)} ± {_number(plain.half)} {unit} ({level})."
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -18,8 +20,18 @@ FRAMES = ("measurements", "measured", "jobs", "measured_jobs", "answers")
 
 def read_results(folder: Path) -> Results:
     """What the collect rule left in ``folder``."""
-    context = read_json(folder / "context.json")
-    frames = with_measured({name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES})
+    return results_of(*read(folder))
+
+
+def read(folder: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """The frames and the context in ``folder``."""
+    frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
+    return frames, read_json(folder / "context.json")
+
+
+def results_of(frames: Mapping[str, pd.DataFrame], context: Mapping[str, Any]) -> Results:
+    """Frames with their context as tables take them."""
+    frames = with_measured(frames)
     # JSON files have sorted keys; tables follow the order of params.yaml.
     experiments, methods, absent = (
         {key: context[part][key] for key in context["order"][part]}

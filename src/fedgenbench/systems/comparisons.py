@@ -47,9 +47,20 @@ class Compared(Strict):
         return f"{label(results, self.method)} − {label(results, baseline)}"
 
     def differences(
-        self, results: Results, experiment: str, table: pd.DataFrame, when: str = ""
+        self,
+        results: Results,
+        experiment: str,
+        table: pd.DataFrame,
+        when: str = "",
+        model: str | None = None,
     ) -> Iterator[Difference]:
-        """The method less each baseline, in points, of accuracies, seeds by methods."""
+        """The method less each baseline, in points, of accuracies, seeds by methods.
+
+        ``model``: whose accuracies they are, a key of ``METRICS``, where they are the last evaluation's,
+        of which the answers are kept.
+        """
+        from fedgenbench.report.paired import paired_answers
+
         for baseline in self.baselines:
             if baseline in table:
                 yield Difference(
@@ -59,6 +70,16 @@ class Compared(Strict):
                     table[baseline],
                     factor=100,
                     experiment=experiment,
+                    answers=paired_answers(
+                        results,
+                        experiment,
+                        [
+                            {"job": "federate", "name": name, "model": model}
+                            for name in (self.method, baseline)
+                        ],
+                    )
+                    if model
+                    else None,
                 )
 
 

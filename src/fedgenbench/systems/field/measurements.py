@@ -82,7 +82,7 @@ def runs(measurements: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
     part = measurements[(measurements["job"] == "federate") & (measurements["row"] == "")]
     sums = part.pivot(index=["experiment", "name", "seed"], columns="quantity", values="value")
     sums = sums.reindex(columns=[*OF_A_RUN, "refused"]).reset_index()
-    records = jobs[jobs["job"] == "federate"].drop(columns=["job", "client"])
+    records = jobs[jobs["job"] == "federate"].drop(columns=["job", "client", "metrics_sha256"])
     runs = records.merge(sums, on=["experiment", "name", "seed"], validate="1:1")
     whole = dict.fromkeys(("refused", "rounds"), "int64")
     return runs.rename(columns={"name": "method"}).astype(whole)

@@ -50,7 +50,7 @@ def accuracy(results: Results, of: Accuracy) -> Measured:
         only = {"dataset": dataset} | ({"clients": of.clients} if of.clients else {})
         tables = scored(results, of, measured, personal, only=only)
         for name, table in tables.items():
-            measured.differences += of.differences(results, name, table)
+            measured.differences += of.differences(results, name, table, model="personal")
     return measured
 
 

@@ -33,8 +33,9 @@ def accuracy(results: Results, of: Accuracy) -> Measured:
     results, measured = results.main_runs, Measured()
     scores = partial(one_shot, results) if of.at == "one_shot" else results.by_seed
     tables = scored(results, of, measured, partial(scores, metric=of.metric), of.metric)
+    kept = None if of.at == "one_shot" else of.metric
     for name, table in tables.items():
-        measured.differences += of.differences(results, name, table)
+        measured.differences += of.differences(results, name, table, model=kept)
         if of.metric == "personal":
             measured.notes += _collapsed(results, name)
     measured.notes += _not_run(results, "main")
