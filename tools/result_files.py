@@ -15,6 +15,7 @@ from fedgenbench.core.errors import UserError
 from fedgenbench.core.products import MEASURED as MEASURED_FILES
 from fedgenbench.core.reports import MEASURED
 from fedgenbench.report.collect import MEASURED_OF_JOBS
+from fedgenbench.systems.base import systems
 
 DIGEST = re.compile(r"(?<![0-9A-Za-z.])[0-9a-f]{10}(?![0-9A-Za-z])")
 IN_PATH = re.compile(r"-([0-9a-f]{10})(?=[/.]|$)")
@@ -27,7 +28,10 @@ _CHECKSUM = "of a file that holds digests; its content is compared itself"
 _CODE = "of the commit"
 LEFT_OUT = {
     **{f"{name}*:": "times, memory and costs, by name" for name in MEASURED_FILES},
-    "report.pdf:": "digests and revision, compressed; report.html has the same parts",
+    **{
+        f"{page}.pdf:": "digests and revision, compressed; the page beside it has the same parts"
+        for page in ("report", "setup", *systems())
+    },
     "*.safetensors:metadata.artifact.sha256": "of arrays and facts, compared themselves",
     "*.safetensors:metadata.artifact.facts.uploads": _CHECKSUM,
     "context.json:pictures.*.sha256": _CHECKSUM,

@@ -22,7 +22,13 @@ def of(test: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def claim(folder: Path, measures: ModuleType, test: Any, **changes: Any) -> PaperClaim:
     """The one claim of a file in ``folder``, read back."""
-    entry = {"id": "c", "text": "It is so.", "source": "sheet §8", "status": "published"}
+    entry = {
+        "id": "c",
+        "text": "It is so.",
+        "short": "So.",
+        "source": "sheet §8",
+        "status": "published",
+    }
     path = folder / "claims.yaml"
     path.write_text(yaml.safe_dump([entry | {"scale": "embedded", "test": test} | changes]))
     (only,) = load_claims(path, measures_of(measures))

@@ -200,6 +200,7 @@ def report(folder: Any) -> Report:
             tables=[method_table(grid, "personal", "Personalised accuracy and communication.")],
             figures=pictures,
             claims=claims[:2],
+            name="pfedgpa",
         ),
         Section(
             "WarmFed: adapters and synthetic data",
@@ -210,6 +211,7 @@ def report(folder: Any) -> Report:
                 )
             ],
             claims=claims[2:],
+            name="warmfed",
         ),
     ]
     cards = [
@@ -231,12 +233,14 @@ def report(folder: Any) -> Report:
     ]
     cuts = [
         {
+            "experiment": "fashion_mnist-10",
             "setting": "rounds × local epochs",
             "here": "10 × 1",
             "paper": "200 × 5",
             "reason": "two cores",
         },
         {
+            "experiment": "emoji_domains",
             "setting": "diffusion model",
             "here": "miniature pipeline, 32×32",
             "paper": "Stable Diffusion 1.5, 512×512",

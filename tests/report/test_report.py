@@ -9,8 +9,11 @@ import synthetic_runs
 from nasty_names import NASTY
 
 from fedgenbench.core.errors import UserError
+from fedgenbench.report.answers import Answer
 from fedgenbench.report.document import Report, build_report
+from fedgenbench.report.forest import Effect, Forest
 from fedgenbench.report.section import Illustration, Section
+from fedgenbench.report.statistics import Interval
 from fedgenbench.report.verdicts import Claim
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>'
@@ -38,12 +41,19 @@ def pdf_text(path):
     ).stdout
 
 
-def test_the_page_loads_nothing_from_elsewhere(report_folder):
-    text = (report_folder / "report.html").read_text()
+PAGES = ("report", "pfedgpa", "warmfed", "setup", "costs")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_loads_nothing_from_elsewhere(report_folder, name):
+    text = (report_folder / f"{name}.html").read_text()
     page = Page(text)
     assert page.addresses
-    assert all(address.startswith(("#", "data:")) for address in page.addresses)
-    assert not {"script", "link", "iframe"} & set(page.tags)
+    files = {address.partition("#")[0] for address in page.addresses}
+    files = {address for address in files if not address.startswith(("data:", "https:"))} - {""}
+    assert {f"{each}.html" for each in PAGES} <= files
+    assert all((report_folder / address).is_file() for address in files)
+    assert "iframe" not in page.tags
     assert "@import" not in text
     assert "url(" not in text
 
@@ -61,41 +71,56 @@ def test_other_times_give_an_equal_report_and_other_costs(report_folder, tmp_pat
     report = replace(report, results=replace(report.results, runs=runs.assign(**slower)))
     for path in build_report(report, tmp_path):
         equal = path.read_bytes() == (report_folder / path.name).read_bytes()
-        assert equal == (path.stem == "report"), path
+        assert equal == (path.stem != "costs"), path
     page = Page((tmp_path / "costs.html").read_text()).text
     assert "what it cost, measured on this machine" in page
     assert "What it cost (measured on this machine)" in page
     assert "the first started 2001-01-01T00:00:00+00:00" in page
 
 
-def test_the_scoreboard_stands_first_and_every_part_is_there(report_folder):
-    text = (report_folder / "report.html").read_text()
-    titles = re.findall(r'<h2><span class="index">\d+</span>(.*?)</h2>', text)
-    assert titles[:4] == [
-        "Scoreboard of claims",
-        "What ran",
-        "pFedGPA: aggregation in weight space",
-        "WarmFed: adapters and synthetic data",
+def titles(path):
+    return re.findall(r"<h2[^>]*>(.*?)</h2>", path.read_text())
+
+
+def test_the_overview_has_papers_scoreboard_and_highest_methods(report_folder):
+    path = report_folder / "report.html"
+    assert titles(path) == ["pFedGPA", "WarmFed", "Scoreboard of claims", "The highest methods"]
+    page = Page(path.read_text()).text
+    assert "198 runs of 22 methods on 3 experiments at embedded scale" in page
+    assert "Of 4 claims of the papers: 1 supported, 1 contradicted, 1 undecided" in page
+    assert "pFedGPA − FedPAC = −0.5" not in page  # evidence in full has a page of its own
+
+
+def test_a_paper_has_a_page_with_its_tables_and_evidence(report_folder):
+    assert titles(report_folder / "pfedgpa.html") == [
+        *("pFedGPA", "What was run", "What it shows", "Tables", "Figures"),
+        "Claims and their evidence",
     ]
-    assert titles[4:] == ["Controls", "What was cut for the scale", "Data", "Provenance"]
-    summary = Page(text.split("<nav")[0]).text
-    assert "198 runs of 22 methods on 3 experiments at embedded scale" in summary
-    assert "Of 4 claims of the papers: 1 supported, 1 contradicted, 1 undecided" in summary
+    assert "pFedGPA − FedPAC = −0.5 ± 0.3" in (report_folder / "pfedgpa.html").read_text()
+
+
+def test_how_it_was_run_has_a_page(report_folder):
+    assert titles(report_folder / "setup.html") == [
+        *("What ran", "Controls", "What was cut for the scale", "Data", "Provenance")
+    ]
 
 
 def test_pdf_says_the_same(report_folder):
     text = pdf_text(report_folder / "report.pdf")
     assert "198 runs of 22 methods on 3 experiments at embedded scale" in text
     assert "Scoreboard of claims" in text
-    for row in ("WarmFed", "Random guess", "CC-BY-4.0", "200 × 5"):
-        assert row in text
+    assert "WarmFed" in text
+    assert "Random guess" in pdf_text(report_folder / "pfedgpa.pdf")
+    setup = pdf_text(report_folder / "setup.pdf")
+    for row in ("CC-BY-4.0", "200 × 5"):
+        assert row in setup
 
 
 def test_without_claims_cards_and_cuts_their_parts_are_left_out(tmp_path):
     grid = synthetic_runs.results(1, 1, ("fashion_mnist-10",), ("local", "centralised", "fedavg"))
     build_report(Report("Small", grid, [], [], []), tmp_path)
-    titles = re.findall(r"</span>(.*?)</h2>", (tmp_path / "report.html").read_text())
-    assert titles == ["What ran", "Controls", "Provenance"]
+    assert titles(tmp_path / "report.html") == ["The highest methods"]
+    assert titles(tmp_path / "setup.html") == ["What ran", "Controls", "Provenance"]
 
 
 def test_nasty_text_comes_out_as_it_went_in(tmp_path):
@@ -108,20 +133,29 @@ def test_nasty_text_comes_out_as_it_went_in(tmp_path):
     )
     claim = Claim("c", NASTY, NASTY, "supported", NASTY)
     section = Section(
-        NASTY, NASTY, [NASTY], figures=[Illustration("p", NASTY, SVG, 1.0)], claims=[claim]
+        *(NASTY, NASTY, [NASTY]),
+        figures=[Illustration("p", NASTY, SVG, 1.0)],
+        claims=[claim],
+        absent=[{"title": NASTY, "reason": "no data", "command": NASTY}],
+        answer=Answer(NASTY, "yes", NASTY),
+        forests=[Forest("f", NASTY, [Effect(NASTY, Interval(0.5, None, None, 2))])],
+        name="nasty",
     )
-    cut = {"setting": NASTY, "here": NASTY, "paper": NASTY, "reason": NASTY}
+    cut = {"experiment": "x", "setting": NASTY, "here": NASTY, "paper": NASTY, "reason": NASTY}
     build_report(Report(NASTY, grid, [section], [], [cut]), tmp_path)
-    assert Page((tmp_path / "report.html").read_text()).text.count(NASTY) >= 12
-    squeezed = re.sub(r"\s", "", pdf_text(tmp_path / "report.pdf"))
-    assert re.sub(r"\s", "", NASTY) in squeezed
+    for name, most in {"report": 8, "nasty": 16, "setup": 6}.items():
+        assert Page((tmp_path / f"{name}.html").read_text()).text.count(NASTY) >= most, name
+        squeezed = re.sub(r"\s", "", pdf_text(tmp_path / f"{name}.pdf"))
+        assert re.sub(r"\s", "", NASTY) in squeezed
 
 
 def test_the_pdf_says_what_its_fonts_lack(tmp_path):
     grid = synthetic_runs.results(1, 1, ("fashion_mnist-10",), ("local", "centralised", "fedavg"))
-    build_report(Report("Ω 犬, Привет", grid, [Section("猫", "猫 and 犬.")], [], []), tmp_path)
+    build_report(
+        Report("Ω 犬, Привет", grid, [Section("猫", "猫 and 犬.", name="cats")], [], []), tmp_path
+    )
     assert "Ω 犬, Привет" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    text = " ".join(pdf_text(tmp_path / "report.pdf").split())
+    text = " ".join(pdf_text(tmp_path / "setup.pdf").split())
     assert "Ω [U+72AC], Привет" in text
     assert "[U+732B] and [U+72AC]." in text
     assert "The fonts of this file lack 2 characters of names here" in text

@@ -57,7 +57,7 @@ def test_its_table_stands_in_the_report(finished):
         (row,) = csv.DictReader(file)
     assert 1 <= float(row["mean"]) <= 10
     assert int(row["n"]) == 2
-    (page,) = folder.glob("results/*/report/report.html")
+    (page,) = folder.glob("results/*/report/setup.html")
     text = page.read_text(encoding="utf-8")
     assert "ToyPaper" in text
     assert "Classes that a client holds" in text

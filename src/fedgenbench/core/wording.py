@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """The number and its noun, in the plural where due: ``1 run``, ``2 runs``, ``1,200 runs``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def first_of(names: Sequence[str], most: int = 5) -> str:

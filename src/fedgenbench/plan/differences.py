@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fedgenbench.core.wording import counted
 from fedgenbench.plan.settings import Settings
 
 
@@ -16,9 +17,10 @@ def differences_from_paper(settings: Settings, paper: Settings) -> list[dict[str
         here, there = _flat(experiment.model_dump()), _flat(paper.experiments[name].model_dump())
         rows += [
             {
-                "setting": f"{name}: {key}",
-                "here": str(here.get(key, "none")),
-                "paper": str(there.get(key, "none")),
+                "experiment": name,
+                "setting": key,
+                "here": _in_words(here.get(key)),
+                "paper": _in_words(there.get(key)),
                 "reason": experiment.note,
             }
             for key in sorted(here.keys() | there.keys())
@@ -34,9 +36,10 @@ def differences_from_paper(settings: Settings, paper: Settings) -> list[dict[str
             here, there = (_flat(s.played(name, method)[1]) for s in (settings, paper))
             rows += [
                 {
-                    "setting": f"{name}: {method}.{key}",
-                    "here": str(here[key]),
-                    "paper": str(there[key]),
+                    "experiment": name,
+                    "setting": f"{method}.{key}",
+                    "here": _in_words(here[key]),
+                    "paper": _in_words(there[key]),
                     "reason": settings.note,
                 }
                 for key in sorted(here)
@@ -52,3 +55,17 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
             _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
         )
     return flat
+
+
+def _in_words(value: Any) -> str:
+    """A setting for a reader; of a list of blocks, their number."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple() if any(isinstance(each, dict) for each in value):
+            return counted(len(value), "entry", "entries")
+        case list() | tuple():
+            return ", ".join(map(_in_words, value)) or "none"
+    return str(value)

@@ -72,6 +72,7 @@ def absent_notes(grid: Grid) -> dict[str, dict[str, Any]]:
             "role": _role(experiment),
             "leave_one_out": bool(experiment.leave_one_out),
             "reason": reason,
+            "command": f"snakemake paper --config experiments={name}",
         }
     return notes
 

@@ -179,17 +179,20 @@ def _ends(
 class Entry(Strict):
     """An entry of claims.yaml.
 
-    scale: the smallest at which the claim is decidable. published_size: how large the paper has the
-    effect, and where, in words; None where that is not known.
+    short: the claim in about ten words, for the scoreboard. scale: the smallest at which it is
+    decidable. published_size: how large the paper has the effect, and where, in words; None where that
+    is not known. published_range: its lowest and highest size, in the measure's unit.
     """
 
     id: str
     text: str
+    short: Annotated[str, Field(max_length=70)]
     source: str
     status: Literal["published", "second-hand"]
     scale: Scale
     test: Annotated[Above | Within | Growth, Field(discriminator="shape")]
     published_size: str | None = None
+    published_range: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = None
     tried: list[str] = Field(default_factory=list)
 
 

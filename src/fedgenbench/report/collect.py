@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,8 @@ _NUMBERS = dict.fromkeys(("seed", "client"), "int64")
 _NUMBERS |= dict.fromkeys(MEASURED_OF_JOBS[:-1], "float64")
 RECORD_OF_JOBS = (
     *ADDRESS,
-    *("scale", "digest", "metrics_sha256", "rounds", "engine", "device", "hardware"),
+    *("scale", "digest", "metrics_sha256", "settings"),
+    *("rounds", "engine", "device", "hardware"),
     *MEASURED_OF_JOBS,
     *("torch", "git_revision", "git_dirty"),
 )
@@ -106,6 +108,7 @@ def _record(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "digest": metrics["digest"],
         "metrics_sha256": metrics["report_sha256"],
+        "settings": json.dumps(settings, sort_keys=True),
         "rounds": settings.get("rounds"),
         "engine": settings.get("engine"),
         "device": metrics["device"],

@@ -1,7 +1,7 @@
-"""The report of a grid of runs: one HTML file and one PDF from the same parts.
+"""The report of a grid of runs: an overview, a page for each paper, one for how it was run, one for cost.
 
-Both are self-contained and give equal bytes for equal input. Every number comes from the results.
-What was measured, times and memory, stands in a second page and PDF.
+Each is an HTML page and a PDF from the same parts, and stands alone. All give equal bytes for equal
+input, and every number comes from the results. What was measured, times and memory, stands apart.
 """
 
 import json
@@ -13,30 +13,37 @@ from typing import Any
 
 from fedgenbench.core.files import atomic_path, write_text
 from fedgenbench.core.wording import counted
+from fedgenbench.report.answers import SYMBOLS
+from fedgenbench.report.forest import Forest
+from fedgenbench.report.jobs import jobs_behind, jobs_section
 from fedgenbench.report.overview import (
     controls,
     cost_summary,
     cuts,
     data,
     provenance,
-    scoreboard,
+    standings,
     summary,
     what_ran,
 )
 from fedgenbench.report.rendering import HTML
 from fedgenbench.report.results import Results
+from fedgenbench.report.scoreboard import address, claim_effects, comparisons, scoreboard
 from fedgenbench.report.section import Section
 from fedgenbench.report.tables import apart
+from fedgenbench.report.verdicts import VERDICTS
+
+OVERVIEW, SETUP, COSTS = "report", "setup", "costs"
 
 
 @dataclass(frozen=True)
 class Report:
     """What a report is made from.
 
-    sections: the papers' parts, in order.
+    sections: the systems' parts, in order; those with an answer or claims are papers'.
     cards: the datasets' card.json: title, classes and domains (names), counts (part -> images),
         works (a list of work, licence, by, url) and, optionally, notes (sentences).
-    cuts: settings that this scale cuts: setting, here, paper, reason.
+    cuts: settings that this scale cuts: experiment, setting, here, paper, reason.
     remark: a sentence that stands first, on where the numbers come from.
     """
 
@@ -48,57 +55,126 @@ class Report:
     remark: str = ""
 
 
-def build_report(report: Report, folder: Path) -> list[Path]:
-    """Writes the report and, apart, what was measured; returns the paths.
+@dataclass(frozen=True)
+class Page:
+    """One page, ``name``.html and ``name``.pdf; ``short``: what links to it are called."""
 
-    ``report.html`` and ``report.pdf`` are equal to the byte whenever the same code runs with the same
-    settings, ``costs.html`` and ``costs.pdf`` are of this machine and this time.
+    name: str
+    short: str
+    title: str
+    summary: Section
+    sections: Sequence[Section]
+    papers: Sequence[Section] = ()
+
+
+def build_report(report: Report, folder: Path) -> list[Path]:
+    """Writes all pages and returns their paths.
+
+    ``report`` is the overview, with links to the others: one named after each paper's system,
+    ``setup``, and ``costs`` with what was measured. All but the last are equal to the byte whenever
+    the same code runs with the same settings; that one is of this machine and this time.
     """
     folder = Path(folder)
-    sections = [
-        *scoreboard(report.sections),
+    papers = [section for section in report.sections if section.answer or section.claims]
+    others = [section for section in report.sections if section not in papers]
+    titles = {name: entry["title"] for name, entry in report.results.experiments.items()}
+    setup = [
+        *others,
         what_ran(report.results),
-        *report.sections,
         controls(report.results),
-        *cuts(report.cuts),
+        *cuts(report.cuts, titles),
         *data(report.cards),
         provenance(report.results),
     ]
-    parted = [apart(section.tables) for section in sections]
     costs = [
         Section(section.title, tables=measured)
-        for section, (_, measured) in zip(sections, parted, strict=True)
-        if measured
+        for section in (*papers, *setup)
+        if (measured := apart(section.tables)[1])
     ]
-    sections = [
-        replace(section, tables=tables)
-        for section, (tables, _) in zip(sections, parted, strict=True)
+    about = summary(report.results, papers)
+    about = replace(about, text=f"{report.remark}\n\n{about.text}")
+    board = scoreboard(papers)
+    first = [*([board] if board else []), *standings(report.results)]
+    pages = [
+        Page(OVERVIEW, "Overview", report.title, about, first, papers),
+        *(_paper(report, section) for section in papers),
+        Page(
+            SETUP,
+            "How it was run",
+            f"{report.title}: how it was run",
+            Section("Summary", about.text),
+            [replace(section, tables=apart(section.tables)[0]) for section in setup],
+        ),
+        Page(
+            COSTS,
+            "Cost",
+            f"{report.title}: what it cost, measured on this machine",
+            cost_summary(report.results),
+            [*costs, *jobs_section(report.results, titles)],
+        ),
     ]
-    title = f"{report.title}: what it cost, measured on this machine"
-    first = summary(report.results, report.sections)
-    if report.remark:
-        first = replace(first, text=f"{report.remark}\n\n{first.text}")
-    return [
-        *_write(folder / "report", report.title, first, sections),
-        *_write(folder / "costs", title, cost_summary(report.results), costs),
-    ]
+    return [path for page in pages for path in _write(page, pages, report.results, folder)]
 
 
-def _write(path: Path, title: str, summary: Section, sections: Sequence[Section]) -> list[Path]:
-    """``path`` as ``.html`` and ``.pdf``."""
+def _paper(report: Report, section: Section) -> Page:
+    """The page of a paper: what was run and what it shows, claims, tables and figures."""
+    kept, _ = apart(section.tables)
+    first, *shown = section.paragraphs or [""]
+    parts = [
+        Section("What was run", first),
+        Section("What it shows", "\n\n".join(shown), forests=section.forests),
+        Section("Tables", tables=kept),
+        Section("Figures", figures=section.figures),
+        Section("Claims and their evidence", claims=section.claims),
+        Section("What the paper prints", bullets=section.bullets),
+        Section("Not run here, and how", absent=section.absent),
+    ]
+    return Page(
+        section.name,
+        section.title.partition(":")[0],
+        f"{section.title} ({report.title})",
+        Section("Summary", report.remark),
+        [part for part in parts if part != Section(part.title)],
+        [section],
+    )
+
+
+def _write(page: Page, pages: Sequence[Page], results: Results, folder: Path) -> list[Path]:
+    """``page`` as HTML and PDF."""
     import matplotlib
     import typst
 
     from fedgenbench.report.glyphs import lacking, with_code_points
 
-    page = HTML.get_template("report.html").render(title=title, summary=summary, sections=sections)
-    write_text(path.with_suffix(".html"), page)
+    path = folder / page.name
+    html = HTML.get_template("report.html").render(
+        page=page,
+        pages=pages,
+        overview=page.name == OVERVIEW,
+        jobs=jobs_behind(results, page.sections) if page.name != COSTS else {},
+        claim_effects=claim_effects,
+        comparisons=comparisons,
+        address=address,
+        tones=VERDICTS,
+        symbols=SYMBOLS,
+    )
+    write_text(path.with_suffix(".html"), html)
 
     # The text reaches typst as data, never as markup, so nothing has to be escaped.
     content: dict[str, Any] = {
-        "title": title,
-        "summary": _plain(summary),
-        "sections": [_plain(section) for section in sections],
+        "title": page.title,
+        "summary": _plain(page.summary),
+        "papers": [
+            {
+                "title": paper.title.partition(":")[0],
+                "answer": paper.answer
+                and asdict(paper.answer)
+                | {"tone": paper.answer.tone, "symbol": paper.answer.symbol},
+                "forest": _drawn(claim_effects(paper)),
+            }
+            for paper in page.papers
+        ],
+        "sections": [_plain(section) for section in page.sections],
     }
     text = json.dumps(content, ensure_ascii=False)
     if lost := lacking(text):
@@ -121,5 +197,35 @@ def _write(path: Path, title: str, summary: Section, sections: Sequence[Section]
     return [path.with_suffix(".html"), path.with_suffix(".pdf")]
 
 
+def _drawn(forest: Forest) -> dict[str, Any]:
+    return {
+        "id": forest.id,
+        "caption": forest.caption,
+        "panels": forest.panels,
+        "published": forest.shows_published,
+    }
+
+
 def _plain(section: Section) -> dict[str, Any]:
-    return asdict(section) | {"paragraphs": section.paragraphs}
+    return {
+        "title": section.title,
+        "paragraphs": section.paragraphs,
+        "bullets": list(section.bullets),
+        "tables": [asdict(table) for table in section.tables],
+        "figures": [asdict(figure) for figure in section.figures],
+        "forests": [_drawn(forest) for forest in section.forests],
+        "claims": [
+            {
+                "id": claim.id,
+                "text": claim.text,
+                "verdict": claim.verdict,
+                "tone": VERDICTS[claim.verdict],
+                "symbol": SYMBOLS[VERDICTS[claim.verdict]],
+                "evidence": claim.evidence,
+                "source": claim.source,
+                "forest": _drawn(comparisons(claim)),
+            }
+            for claim in section.claims
+        ],
+        "absent": [dict(entry) for entry in section.absent],
+    }

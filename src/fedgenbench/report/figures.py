@@ -31,6 +31,32 @@ LINE = 0.114  # inches from one label to the next
 BLUE, GREEN, ORANGE = COLOURS[0], COLOURS[2], COLOURS[8]
 BROKEN, DOTTED = (0, (4, 2)), (0, (1, 1.5))
 INK, GREY, FAINT = "#222222", "#767676", "#dcdcdc"
+# Colour on white -> the same on a dark page, as bright as that one is dark.
+ON_DARK = {
+    "#ffffff": "#16181c",
+    INK: "#dfe2e6",
+    GREY: "#a0a7b1",
+    FAINT: "#3a3f47",
+    "#eeeeee": "#2a2e35",
+    "#f6f6f6": "#1f2227",
+    "#332288": "#a79cf5",
+    "#cc6677": "#e58a99",
+    "#117733": "#5fc97f",
+    "#aa4499": "#d98bce",
+    "#999933": "#c9c95e",
+    "#882255": "#d977a6",
+    "#d55e00": "#f58a3c",
+}
+# Style of a figure that follows the reader's choice of light or dark. Matplotlib writes a colour into
+# each element's own style, after "fill: " or "stroke: ".
+DARK = "@media (prefers-color-scheme: dark) {{ {} }}".format(
+    " ".join(
+        f'[style*="{kind}: {light}"] {{ {kind}: {dark} !important }}'
+        for light, dark in ON_DARK.items()
+        for kind in ("fill", "stroke")
+    )
+    + f" text:not([style*='fill:']) {{ fill: {ON_DARK[INK]} }}"
+)
 
 ORDER = "order.json"  # beside the figures
 # y where a line ends, its name, its colour: what ``label_right`` takes.

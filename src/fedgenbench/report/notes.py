@@ -1,14 +1,11 @@
 """What stands under tables: how the numbers came about, and warnings about the controls."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
 import pandas as pd
 
 from fedgenbench.core.wording import counted
 from fedgenbench.report.results import METRICS, Results, distinct
 from fedgenbench.report.tables import percent
-from fedgenbench.report.words import absences, spread_note
+from fedgenbench.report.words import spread_note
 
 DIFFERENCES = "Differences are paired within seeds; one counts where its interval leaves out 0."
 ALONE = "local"  # the control in which each client trains by itself
@@ -50,12 +47,6 @@ def scale_notes(runs: pd.DataFrame) -> list[str]:
 def study_notes(results: Results, frame: pd.DataFrame) -> list[str]:
     """What stands under numbers of jobs that are no runs, in ``frame``."""
     return [spread_note(results, [frame["seed"].nunique()]), *scale_notes(results.runs)]
-
-
-def absence_notes(absent: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Which experiments have no runs here and why, of entries of ``Results.absent``."""
-    reasons = absences(absent).items()
-    return [f"Without runs ({reason}): {'; '.join(titles)}." for reason, titles in reasons]
 
 
 def _span(values: pd.Series) -> str:

@@ -1,4 +1,4 @@
-"""The report's own sections, around those of the systems: summary, scoreboard, what ran, provenance."""
+"""The report's own sections, around those of the systems: summary, what ran, controls, provenance."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,33 +6,35 @@ from typing import Any
 
 from fedgenbench.core.wording import counted
 from fedgenbench.report.notes import ALONE, alone_is_best, band_warnings
-from fedgenbench.report.results import FAMILIES, METRICS, Results, distinct
+from fedgenbench.report.results import METRICS, Results, distinct
 from fedgenbench.report.section import Section
 from fedgenbench.report.statistics import Interval
-from fedgenbench.report.tables import MISSING, Cell, Column, Row, Table, percent
+from fedgenbench.report.tables import Cell, Column, Row, Table, percent
 from fedgenbench.report.verdicts import VERDICTS
 
 
-def summary(results: Results, sections: Sequence[Section]) -> Section:
-    """What was run, how the claims stand, and the highest method of each experiment."""
+def summary(results: Results, papers: Sequence[Section]) -> Section:
+    """What was run, and how the claims stand."""
     runs = results.runs
     scales = distinct(runs, "scale")
-    methods = runs["method"].nunique()
     sentences = [
-        f"{counted(len(runs), 'run')} of {counted(methods, 'method')} on "
+        f"{counted(len(runs), 'run')} of {counted(runs['method'].nunique(), 'method')} on "
         f"{counted(runs['experiment'].nunique(), 'experiment')} at {' and '.join(scales)} scale, on "
         f"{' and '.join(distinct(runs, 'hardware'))}."
     ]
-    sentences.append("Times and memory, which differ every time, stand apart in costs.html.")
     sentences += [f"Numbers at {s} scale are not the papers'." for s in scales if s != "paper"]
-    verdicts = Counter(claim.verdict for section in sections for claim in section.claims)
+    verdicts = Counter(claim.verdict for paper in papers for claim in paper.claims)
     if verdicts:
         tally = ", ".join(f"{verdicts[v]} {v}" for v in VERDICTS if verdicts[v])
         sentences.append(f"Of {counted(verdicts.total(), 'claim')} of the papers: {tally}.")
-    if warnings := len(band_warnings(results.main)):
-        sentences.append(f"Warnings about the band of the controls: {warnings}.")
-    bullets = [line for e in results.main.experiments if (line := _headline(results, e))]
-    return Section("Summary", " ".join(sentences), bullets)
+    return Section("Summary", " ".join(sentences))
+
+
+def standings(results: Results) -> list[Section]:
+    """The highest method of each experiment beside the controls; nothing without runs."""
+    lines = [line for e in results.main.experiments if (line := _headline(results, e))]
+    text = "Who is ahead on each experiment, whichever paper it is of, beside the controls."
+    return [Section("The highest methods", text, lines)] if lines else []
 
 
 def cost_summary(results: Results) -> Section:
@@ -91,36 +93,6 @@ def _higher_variants(results: Results, experiment: str, metric: str, best: float
 def _unbroken(interval: Interval) -> str:
     """A percentage for running text, which no line end parts."""
     return f"{percent(interval).text} %".replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def scoreboard(sections: Sequence[Section]) -> list[Section]:
-    rows = [
-        Row(
-            claim.id,
-            claim.id,
-            (
-                Cell(claim.verdict, tone=VERDICTS[claim.verdict]),
-                *(Cell(claim.text), Cell(claim.evidence), Cell(claim.source)),
-            ),
-            section.title,
-        )
-        for section in sections
-        for claim in section.claims
-    ]
-    if not rows:
-        return []
-    table = Table(
-        "claims",
-        "What the papers say can be seen, and what these runs show.",
-        tuple(Column(label) for label in ("Verdict", "Claim", "Evidence", "Source")),
-        tuple(rows),
-        (
-            "Undecided: the paired interval over seeds reaches zero. Not testable here: needs "
-            "a larger scale or data that are not at hand.",
-        ),
-        "Id",
-    )
-    return [Section("Scoreboard of claims", tables=[table])]
 
 
 def what_ran(results: Results) -> Section:
@@ -207,17 +179,29 @@ def controls(results: Results) -> Section:
     return Section("Controls", text, warnings)
 
 
-def cuts(cuts: Sequence[Mapping[str, str]]) -> list[Section]:
-    if not cuts:
+def cuts(cuts: Sequence[Mapping[str, str]], titles: Mapping[str, str]) -> list[Section]:
+    """What the scale cuts: a block per reason, a line per setting and pair of values."""
+    places: dict[tuple[str, ...], list[str]] = {}
+    for cut in cuts:
+        key = tuple(cut[k] for k in ("reason", "setting", "here", "paper"))
+        places.setdefault(key, []).append(titles.get(cut["experiment"], cut["experiment"]))
+    if not places:
         return []
-    keys = {"Here": "here", "Paper": "paper", "Reason": "reason"}
     rows = [
-        Row(c["setting"], c["setting"], tuple(Cell(str(c[k])) for k in keys.values())) for c in cuts
+        Row(
+            f"{setting}-{number}",
+            setting.replace("_", " ").replace(".", " "),
+            (Cell(here), Cell(paper), Cell("; ".join(where))),
+            reason,
+        )
+        for number, ((reason, setting, here, paper), where) in enumerate(
+            sorted(places.items(), key=lambda each: each[0])
+        )
     ]
     table = Table(
         "cuts",
-        "Settings that differ from the papers' because of the scale.",
-        tuple(Column(label) for label in keys),
+        "Settings that differ from the papers' because of the scale, by reason",
+        tuple(Column(label) for label in ("Here", "Paper", "On")),
         tuple(rows),
         stub="Setting",
     )
@@ -251,34 +235,4 @@ def provenance(results: Results) -> Section:
         remark = f", {dirty} of them with uncommitted changes" if dirty else ""
         bullets.append(f"Revision {revision}: {counted(len(group), 'run')}{remark}.")
     bullets.append(f"PyTorch {', '.join(distinct(runs, 'torch'))}.")
-    roles = {e: entry["role"] for e, entry in results.experiments.items()}
-    varied = [e for e, role in roles.items() if role in ("scale", "left_out")]
-    compared = [e for e, role in roles.items() if e not in varied and role != "oneshot"]
-    tables = [_digests(results, compared, "digests", "Digests of code and settings, by seed.")]
-    if varied:
-        caption = "Digests of experiments that vary another one."
-        tables.append(_digests(results, varied, "digests-varied", caption))
-    return Section("Provenance", bullets=bullets, tables=tables)
-
-
-def _digests(results: Results, experiments: Sequence[str], id: str, caption: str) -> Table:
-    """The digests of the methods that were run on ``experiments``."""
-    runs = results.runs[results.runs["experiment"].isin(experiments)]
-    results = results.select(experiments, set(runs["method"]))
-    digests = runs.sort_values("seed").groupby(["method", "experiment"])["digest"]
-    digests = digests.agg(" ".join).to_dict()
-    return Table(
-        id,
-        caption,
-        tuple(Column(entry["title"]) for entry in results.experiments.values()),
-        tuple(
-            Row(
-                method,
-                results.label(method),
-                tuple(Cell(digests.get((method, e), MISSING)) for e in results.experiments),
-                FAMILIES[results.methods[method]["family"]],
-            )
-            for family in FAMILIES
-            for method in results.family(family)
-        ),
-    )
+    return Section("Provenance", bullets=bullets)

@@ -247,8 +247,13 @@ class Results:
         return f"{100 * self.confidence:g} %"
 
     def interval(self, by_seed: pd.Series) -> Interval:
-        """Mean and interval over the seeds that have a value."""
-        return mean_interval(by_seed.dropna(), self.confidence)
+        """Mean and interval over the seeds that have a value, with these values where they stand
+        under the names of seeds."""
+        known = by_seed.dropna()
+        interval = mean_interval(known, self.confidence)
+        if known.index.name != "seed":
+            return interval
+        return replace(interval, by_seed={int(seed): float(v) for seed, v in known.items()})
 
     def best(self, by_seed: pd.DataFrame) -> set[str]:
         """The method to print bold among the columns, controls left out."""

@@ -1,21 +1,28 @@
 """A section of the report, and the illustrations in it."""
 
 import base64
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from fedgenbench.core.files import read_json
-from fedgenbench.report.figures import ORDER
+from fedgenbench.report.answers import Answer
+from fedgenbench.report.figures import DARK, ORDER
+from fedgenbench.report.forest import Forest
 from fedgenbench.report.tables import Table
 from fedgenbench.report.verdicts import Claim
 
 
 @dataclass(frozen=True)
 class Illustration:
-    """A figure read back from its files: the whole SVG document and its width in inches."""
+    """A figure read back from its files: the whole SVG document and its width in inches.
+
+    alternative: what it shows, in a few words, for whoever does not see it.
+    """
 
     id: str
     caption: str
@@ -23,15 +30,40 @@ class Illustration:
     width: float
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels of a page, 125 an inch."""
+        drawn = re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', self.svg)
+        shape = float(drawn[2]) / float(drawn[1]) if drawn else 1.0
+        return round(125 * self.width), round(125 * self.width * shape)
+
+    @property
+    def alternative(self) -> str:
+        return self.caption.split(": ")[0]
+
+    @property
     def data_uri(self) -> str:
-        # An image of its own: inlined drawings would share one space of element ids.
-        encoded = base64.b64encode(self.svg.encode()).decode()
+        # An image of its own: inlined drawings would share one space of element ids. Its style follows
+        # the reader's choice of light or dark.
+        head, opening, body = self.svg.partition("<svg")
+        attributes, _, content = body.partition(">")
+        if attributes.endswith("/"):
+            drawing = self.svg
+        else:
+            drawing = f"{head}{opening}{attributes}><style>{DARK}</style>{content}"
+        encoded = base64.b64encode(drawing.encode()).decode()
         return f"data:image/svg+xml;base64,{encoded}"
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report. Blank lines in ``text`` part paragraphs; claims go to the scoreboard."""
+    """A part of the report. Blank lines in ``text`` part paragraphs.
+
+    Of a paper's section, the page of its own is made: ``answer`` and ``claims`` also stand in the
+    overview.
+
+    name: the system that it is of.
+    absent: experiments of the paper without runs here, as entries of ``Results.absent``.
+    """
 
     title: str
     text: str = ""
@@ -39,6 +71,10 @@ class Section:
     tables: Sequence[Table] = ()
     figures: Sequence[Illustration] = ()
     claims: Sequence[Claim] = ()
+    forests: Sequence[Forest] = ()
+    answer: Answer | None = None
+    absent: Sequence[Mapping[str, Any]] = ()
+    name: str = ""
 
     @property
     def paragraphs(self) -> list[str]:

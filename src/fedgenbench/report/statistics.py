@@ -7,8 +7,8 @@ data split and initial weights, and the difference within a seed varies much les
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,16 @@ SEEDS = 3
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over ``n`` seeds; ``low`` and ``high`` are None where there are fewer than ``SEEDS``."""
+    """A mean over ``n`` seeds; ``low`` and ``high`` are None where there are fewer than ``SEEDS``.
+
+    by_seed: the values that it is of, where they are known.
+    """
 
     mean: float
     low: float | None
     high: float | None
     n: int
+    by_seed: Mapping[int, float] = field(default_factory=dict, compare=False)
 
     @property
     def half(self) -> float | None:
@@ -32,7 +36,8 @@ class Interval:
     def scaled(self, factor: float) -> "Interval":
         """The interval in another unit, e.g. per cent; ``factor`` is positive."""
         low, high = (None if end is None else end * factor for end in (self.low, self.high))
-        return Interval(self.mean * factor, low, high, self.n)
+        by_seed = {seed: value * factor for seed, value in self.by_seed.items()}
+        return Interval(self.mean * factor, low, high, self.n, by_seed)
 
 
 def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:

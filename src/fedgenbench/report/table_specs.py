@@ -37,6 +37,7 @@ class Numbers:
 
     by_seed: seeds by keys; a key that lacks prints as n/a.
     texts: key -> what is printed as it is.
+    experiment: whose runs are behind it; ``id`` is then a method's.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Numbers:
     by_seed: pd.DataFrame
     group: str = ""
     texts: Mapping[Any, str] = field(default_factory=dict)
+    experiment: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class TableSpec:
                 cells.append(Cell(row.texts[shown.key]))
             else:
                 cells += cells_of(results, row.by_seed, shown.show, shown.key)
-        return Row(row.id, row.label, tuple(cells), row.group)
+        return Row(row.id, row.label, tuple(cells), row.group, row.experiment)
 
 
 def beside(by_seed: pd.DataFrame, **more: pd.Series) -> pd.DataFrame:
@@ -101,13 +103,20 @@ def lead(key: Hashable, label: str, group: str = "") -> Shown:
 
 
 def number(
-    key: Hashable, label: str, group: str = "", digits: int = 2, unit: str = "", **more: bool
+    key: Hashable,
+    label: str,
+    group: str = "",
+    digits: int = 2,
+    unit: str = "",
+    measured: bool = False,
 ) -> Shown:
-    return Shown(key, Column(label, group, unit, **more), partial(decimals, digits=digits))
+    return Shown(key, Column(label, group, unit, measured), partial(decimals, digits=digits))
 
 
-def count(key: Hashable, label: str, group: str = "", unit: str = "", **more: bool) -> Shown:
-    return Shown(key, Column(label, group, unit, **more), whole)
+def count(
+    key: Hashable, label: str, group: str = "", unit: str = "", measured: bool = False
+) -> Shown:
+    return Shown(key, Column(label, group, unit, measured), whole)
 
 
 def words(key: Hashable, label: str, group: str = "", unit: str | None = None) -> Shown:

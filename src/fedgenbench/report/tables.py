@@ -4,13 +4,13 @@ Accuracies are in per cent, communication in MB (10^6 bytes) per client and roun
 """
 
 import csv
+import hashlib
 import io
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ from fedgenbench.report.statistics import Interval
 from fedgenbench.report.words import signed
 
 MISSING = "n/a"
+_NOTHING = (MISSING, "", "not run", "no data")
 _CSV_COLUMNS = (
     *("block", "row", "label", "header", "column", "unit"),
     *("mean", "low", "high", "n", "bold", "text"),
@@ -47,6 +48,12 @@ class Cell:
         mean, _, half = self.text.partition(" ± ")
         return mean, half
 
+    @property
+    def seeds(self) -> str:
+        """The value of each seed, such as ``0:81.2 1:80.1``; empty where they are not known."""
+        values = self.interval.by_seed if self.interval else {}
+        return " ".join(f"{seed}:{value:.4g}" for seed, value in values.items())
+
 
 @dataclass(frozen=True)
 class Column:
@@ -54,22 +61,29 @@ class Column:
 
     unit: None for a column of text, "" for numbers without one.
     measured: of time or memory, which come out otherwise the next time.
+    experiment: whose runs are behind its cells, where they are of one.
     """
 
     label: str
     group: str = ""
     unit: str | None = None
     measured: bool = False
+    experiment: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """``group`` is the block of rows it stands in; blocks are set apart by rules."""
+    """``group`` is the block of rows it stands in; blocks are set apart by rules.
+
+    experiment: as of ``Column``. link: an address of what the row is about.
+    """
 
     id: str
     label: str
     cells: tuple[Cell, ...]
     group: str = ""
+    experiment: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,14 @@ class Table:
                     f"for {len(self.columns)} columns"
                 )
 
+    def address(self, row: Row, column: Column | None = None) -> str:
+        """The anchor of a row, or of a cell: the same as long as their names are."""
+        parts = [row.group, row.id, *((column.group, column.label) if column else ())]
+        # A job's digest tells it from all others.
+        return (
+            f"{self.id}.{row.id}" if self.id == "jobs" else f"{self.id}.{_short('/'.join(parts))}"
+        )
+
     @property
     def spans(self) -> list[tuple[str, int]]:
         """The upper header as (label, number of columns); empty when no column has a group."""
@@ -112,10 +134,24 @@ class Table:
         return [(g, list(rows)) for g, rows in groupby(self.rows, lambda row: row.group)]
 
 
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def without_empty_columns(table: Table) -> Table:
+    """The table without columns that say nothing in any row."""
+    kept = [
+        place
+        for place in range(len(table.columns))
+        if any(row.cells[place].text not in _NOTHING for row in table.rows)
+    ]
+    return _with_columns(table, kept) if table.rows else table
+
+
 def apart(tables: Iterable[Table]) -> tuple[list[Table], list[Table]]:
-    """The tables without their measured columns; and these alone, as ``measured_<id>``."""
+    """The tables without empty and measured columns; and the measured alone, as ``measured_<id>``."""
     results, measured = [], []
-    for table in tables:
+    for table in map(without_empty_columns, tables):
         if not any(column.measured for column in table.columns):
             results.append(table)
             continue
@@ -134,7 +170,12 @@ def apart(tables: Iterable[Table]) -> tuple[list[Table], list[Table]]:
 
 
 def _columns(table: Table, measured: bool) -> Table:
-    kept = [place for place, column in enumerate(table.columns) if column.measured == measured]
+    return _with_columns(
+        table, [place for place, c in enumerate(table.columns) if c.measured == measured]
+    )
+
+
+def _with_columns(table: Table, kept: Sequence[int]) -> Table:
     rows = [replace(row, cells=tuple(row.cells[place] for place in kept)) for row in table.rows]
     return replace(table, columns=tuple(table.columns[place] for place in kept), rows=tuple(rows))
 
@@ -205,11 +246,6 @@ def whole(interval: Interval) -> Cell:
 def points(interval: Interval | None) -> Cell:
     """A cell such as ``+0.3 ± 0.5`` from a difference in [-1, 1]."""
     return Cell(signed(interval), False, interval.scaled(100)) if interval else Cell()
-
-
-def not_run(entry: Mapping[str, Any]) -> Cell:
-    """The cell of an experiment without runs here, of its entry in ``Results.absent``."""
-    return Cell("no data" if entry["reason"] == "no data" else "not run")
 
 
 def cells_of(

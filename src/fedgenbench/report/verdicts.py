@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.scales import SCALES
@@ -25,14 +25,40 @@ VERDICTS = {
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """The numbers behind a verdict.
+
+    bound, unit: what each comparison has to lie above.
+    comparisons: words and interval of those with seeds enough; ``decisive`` is the one that decided.
+    seeds: that would decide it at this mean and spread; None where it is decided or too many.
+    missing: what is not there, in words.
+    """
+
+    bound: float
+    unit: str
+    comparisons: tuple[tuple[str, Interval], ...] = ()
+    decisive: Interval | None = None
+    seeds: int | None = None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Claim:
-    """What a paper says can be seen, and the verdict (a key of ``VERDICTS``) of the runs."""
+    """What a paper says can be seen, and the verdict (a key of ``VERDICTS``) of the runs.
+
+    short: the claim in about ten words. scale: the smallest at which it is decidable.
+    published: lowest and highest effect that the paper prints, in the unit of ``judgement``.
+    """
 
     id: str
     text: str
     source: str
     verdict: str
     evidence: str
+    short: str = ""
+    scale: str = ""
+    published: tuple[float, float] | None = None
+    judgement: Judgement = field(default_factory=lambda: Judgement(0.0, ""))
 
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
@@ -51,15 +77,22 @@ def _judged(claim: PaperClaim, results: Results) -> Claim:
     scales = distinct(results.main_runs.runs, "scale")
     if any(SCALES.index(scale) < SCALES.index(entry.scale) for scale in scales):
         verdict, sentences = "not testable here", [f"Decidable from {entry.scale} scale on."]
+        judgement = Judgement(entry.test.bound, claim.measure.unit)
     else:
-        verdict, sentences = _verdict(claim, results)
+        verdict, sentences, judgement = _verdict(claim, results)
     if entry.published_size:
         sentences.append(f"In the paper: {entry.published_size}.")
     sentences.append(f"Scale: {' and '.join(scales) or 'no run'}.")
     if verdict == "contradicted":
         sentences += [f"Tried: {sentence}" for sentence in entry.tried]
     source = f"{entry.source} ({entry.status})"
-    return Claim(entry.id, entry.text, source, verdict, " ".join(sentences))
+    return Claim(
+        *(entry.id, entry.text, source, verdict, " ".join(sentences), entry.short, entry.scale),
+        published=(entry.published_range[0], entry.published_range[1])
+        if entry.published_range
+        else None,
+        judgement=judgement,
+    )
 
 
 @dataclass(frozen=True)
@@ -76,7 +109,7 @@ class _Comparison:
     level: float
 
 
-def _verdict(claim: PaperClaim, results: Results) -> tuple[str, list[str]]:
+def _verdict(claim: PaperClaim, results: Results) -> tuple[str, list[str], Judgement]:
     """The verdict on a conjunction: every difference lies above the bound of the test.
 
     All have to, so each is tested at the full level for "supported". One that lies below, or that is
@@ -86,15 +119,16 @@ def _verdict(claim: PaperClaim, results: Results) -> tuple[str, list[str]]:
     missing = (
         [f"Missing: {'; '.join(dict.fromkeys(measured.missing))}."] if measured.missing else []
     )
+    nothing = Judgement(test.bound, unit, missing=tuple(measured.missing))
     if not measured.differences:
-        return "not testable here", missing
+        return "not testable here", missing, nothing
     total = len(measured.differences)
     able = [difference for difference in measured.differences if len(difference.seeds) >= SEEDS]
     if len(able) < total:
         few = f"{total - len(able)} of {total} comparisons have" if total > 1 else "It has"
         missing.append(f"{few} fewer than {SEEDS} common seeds.")
     if not able:
-        return "undecided", missing
+        return "undecided", missing, nothing
     compared = _compared(able, test.bound, test.smallest, results.confidence)
     above = sum(_low(each.interval) > test.bound for each in compared)
     against = [each for each in compared if each.below and not each.negligible]
@@ -113,20 +147,26 @@ def _verdict(claim: PaperClaim, results: Results) -> tuple[str, list[str]]:
             learning.insert(0, "It would be contradicted, had methods learnt more:")
     else:
         verdict, decisive = "undecided", closest
-    return verdict, [
+    seeds = None
+    if verdict == "undecided" and above < total and not learning:
+        seeds = _needed(compared, claim, 1 - results.confidence)
+        learning = [_seeds_said(seeds)]
+    sentences = [
         _decisive(decisive, results, unit, verdict),
         f"{_share(above, total)} above the {_number(test.bound)} {unit} asked (on {'; '.join(titles)}).",
         *_of_size(verdict, decisive, test.smallest, unit),
         *(["The part that was run holds."] if above == total and verdict == "undecided" else []),
         *learning,
-        *(
-            [_needed(compared, claim, 1 - results.confidence)]
-            if verdict == "undecided" and above < total and not learning
-            else []
-        ),
         *measured.notes,
         *missing,
     ]
+    judgement = replace(
+        nothing,
+        comparisons=tuple((each.difference.words, each.interval) for each in compared),
+        decisive=decisive.interval,
+        seeds=seeds,
+    )
+    return verdict, sentences, judgement
 
 
 def _compared(
@@ -171,10 +211,10 @@ def _of_size(verdict: str, each: _Comparison, smallest: float | None, unit: str)
     return [f"It is below {_number(smallest)} {unit} either way, the smallest effect of interest."]
 
 
-def _needed(compared: Sequence[_Comparison], claim: PaperClaim, level: float) -> str:
+def _needed(compared: Sequence[_Comparison], claim: PaperClaim, level: float) -> int | None:
     """How many seeds would decide, were the means and spreads of these seeds the true ones.
 
-    The least of what would support the claim, contradict it, or show no effect.
+    The least of what would support the claim, contradict it, or show no effect; None: too many.
     """
     bound, smallest = claim.entry.test.bound, claim.entry.test.smallest
     counts = []
@@ -186,10 +226,13 @@ def _needed(compared: Sequence[_Comparison], claim: PaperClaim, level: float) ->
             counts.append(each.difference.seeds_needed(bound, each.level))
         if smallest and abs(each.interval.mean) < smallest:
             counts.append(each.difference.seeds_needed(smallest, each.level, inside=True))
-    known = [count for count in counts if count is not None]
-    if not known:
+    return min((count for count in counts if count is not None), default=None)
+
+
+def _seeds_said(seeds: int | None) -> str:
+    if seeds is None:
         return f"More than {MOST_SEEDS} seeds would be needed to decide it at this mean and spread."
-    return f"About {min(known)} seeds would decide it at this mean and spread."
+    return f"About {seeds} seeds would decide it at this mean and spread."
 
 
 def _share(above: int, total: int) -> str:

@@ -1,7 +1,6 @@
 """Differences and lists in words: what tables and texts of all papers share."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
@@ -32,19 +31,6 @@ def verdict(interval: Interval | None) -> str:
     return "lower" if interval.high < 0 else "open"
 
 
-def worth(what: str, gain: Interval | None) -> str:
-    """A sentence about a paired difference of accuracies; empty without one."""
-    if gain is None:
-        return ""
-    shown = {
-        "higher": "a significant gain",
-        "lower": "a significant loss",
-        "open": "no significant difference",
-        "unknown": f"{counted(gain.n, 'seed')}, no useful interval",
-    }[verdict(gain)]
-    return f"{what[0].upper()}{what[1:]}: {signed(gain)} points, {shown}."
-
-
 def spread_note(results: Results, seeds: Collection[int], bold: bool = False) -> str:
     """What stands behind a table's numbers, which come from these numbers of seeds.
 
@@ -64,14 +50,6 @@ def spread_note(results: Results, seeds: Collection[int], bold: bool = False) ->
             f"{results.level} intervals."
         )
     return note
-
-
-def absences(absent: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Reason -> titles of the experiments without runs for it, of entries of ``Results.absent``."""
-    reasons: dict[str, list[str]] = {}
-    for entry in absent:
-        reasons.setdefault(entry["reason"], []).append(entry["title"])
-    return reasons
 
 
 def percent_text(interval: Interval) -> str:

@@ -13,7 +13,7 @@ from fedgenbench.core.files import read_json
 from fedgenbench.report.collect import with_measured
 from fedgenbench.report.results import Results
 from fedgenbench.report.store import unchanged
-from fedgenbench.systems.base import parts
+from fedgenbench.systems.base import kinds, parts
 
 FRAMES = ("measurements", "measured", "jobs", "measured_jobs", "answers")
 
@@ -44,7 +44,8 @@ def results_of(frames: Mapping[str, pd.DataFrame], context: Mapping[str, Any]) -
     named = {field.name for field in fields(Results)}
     return Results(
         **{name: frame for name, frame in shown.items() if name in named},
-        frames={name: frame for name, frame in shown.items() if name not in named},
+        frames={name: frame for name, frame in shown.items() if name not in named}
+        | {"jobs": _with_folders(frames["jobs"])},
         experiments=experiments,
         methods=methods,
         expected={(e, m, s): digest for e, m, s, digest in context["expected"]},
@@ -54,6 +55,17 @@ def results_of(frames: Mapping[str, pd.DataFrame], context: Mapping[str, Any]) -
         absent=absent,
         pictures=[unchanged(entry) for entry in context["pictures"]],
     )
+
+
+def _with_folders(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Jobs' records with the folders that they lie in."""
+    known = kinds()
+    folders = [
+        f"results/runs/{job.experiment}/{known[str(job.job)].row(str(job.name))}"
+        f"/seed{job.seed}-{job.digest}"
+        for job in jobs.itertuples()
+    ]
+    return jobs.assign(folder=folders)
 
 
 def views(measurements: pd.DataFrame, jobs: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from fedgenbench.core.wording import counted
+from fedgenbench.report.answers import Answer, answer_of, by_place, in_order
+from fedgenbench.report.forest import Effect, Forest
 from fedgenbench.report.results import Results, distinct
 from fedgenbench.report.section import Illustration, Section
-from fedgenbench.report.words import absences, difference, listed, worth
+from fedgenbench.report.statistics import Interval
+from fedgenbench.report.words import difference, listed
 from fedgenbench.systems.fedlmg.numbers import (
     ABLATIONS,
     LABELS,
@@ -40,7 +41,40 @@ def section(results: Results, figures: Sequence[Illustration]) -> Section:
         bullets=bullets(results, fedlmg_published()),
         tables=tables(results),
         figures=figures,
+        forests=[effects(results, experiment) for experiment in experiments_of(results)],
+        answer=answer(results),
+        absent=list(absent(results).values()),
+        name="fedlmg",
     )
+
+
+def answer(results: Results) -> Answer:
+    """Does guidance beat prompts?"""
+    question = "Do images guided by clients' classifiers beat images from prompts alone?"
+    guided = differences(results, "prompts")
+    if answer_of(guided) == "not run here":
+        return Answer(
+            question, "not run here", "No model of guided images stands beside its baseline."
+        )
+    text = (
+        f"Under feature skew the specific teacher's model is {by_place(guided)} from prompts alone."
+    )
+    parts = [
+        f"{in_order(gains)} from {label}"
+        for other, label in (("fedavg", "one-shot FedAvg"), ("ceiling", "the ceiling"))
+        if (gains := differences(results, other))
+    ]
+    more = f" It is {' and '.join(parts)}." if parts else ""
+    return Answer(question, answer_of(guided), text + more)
+
+
+def differences(results: Results, other: str) -> dict[str, Interval | None]:
+    """Title -> SD − ``other`` under feature skew, where both are there."""
+    return {
+        results.experiments[e]["title"]: difference(results, table["fedlmg_sd"], table[other])
+        for e in experiments_of(results, "feature skew")
+        if {"fedlmg_sd", other} <= set(table := accuracies(results, e))
+    }
 
 
 def text(results: Results) -> str:
@@ -49,7 +83,6 @@ def text(results: Results) -> str:
     if not experiments:
         return "FedLMG has not been run at this scale."
     paragraphs = [_what_was_run(results, experiments)]
-    paragraphs += [_what_it_shows(results, experiment) for experiment in experiments]
     return "\n\n".join(paragraphs)
 
 
@@ -66,8 +99,6 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
         f"{listed(titles)}, with {counted(seeds, 'seed')} at "
         f"{' and '.join(distinct(results.runs, 'scale'))} scale."
     ]
-    for reason, titles in absences(absent(results).values()).items():
-        sentences.append(f"Without results here ({reason}): {listed(titles)}.")
     sentences.append(
         "Prompts alone is the same noise and sampler without guidance. FGL, FedDISC and FedDEO draw as "
         "many images in as many steps, the first and the last from that noise too; DENSE has a generator "
@@ -79,39 +110,35 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
     return " ".join(sentences)
 
 
-def _what_it_shows(results: Results, experiment: str) -> str:
+def effects(results: Results, experiment: str) -> Forest:
     """Guidance, ways of training and parts of guidance in one experiment."""
     table = accuracies(results, experiment)
     compared: list[tuple[Any, ...]] = [
-        (f"guidance ({short} − {label})", table, way, table, other)
+        (f"Guidance ({short} − prompts alone)", table, way, table, "prompts")
         for way, short in SHORT.items()
-        for other, label in {"prompts": "prompts alone"}.items()
     ]
     for other in OTHERS:
         if other in ("prompts", "fedprox"):
             continue  # the first stands above, the second is FedAvg's twin in one round
         compared.append((f"SD − {LABELS[other]}", table, "fedlmg_sd", table, other))
-    compared.append(("the guiding teacher (SD − FT)", table, "fedlmg_sd", table, "fedlmg_ft"))
+    compared.append(("The guiding teacher (SD − FT)", table, "fedlmg_sd", table, "fedlmg_ft"))
     if ablations := setup(results, experiment)["ablations"]:
         full = beside_ablations(results, experiment)
         for name in ablations:
             words = changed(results, experiment, name)
-            what = f"SD − SD {words if name in ABLATIONS else f'with {words}'}"
-            compared.append((what, full, "fedlmg_sd", accuracies(results, experiment, name)))
-    sentences = [
-        sentence
-        for what, a, row, b, *other in compared
-        if (sentence := _worth(results, what, a, row, b, *(other or [row])))
-    ]
-    return f"{results.experiments[experiment]['title']}. {' '.join(sentences)}"
-
-
-def _worth(
-    results: Results, what: str, a: pd.DataFrame, row: str, b: pd.DataFrame, other: str
-) -> str:
-    """A sentence about ``row`` of a − ``other`` of b; empty where one of them is not there."""
-    gain = difference(results, a[row], b[other]) if row in a and other in b else None
-    return worth(what, gain)
+            label = f"SD − SD {words if name in ABLATIONS else f'with {words}'}"
+            other_table = accuracies(results, experiment, name)
+            compared.append((label, full, "fedlmg_sd", other_table, "fedlmg_sd"))
+    return Forest(
+        f"fedlmg-{experiment}",
+        f"{results.experiments[experiment]['title']}: what each part is worth, accuracy in points. "
+        "▲ significantly above, ▼ below; without a mark: no significant difference.",
+        [
+            Effect.of_shares(label, difference(results, a[row], b[other]))
+            for label, a, row, b, other in compared
+            if row in a and other in b
+        ],
+    )
 
 
 def bullets(results: Results, published: FedLMGPublished) -> list[str]:

@@ -15,4 +15,5 @@ def section(results: Results, figures: Sequence[Illustration]) -> Section:
         "repetition. Scores are those of the last round; no round is chosen by its test score.",
         tables=tables(results),
         figures=figures,
+        name="field",
     )

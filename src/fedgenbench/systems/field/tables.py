@@ -44,9 +44,9 @@ def method_table(
     columns, contents = [], []
     for experiment, entry in results.experiments.items():
         for metric in metrics:
-            columns.append(Column(METRICS[metric], entry["title"], "%"))
+            columns.append(Column(METRICS[metric], entry["title"], "%", experiment=experiment))
             contents.append(accuracies(results, experiment, metric))
-        columns.append(Column("Comm.", entry["title"], "MB"))
+        columns.append(Column("Comm.", entry["title"], "MB", experiment=experiment))
         contents.append(_communication(results, experiment))
     notes = ["Comm.: MB up and down, mean per client and round."]
     notes += [
@@ -65,11 +65,9 @@ def domain_table(
     """Methods by the domains of one experiment, with the mean over clients, for each metric."""
     columns, contents = [], []
     for metric in metrics:
-        for domain in results.domains(experiment):
-            columns.append(Column(domain, METRICS[metric], "%"))
+        for head, domain in (("Mean", None), *((d, d) for d in results.domains(experiment))):
+            columns.append(Column(head, METRICS[metric], "%", experiment=experiment))
             contents.append(accuracies(results, experiment, metric, domain))
-        columns.append(Column("Mean", METRICS[metric], "%"))
-        contents.append(accuracies(results, experiment, metric))
     results = results.select(experiments=[experiment])
     notes = ["Accuracies in %. Mean: plain mean over clients."]
     notes += [note for m in metrics if (note := alone_is_best(results, experiment, m))]

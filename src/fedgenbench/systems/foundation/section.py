@@ -21,6 +21,7 @@ def section(results: Results, figures: Sequence[Illustration]) -> Section | None
         text=text(FOLDER),
         tables=tables(results),
         figures=[*figures, samples],
+        name="foundation",
     )
 
 

@@ -7,7 +7,6 @@ from fedgenbench.report.tables import Table
 from fedgenbench.systems.pfedgpa.numbers import (
     PFEDGPA,
     SIMPLER,
-    against,
     by_round,
     last_round,
     played,
@@ -93,7 +92,7 @@ DIAGNOSTICS = TableSpec(
 
 def worth_table(results: Results) -> Table:
     """pFedGPA beside the runs in which something simpler takes the place of what is generated."""
-    rows, first = [], []
+    rows = []
     for experiment in played(results):
         title = results.experiments[experiment]["title"]
         scores = results.by_seed(experiment, "personal")
@@ -103,9 +102,10 @@ def worth_table(results: Results) -> Table:
             )
             if method != PFEDGPA:
                 numbers = beside(numbers, lead=scores[PFEDGPA] - scores[method])
-            rows.append(Numbers(method, results.label(method), numbers, title))
-        first.append(f"{title}: {against(results, experiment, 'pfedgpa_own')}")
-    return WORTH.table(results, rows, run_notes(results), first)
+            rows.append(
+                Numbers(method, results.label(method), numbers, title, experiment=experiment)
+            )
+    return WORTH.table(results, rows, run_notes(results))
 
 
 def ablation_table(results: Results) -> Table:
@@ -120,7 +120,9 @@ def ablation_table(results: Results) -> Table:
             if method != PFEDGPA:
                 numbers = beside(numbers, lead=scores[method] - scores[PFEDGPA])
             title = results.experiments[experiment]["title"]
-            rows.append(Numbers(method, results.label(method), numbers, title))
+            rows.append(
+                Numbers(method, results.label(method), numbers, title, experiment=experiment)
+            )
     return ABLATIONS.table(results, rows, run_notes(results))
 
 

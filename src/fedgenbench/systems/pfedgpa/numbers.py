@@ -10,9 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from fedgenbench.core.wording import counted
 from fedgenbench.report.results import Results
-from fedgenbench.report.words import difference, signed, verdict
 
 PFEDGPA = "pfedgpa"
 # The runs whose server sends, from the end of the warm-up on, something simpler in place of what it
@@ -115,20 +113,3 @@ def _own_share(frame: pd.DataFrame, column: str) -> pd.DataFrame:
         value=frame["value"].where(~nearest, is_own),
         **{column: frame[column].mask(nearest, "own")},
     )
-
-
-def against(results: Results, experiment: str, other: str) -> str:
-    """A sentence that compares pFedGPA's score with that of ``other``, a key of ``SIMPLER``."""
-    what = SIMPLER[other]
-    scores = results.by_seed(experiment, "personal")
-    gain = difference(results, scores[PFEDGPA], scores[other]) if other in scores else None
-    if gain is None:
-        return f"A run with {what} to compare with is missing."
-    few = "One seed" if gain.n == 1 else "Two seeds"
-    points = f"{signed(gain)} points over {counted(gain.n, 'seed')}"
-    return {
-        "higher": f"pFedGPA is significantly above {what} ({points}).",
-        "lower": f"pFedGPA is significantly below {what} ({points}).",
-        "open": f"pFedGPA is not significantly different from {what} ({points}).",
-        "unknown": f"{few} cannot tell pFedGPA from {what} ({points}).",
-    }[verdict(gain)]

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from fedgenbench.core.wording import counted
+from fedgenbench.report.answers import Answer, answer_of, by_place, in_order
+from fedgenbench.report.forest import Effect, Forest
+from fedgenbench.report.notes import alone_is_best
 from fedgenbench.report.published_tables import published_bullets
 from fedgenbench.report.results import Results, distinct
 from fedgenbench.report.section import Illustration, Section
+from fedgenbench.report.statistics import Interval
 from fedgenbench.report.words import (
-    absences,
     difference,
     listed,
     percent_text,
@@ -20,7 +23,6 @@ from fedgenbench.systems.pfedgpa.numbers import (
     PFEDGPA,
     SIMPLER,
     absent,
-    against,
     by_round,
     last_round,
     played,
@@ -40,6 +42,51 @@ def section(results: Results, figures: Sequence[Illustration]) -> Section:
         bullets=published_bullets(stated()),
         tables=tables(results),
         figures=figures,
+        forests=[forest] if (forest := effects(results)).effects else [],
+        answer=answer(results),
+        absent=list(absent(results).values()),
+        name="pfedgpa",
+    )
+
+
+def answer(results: Results) -> Answer:
+    """Does generation beat sending back the own upload?"""
+    question = "Does generating a client's weights beat sending back its own upload?"
+    gains = differences(results, "pfedgpa_own")
+    if answer_of(gains) == "not run here":
+        return Answer(question, "not run here", "No run of it stands beside its baseline.")
+    text = f"Generation moves personalised accuracy by {by_place(gains)} against the own upload."
+    parts = [
+        f"{in_order(gains)} from {label}"
+        for other, label in (("local", "training on each client alone"), ("fedavg", "FedAvg"))
+        if (gains := differences(results, other))
+    ]
+    answer = answer_of(differences(results, "pfedgpa_own"))
+    more = f" It is {' and '.join(parts)}." if parts else ""
+    return Answer(question, answer, text + more)
+
+
+def differences(results: Results, other: str) -> dict[str, Interval | None]:
+    """Title -> pFedGPA − ``other``, where both were run."""
+    return {
+        results.experiments[e]["title"]: difference(results, table[PFEDGPA], table[other])
+        for e in played(results)
+        if other in (table := results.by_seed(e, "personal"))
+    }
+
+
+def effects(results: Results) -> Forest:
+    """pFedGPA against what is simpler, and against each client alone, in all experiments."""
+    compared = SIMPLER | {"local": "each client alone", "fedavg_ft": "FedAvg with fine-tuning"}
+    return Forest(
+        "pfedgpa-simpler",
+        "pFedGPA against what is simpler, personalised accuracy in points. ▲ significantly above, ▼ "
+        "below; without a mark: no significant difference.",
+        [
+            Effect.of_shares(f"{title}: − {what}", gain)
+            for other, what in compared.items()
+            for title, gain in differences(results, other).items()
+        ],
     )
 
 
@@ -62,8 +109,6 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
         f"and passes each upload through it. It was run on {listed(titles)}, with "
         f"{counted(seeds, 'seed')} at {' and '.join(distinct(runs, 'scale'))} scale."
     ]
-    for reason, titles in absences(absent(results).values()).items():
-        sentences.append(f"Without runs here ({reason}): {listed(titles)}.")
     sentences.append(
         "Nothing published says which step of the inversion changes the weights; an exact one returns "
         "the upload, so that the method would be local training. Its score is therefore set beside "
@@ -96,7 +141,8 @@ def _what_it_did(results: Results, experiment: str) -> str:
             f"What clients received then scored {signed(step)} points against what they had sent, "
             f"before any new training{shown}."
         )
-    sentences += [against(results, experiment, other) for other in SIMPLER]
+    if said := alone_is_best(results.main, experiment, "personal"):
+        sentences.append(said)
     sentences.append(_worth(results, experiment, last))
     return f"{results.experiments[experiment]['title']}. {' '.join(sentences)}"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from fedgenbench.report.method_tables import accuracies, by_method
-from fedgenbench.report.notes import DIFFERENCES, absence_notes, table_notes
+from fedgenbench.report.notes import DIFFERENCES, table_notes
 from fedgenbench.report.published import Published, published
 from fedgenbench.report.published_tables import published_tables
 from fedgenbench.report.results import FAMILIES, Results
@@ -18,7 +18,6 @@ from fedgenbench.report.tables import (
     Row,
     Table,
     decimals,
-    not_run,
 )
 from fedgenbench.systems.pfedgpa.generation_tables import (
     ablation_table,
@@ -28,7 +27,6 @@ from fedgenbench.systems.pfedgpa.generation_tables import (
 )
 from fedgenbench.systems.pfedgpa.numbers import (
     PFEDGPA,
-    absent,
     played,
 )
 from fedgenbench.systems.pfedgpa.study_tables import (
@@ -65,25 +63,20 @@ def tables(results: Results) -> list[Table]:
 
 
 def main_table(results: Results) -> Table:
-    """Methods by data set and number of clients, experiments without runs among them."""
+    """Methods by data set and number of clients."""
     main = results.main
     skewed = [e for e in main.experiments if not main.domains(e)]
-    entries = {e: main.experiments[e] for e in skewed} | absent(results)
+    entries = {e: main.experiments[e] for e in skewed}
     datasets = list(dict.fromkeys(entry["dataset"] for entry in entries.values()))
     order = sorted(
         entries, key=lambda e: (datasets.index(entries[e]["dataset"]), entries[e]["clients"])
     )
     shown = main.select(skewed, set(main.runs.loc[main.runs["experiment"].isin(skewed), "method"]))
-    columns, contents = [], []
-    for experiment in order:
-        entry = entries[experiment]
-        columns.append(Column(_setting(entries, experiment), entry["dataset"], "%"))
-        if experiment in skewed:
-            contents.append(accuracies(main, experiment, "personal"))
-        else:
-            contents.append(dict.fromkeys(["random_guess", *shown.methods], not_run(entry)))
+    columns = [
+        Column(_setting(entries, e), entries[e]["dataset"], "%", experiment=e) for e in order
+    ]
+    contents = [accuracies(main, e, "personal") for e in order]
     notes = ["Accuracies in %, mean over clients, of the models that clients use in the end."]
-    notes += absence_notes(absent(results).values())
     caption = "Personalised accuracy by data set and number of clients"
     return by_method(shown, "pfedgpa_main", caption, columns, contents, notes)
 

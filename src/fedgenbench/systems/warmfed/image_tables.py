@@ -168,8 +168,8 @@ def warm_start_table(results: Results) -> Table:
         "warmfed_warm_start",
         "Warm start: a classifier of synthetic images alone, on real test images",
         (
-            *(share(client, head, "Accuracy") for client, head in enumerate(heads)),
             share(-1, "Mean", "Accuracy"),
+            *(share(client, head, "Accuracy") for client, head in enumerate(heads)),
             count("images", "Images", "Training"),
             number("loss", "last loss", "Training", digits=3),
             number("minutes", "Time", "Training", digits=1, unit="min", measured=True),

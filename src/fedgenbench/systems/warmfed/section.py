@@ -1,16 +1,20 @@
 """The report's section on WarmFed, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from fedgenbench.core.wording import counted
+from fedgenbench.report.answers import Answer, answer_of, by_place, in_order
+from fedgenbench.report.forest import Effect, Forest
+from fedgenbench.report.notes import alone_is_best
 from fedgenbench.report.published_tables import published_bullets
 from fedgenbench.report.results import Picture, Results, distinct
 from fedgenbench.report.section import Illustration, Section, read_raster
-from fedgenbench.report.words import absences, difference, listed, worth
+from fedgenbench.report.statistics import Interval
+from fedgenbench.report.words import difference, listed
 from fedgenbench.systems.warmfed.numbers import (
     WARMFED,
     absent,
@@ -36,7 +40,43 @@ def section(results: Results, figures: Sequence[Illustration]) -> Section:
         bullets=published_bullets(stated()),
         tables=tables(results),
         figures=[*figures, *sheets],
+        forests=[effects(results, experiment) for experiment in played(results)],
+        answer=answer(results),
+        absent=list(absent(results).values()),
+        name="warmfed",
     )
+
+
+def answer(results: Results) -> Answer:
+    """Does the warm start help?"""
+    question = "Does a warm start from clients' adapters help?"
+    firsts = differences(results, one_shot, "fedavg_warm", "fedavg")
+    if answer_of(firsts) == "not run here":
+        return Answer(question, "not run here", "No run of it stands beside its baseline.")
+    lasts = differences(results, Results.by_seed, WARMFED, "fedavg")
+    prompts = differences(results, one_shot, WARMFED, "fgl")
+    text = f"One-shot, it moves FedAvg's global model by {by_place(firsts)}."
+    parts = [
+        f"{words} by {in_order(gains)}"
+        for words, gains in (
+            ("After the last round WarmFed differs from FedAvg", lasts),
+            ("one-shot its images differ in worth from those of prompts alone (FGL)", prompts),
+        )
+        if gains
+    ]
+    more = f" {'; '.join(parts)}." if parts else ""
+    return Answer(question, answer_of(firsts), text + more)
+
+
+def differences(
+    results: Results, scores: Callable[..., pd.DataFrame], a: str, b: str
+) -> dict[str, Interval | None]:
+    """Title -> ``a − b`` of the global model, where both were run."""
+    return {
+        results.experiments[e]["title"]: difference(results, table[a], table[b])
+        for e in played(results)
+        if {a, b} <= set(table := scores(results, e, "global"))
+    }
 
 
 def text(results: Results) -> str:
@@ -60,8 +100,6 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
         f"(DSD). It was run on {listed(titles)}, with {counted(seeds, 'seed')} at "
         f"{' and '.join(distinct(runs, 'scale'))} scale."
     ]
-    for reason, titles in absences(absent(results).values()).items():
-        sentences.append(f"Without runs here ({reason}): {listed(titles)}.")
     sentences.append(
         "The warm start is worth something by itself, so the other methods stand here twice: as "
         "they are, and from the same warm start. One-shot is the warm start's own model where "
@@ -70,27 +108,33 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
     return " ".join(sentences)
 
 
-def _what_it_shows(results: Results, experiment: str) -> str:
+def effects(results: Results, experiment: str) -> Forest:
     """Warm start, fine-tuning and self-distillation in one experiment."""
     first, last = (of(results, experiment, "global") for of in (one_shot, Results.by_seed))
     personal = results.by_seed(experiment, "personal")
-    sentences = [
-        sentence
-        for what, scores, a, b in (
-            ("the warm start, one-shot (FedAvg with it − without)", first, "fedavg_warm", "fedavg"),
-            ("the warm start, after the last round", last, "fedavg_warm", "fedavg"),
-            ("adapters for prompts alone, one-shot (WarmFed − FGL)", first, WARMFED, "fgl"),
-            ("fine-tuning on synthetic images", last, WARMFED, "fedavg_warm"),
-            ("DSD instead of no teacher", personal, WARMFED, "warmfed_plain"),
-            (
-                "DSD instead of the last round's model as teacher",
-                personal,
-                WARMFED,
-                "warmfed_previous",
-            ),
-        )
-        if (sentence := _worth(results, what, scores, a, b))
-    ]
+    compared = (
+        ("Warm start, one-shot (FedAvg with − without)", first, "fedavg_warm", "fedavg"),
+        ("Warm start, last round (FedAvg with − without)", last, "fedavg_warm", "fedavg"),
+        ("Adapters for prompts alone, one-shot (WarmFed − FGL)", first, WARMFED, "fgl"),
+        ("Fine-tuning on synthetic images, last round", last, WARMFED, "fedavg_warm"),
+        ("DSD − no teacher", personal, WARMFED, "warmfed_plain"),
+        ("DSD − last round's model as teacher", personal, WARMFED, "warmfed_previous"),
+    )
+    return Forest(
+        f"warmfed-{experiment}",
+        f"{results.experiments[experiment]['title']}: what each part is worth, accuracy in points. "
+        "▲ significantly above, ▼ below; without a mark: no significant difference.",
+        [
+            Effect.of_shares(label, difference(results, scores[a], scores[b]))
+            for label, scores, a, b in compared
+            if {a, b} <= set(scores)
+        ],
+    )
+
+
+def _what_it_shows(results: Results, experiment: str) -> str:
+    """Adapters and self-distillation in one experiment."""
+    sentences = []
     if learnt := adapters_learnt(results, experiment):
         sentences.append(f"Adapters: {learnt[0].lower()}{learnt[1:]}")
     collapsed, recorded = collapses(results, experiment)
@@ -101,13 +145,12 @@ def _what_it_shows(results: Results, experiment: str) -> str:
         )
     elif recorded:
         sentences.append(f"DSD's mask collapsed in none of {recorded} client-rounds.")
+    sentences += [
+        said
+        for metric in ("global", "personal")
+        if (said := alone_is_best(results, experiment, metric))
+    ]
     return f"{results.experiments[experiment]['title']}. {' '.join(sentences)}"
-
-
-def _worth(results: Results, what: str, scores: pd.DataFrame, a: str, b: str) -> str:
-    """A sentence about ``a − b``; empty where one of them was not run."""
-    gain = difference(results, scores[a], scores[b]) if {a, b} <= set(scores) else None
-    return worth(what, gain)
 
 
 def picture_caption(results: Results, picture: Picture) -> str:

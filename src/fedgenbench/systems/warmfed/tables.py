@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedgenbench.report.notes import DIFFERENCES, absence_notes, table_notes
+from fedgenbench.report.notes import DIFFERENCES, table_notes
 from fedgenbench.report.published import Published, published
 from fedgenbench.report.published_tables import published_tables
 from fedgenbench.report.results import Results
@@ -15,7 +15,6 @@ from fedgenbench.report.tables import (
     Table,
     cells_of,
     decimals,
-    not_run,
     percent,
     points,
 )
@@ -32,7 +31,6 @@ from fedgenbench.systems.warmfed.numbers import (
     TEACHERS,
     TREND_ROUNDS,
     WARMFED,
-    absent,
     belonging,
     by_round,
     one_shot,
@@ -111,9 +109,8 @@ def _standing(
     columns = []
     for experiment in experiments:
         group = results.experiments[experiment]["title"]
-        columns += [Column(d, group, "%") for d in (*results.domains(experiment), "Mean")]
-    unrun = list(absent(results, "main").values())
-    columns += [Column("Mean", entry["title"], "%") for entry in unrun]
+        heads = ("Mean", *results.domains(experiment))
+        columns += [Column(head, group, "%", experiment=experiment) for head in heads]
     rows = []
     for block, scores in (
         ("One-shot", one_shot),
@@ -122,17 +119,16 @@ def _standing(
         tables = [
             scores(results, experiment, metric, domain)
             for experiment in experiments
-            for domain in (*results.domains(experiment), None)
+            for domain in (None, *results.domains(experiment))
         ]
         tables = [table[[m for m in order if m in table]] for table in tables]
         best = [results.best(table) for table in tables]
         guesses = [
             percent(results.guess(experiment))
             for experiment in experiments
-            for _ in (*results.domains(experiment), None)
+            for _ in (None, *results.domains(experiment))
         ]
-        nothing = [not_run(entry) for entry in unrun]
-        rows.append(Row("random_guess", "Random guess", (*guesses, *nothing), block))
+        rows.append(Row("random_guess", "Random guess", tuple(guesses), block))
         for method in order:
             if not any(method in table for table in tables):
                 continue
@@ -142,11 +138,10 @@ def _standing(
                 else Cell()
                 for table, bold in zip(tables, best, strict=True)
             ]
-            rows.append(Row(method, results.label(method), (*cells, *nothing), block))
+            rows.append(Row(method, results.label(method), tuple(cells), block))
     notes = (
         "Accuracies in %. Mean: plain mean over clients.",
         *(ONE_SHOT, WARM),
-        *absence_notes(absent(results, "main").values()),
         *table_notes(results.select(experiments, order)),
     )
     return Table(id, caption, tuple(columns), tuple(rows), notes)
@@ -155,7 +150,7 @@ def _standing(
 # T3 and T4 --------------------------------------------------------------------------------------
 def global_ablation_table(results: Results) -> Table:
     """T3: warm start by fine-tuning, and who fine-tunes, over the rounds."""
-    experiments, unrun = played(results), list(absent(results, "main").values())
+    experiments = played(results)
     numbers = {
         e: sorted({r for m in GLOBAL_ABLATION for r in by_round(results, e, "global", m)})
         for e in experiments
@@ -163,8 +158,7 @@ def global_ablation_table(results: Results) -> Table:
     columns = [Column("Warm start"), Column("Fine-tuning")]
     for experiment, rounds in numbers.items():
         group = f"{results.experiments[experiment]['title']}, round"
-        columns += [Column(str(number), group, "%") for number in rounds]
-    columns += [Column("Rounds", entry["title"], "%") for entry in unrun]
+        columns += [Column(str(number), group, "%", experiment=experiment) for number in rounds]
     settings = [("Warm start and fine-tuning", m, *words) for m, words in GLOBAL_ABLATION.items()]
     settings += [("What is fine-tuned", m, "yes", words) for m, words in SITES.items()]
     rows = []
@@ -175,7 +169,6 @@ def global_ablation_table(results: Results) -> Table:
         for experiment, rounds in numbers.items():
             curve = by_round(results, experiment, "global", method)
             cells += cells_of(results, curve, percent, *rounds)
-        cells += [not_run(entry) for entry in unrun]
         rows.append(Row(method, results.full_label(method), tuple(cells), block))
     return Table(
         "warmfed_global_ablation",
@@ -186,7 +179,6 @@ def global_ablation_table(results: Results) -> Table:
             "Accuracies in %, mean over clients. Round 0: the warm start's own model; from "
             "scratch there is none.",
             f"Fine-tuned on synthetic images: {SITED}.",
-            *absence_notes(absent(results, "main").values()),
             *table_notes(results.select(experiments, [*GLOBAL_ABLATION, *SITES]), bold=False),
         ),
         "Row",
@@ -216,7 +208,7 @@ def personal_ablation_table(results: Results) -> Table:
                 _small_percent(spread) if len(by_seed) > 1 else Cell(),
             )
             title = results.experiments[experiment]["title"]
-            rows.append(Row(method, results.label(method), cells, title))
+            rows.append(Row(method, results.label(method), cells, title, experiment))
     return Table(
         "warmfed_personal_ablation",
         "Personalised models: who teaches",
@@ -237,7 +229,6 @@ def personal_ablation_table(results: Results) -> Table:
             f"that progress is no spread; from {TREND_ROUNDS} evaluated rounds on. Over seeds: standard "
             "deviation of the last accuracy; seeds differ in the data split too.",
             DIFFERENCES,
-            *absence_notes(absent(results, "main").values()),
             *table_notes(results.select(played(results), list(TEACHERS)), bold=False),
         ),
         "Row",

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from fedgenbench.report.notes import DIFFERENCES, absence_notes, table_notes
+from fedgenbench.report.notes import DIFFERENCES, table_notes
 from fedgenbench.report.results import Results
-from fedgenbench.report.tables import Cell, Column, Row, Table, not_run, percent, points
+from fedgenbench.report.tables import Cell, Column, Row, Table, percent, points
 from fedgenbench.report.words import difference
 from fedgenbench.systems.warmfed.image_tables import megabytes
-from fedgenbench.systems.warmfed.numbers import absent, belonging, played, traffic
+from fedgenbench.systems.warmfed.numbers import belonging, played, traffic
 
 
 def left_out_table(results: Results) -> Table:
@@ -33,7 +33,7 @@ def left_out_table(results: Results) -> Table:
                 if all(method in table for table in tables.values())
             }
         )
-        for label, table in (*tables.items(), ("Mean", average)):
+        for label, table in (("Mean", average), *tables.items()):
             bold = results.best(table)
             columns.append(Column(label, group, "%"))
             contents.append(
@@ -47,13 +47,11 @@ def left_out_table(results: Results) -> Table:
                 if method != "fedavg" and "fedavg" in average
             }
         )
-    unrun = list(absent(results, "left_out").values())
-    columns += [Column("Mean", entry["title"], "%") for entry in unrun]
     rows = [
         Row(
             method,
             results.full_label(method),
-            (*(c.get(method, Cell()) for c in contents), *map(not_run, unrun)),
+            tuple(c.get(method, Cell()) for c in contents),
         )
         for method in methods
     ]
@@ -66,7 +64,6 @@ def left_out_table(results: Results) -> Table:
             "Accuracies in % on the test images of the domain in the column's head; the other "
             "domains' clients train. Mean: over the domains. − FedAvg: of the mean.",
             DIFFERENCES,
-            *absence_notes(absent(results, "left_out").values()),
             *table_notes(results.select(used, list(methods))),
         ),
     )
@@ -83,19 +80,17 @@ def communication_table(results: Results) -> Table:
             scores = results.by_seed(experiment, "global")
             main = results.main if experiment == base else results
             methods |= dict.fromkeys(m for m in scores if m in main.methods)
-            columns.append(Column("Accuracy", group, "%"))
+            columns.append(Column("Accuracy", group, "%", experiment=experiment))
             contents.append({m: percent(results.interval(v)) for m, v in scores.items()})
             for direction in ("up", "down"):
                 table = traffic(results, experiment, direction)
-                columns.append(Column(f"{direction.capitalize()}", group, "MB"))
+                columns.append(Column(direction.capitalize(), group, "MB", experiment=experiment))
                 contents.append({m: megabytes(results.interval(v)) for m, v in table.items()})
-    unrun = list(absent(results, "scale").values())
-    columns += [Column("Accuracy", entry["title"], "%") for entry in unrun]
     rows = [
         Row(
             method,
             results.label(method),
-            (*(c.get(method, Cell("not run")) for c in contents), *map(not_run, unrun)),
+            tuple(c.get(method, Cell("not run")) for c in contents),
         )
         for method in results.methods
         if method in methods and method not in results.family("control")
@@ -109,7 +104,6 @@ def communication_table(results: Results) -> Table:
             "Accuracy of the global model in %. Up and down: MB (a million bytes) that one client"
             " sends and receives in the whole run, mean over clients: adapter, prompt embeddings "
             "and the images to fine-tune on once, models in every round.",
-            *absence_notes(absent(results, "scale").values()),
             *table_notes(results.select(used, list(methods)), bold=False),
         ),
     )
