@@ -103,22 +103,39 @@ def test_only_what_the_documentation_says_travels(name):
     parameters = whole - sizes["norm.running_mean"] - sizes["norm.running_var"]
     classes, width = make_task().initial_state()["head.weight"].shape
     by_class = classes * width
+    # Batch norm's means and variances go once more each way, for all clients' images together.
+    again = whole - parameters
     # (down, up) in numbers per client and round where it is not the whole model each way
     table = {
         "local": (0, 0),
         "centralised": (0, 0),
-        "scaffold": (whole + parameters, whole + parameters),
+        "scaffold": (whole + again + parameters, whole + again + parameters),
         "fedbn": (whole - norm, whole - norm),
-        "fedper": (whole - head, whole - head),
-        "fedrep": (whole - head, whole - head),
-        "fedbabu": (whole - head, whole - head),
+        "fedper": (whole + again - head, whole + again - head),
+        "fedrep": (whole + again - head, whole + again - head),
+        "fedbabu": (whole + again - head, whole + again - head),
         "lg_fedavg": (head, head),
-        "fedpac": (whole + by_class + classes, whole + 2 * by_class + classes + 1),
+        "fedpac": (whole + again + by_class + classes, whole + again + 2 * by_class + classes + 1),
         "pfedhn": (parameters, parameters),
     }
-    down, up = table.get(name, (whole, whole))
+    down, up = table.get(name, (whole + again, whole + again))
     for entry in rounds(name):
         assert (entry["bytes_down"], entry["bytes_up"]) == (8 * down, 8 * up)
+
+
+def test_what_is_kept_has_the_statistics_of_its_weights(name):
+    federation = played(name)
+    task, data, server = federation.method.task, federation.data, federation.server["model"]
+    kept = federation.clients
+    settled = federation.engine.recalibrated(kept, data.train)
+    assert_close(kept, settled)  # each client took part in some round
+    if name not in ("local", "centralised", "fedbn", "lg_fedavg", "pfedhn"):
+        last = torch.cat([data.train[client] for client in federation._participants()])
+        features = torch.nn.functional.conv2d(data.images(last), server["conv.weight"]).numpy()
+        for kind, function in (("mean", np.mean), ("var", np.var)):
+            expected = function(features, (0, 2, 3))
+            np.testing.assert_allclose(server[f"norm.running_{kind}"], expected, atol=1e-12)
+    assert set(task.buffers) == {"norm.running_mean", "norm.running_var"}
 
 
 def test_scores_are_accuracies_of_every_client(name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -19,6 +19,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+Statistics = Literal["recalibrated", "running"]
+
+
 class SGDSettings(Strict):
     """Stochastic gradient descent with momentum, in passes over images."""
 
@@ -27,6 +30,11 @@ class SGDSettings(Strict):
     lr: float = Field(gt=0, description="Learning rate.")
     momentum: float = Field(ge=0, lt=1, description="Momentum, zero at the start.")
     weight_decay: float = Field(ge=0, description="L2 penalty on all trained tensors.")
+    statistics: Statistics = Field(
+        default="recalibrated",
+        description="Batch norm's at inference: recalibrated are those of the trained weights over the "
+        "images that they were trained on (docs/normalisation.md); running, torch's averages on the way.",
+    )
 
 
 def _distinct(values: list[Any]) -> list[Any]:

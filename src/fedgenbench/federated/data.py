@@ -89,7 +89,7 @@ class BatchOrder:
         self.data, self.batch_size, self.seed, self.round = data, batch_size, seed, round_
         self.in_twos = in_twos
 
-    def _held(self, client: int, phase: Phase) -> Tensor:
+    def held(self, client: int, phase: Phase) -> Tensor:
         """The row numbers that a phase passes over."""
         if phase.on == "private":
             return self.data.train[client]
@@ -98,7 +98,7 @@ class BatchOrder:
 
     def _seen(self, client: int, phase: Phase) -> int:
         """How many of the rows held an epoch passes over."""
-        count = len(self._held(client, phase))
+        count = len(self.held(client, phase))
         alone = self.in_twos and count % self.batch_size == 1
         return count - 1 if alone else count
 
@@ -110,7 +110,7 @@ class BatchOrder:
         address = (client, self.round, epoch)
         # The private streams have no prefix of their own: it would move every recorded number.
         kind = "" if phase.on == "private" else "synthetic-"
-        n = len(self._held(client, phase))
+        n = len(self.held(client, phase))
         order = stream(self.seed, f"{kind}batches", *address).permutation(n)
         moves = gumbels = None
         if self.data.black is not None:
@@ -130,7 +130,7 @@ class BatchOrder:
 
     def batches(self, client: int, phase: Phase) -> Iterator[Batch]:
         """The batches of one client, the last of an epoch possibly shorter."""
-        rows, device = self._held(client, phase), self.data.x.device
+        rows, device = self.held(client, phase), self.data.x.device
         for epoch in range(phase.epochs):
             positions, *drawn = self._draw(client, phase, epoch)
             order = torch.from_numpy(positions).to(device)
@@ -176,7 +176,7 @@ class BatchOrder:
                 start = following
             position[k, start:], moves[k, start:] = position[k, 0], moves[k, 0]
         held = torch.nn.utils.rnn.pad_sequence(
-            [self._held(client, phase) for client in clients], batch_first=True
+            [self.held(client, phase) for client in clients], batch_first=True
         )
 
         def table(values: np.ndarray) -> Tensor:

@@ -17,7 +17,7 @@ from fedgenbench.core.memory import keep_freed_memory
 from fedgenbench.federated import task as task_module
 from fedgenbench.federated.data import BatchOrder, FederatedData
 from fedgenbench.federated.method import Method, Phase
-from fedgenbench.federated.server import row_of, stack_slots
+from fedgenbench.federated.server import nbytes, row_of, stack_slots
 from fedgenbench.federated.types import Batch, Slots
 
 EVALUATION_BATCH = 100  # what a CPU core's cache holds; twice as fast there as a thousand
@@ -27,13 +27,48 @@ def _without_momentum(slots: Slots) -> Slots:
     return {role: state for role, state in slots.items() if not role.startswith("momentum:")}
 
 
-class Sequential:
+class Engine:
+    """What both have in common."""
+
+    def __init__(self, method: Method, data: FederatedData):
+        self.method, self.data = method, data
+
+    def recalibrated(self, slots: Slots, held: list[Tensor]) -> Slots:
+        """Stacked slots with batch-norm statistics of each client's weights over its rows ``held``."""
+        if not self.method.task.recalibrates:
+            return slots
+        return stack_slots(
+            [self._recalibrated(row_of(slots, row), rows) for row, rows in enumerate(held)]
+        )
+
+    def settled(self, server: Slots, clients: list[int]) -> tuple[Slots, int]:
+        """The server's slots, its model with the statistics of its weights over the images of all
+        ``clients``, and the bytes that this takes of each, up and down.
+
+        Layer by layer, each sends the mean and variance of its images; the pooled ones come back.
+        """
+        method, task = self.method, self.method.task
+        if not task.recalibrates or method.pooled or not any(map(method.shares, task.buffers)):
+            return server, 0
+        rows = torch.cat([self.data.train[client] for client in clients])
+        model = task.recalibrated(server["model"], self.data.images, rows)
+        size = nbytes({"model": {name: model[name] for name in task.buffers}})
+        return server | {"model": model}, size
+
+    def _recalibrated(self, slots: Slots, rows: Tensor) -> Slots:
+        task = self.method.task
+        return self.method.recalibrate(
+            slots, lambda model: task.recalibrated(model, self.data.images, rows)
+        )
+
+
+class Sequential(Engine):
     """One client after another."""
 
     name = "sequential"
 
     def __init__(self, method: Method, data: FederatedData):
-        self.method, self.data = method, data
+        super().__init__(method, data)
         method.task.grad = task_module.grad_eager
 
     def map(self, function: Callable, slots: Slots, *arguments: Tensor) -> Slots:
@@ -59,6 +94,8 @@ class Sequential:
                 for batch in order.batches(client, phase):
                     mine = phase.step(mine, batch)
                 mine = _without_momentum(mine)
+                if phase.trains and self.method.task.recalibrates:
+                    mine = self._recalibrated(mine, order.held(client, phase))
             trained.append(mine)
         return stack_slots(trained)
 
@@ -89,13 +126,13 @@ class Sequential:
         return answers
 
 
-class Vectorised:
-    """All clients at once."""
+class Vectorised(Engine):
+    """All clients at once; batch-norm statistics are worked out one client after another."""
 
     name = "vmap"
 
     def __init__(self, method: Method, data: FederatedData):
-        self.method, self.data = method, data
+        super().__init__(method, data)
         method.task.grad = task_module.grad_functional
         keep_freed_memory()
 
@@ -116,6 +153,8 @@ class Vectorised:
                 new = torch.vmap(phase.step, in_dims=(0, present))(slots, batch)
                 slots = new if active is None else _where(active, new, slots)
             slots = _without_momentum(slots)
+            if phase.trains:
+                slots = self.recalibrated(slots, [order.held(client, phase) for client in clients])
         return slots
 
     @torch.no_grad()

@@ -41,13 +41,15 @@ class Phase:
 
     ``step(slots, batch) -> slots`` is one optimiser step of one client. Momentum starts at zero in
     every phase. ``on`` "synthetic" passes over the synthetic images, which all share; ``gumbels`` is
-    the number of Gumbel draws per sample that the batches carry.
+    the number of Gumbel draws per sample that the batches carry. Where it ``trains``, the models'
+    batch-norm statistics are made those of their weights when it ends (``Method.recalibrate``).
     """
 
     epochs: int
     step: Callable[[Slots, Batch], Slots]
     on: Literal["private", "synthetic"] = "private"
     gumbels: int = 0
+    trains: bool = True
 
 
 class Method:
@@ -136,6 +138,14 @@ class Method:
 
         out = self.task.forward(model, batch)
         return cross_entropy(out.logits, batch), out.buffers
+
+    def recalibrate(self, slots: Slots, statistics: Callable[[State], State]) -> Slots:
+        """The slots with ``statistics`` for all models that are trained in them.
+
+        ``statistics`` gives a model the batch-norm statistics of its weights over the images of the
+        phase that ends.
+        """
+        return slots | {"model": statistics(slots["model"])}
 
     def adapt(self) -> list[Phase]:
         """Phases that turn the received model into the deployed one (``personal = "adapted"``)."""

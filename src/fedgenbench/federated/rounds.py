@@ -122,6 +122,7 @@ class Federation:
         everybody = len(chosen) == len(self.sizes)
         if evaluated:
             received = slots if everybody else self._receive(None)[0]
+            received = self._with_own_statistics(received)
             entry["start"] = self._scored("start", self._right(received))
 
         order = BatchOrder(self.data, self.batch_size, self.seed, self.round, self.in_twos)
@@ -144,6 +145,9 @@ class Federation:
             aggregate = stack_slots([{"model": self.server["model"]}])
             refined = engine.train(aggregate, phases, order, [SERVER])
             self.server = self.server | row_of(refined, 0)
+        self.server, again = engine.settled(self.server, [chosen[row] for row in good])
+        entry["bytes_down"] += again
+        entry["bytes_up"] += again
         if evaluated:
             entry["trained"] = self._scored("trained", self._right(self.clients))
         adapts = method.personal == "remembered" or (evaluated and method.personal == "adapted")
@@ -163,11 +167,18 @@ class Federation:
                 entry["server"] = audit
         return entry
 
+    def _with_own_statistics(self, slots: Slots) -> Slots:
+        """Everybody's slots with statistics over the client's own images, unless what it scores is
+        the server's model as it came."""
+        own = self.method.global_model(self.server) is None or "personal" in self.persistent
+        return self.engine.recalibrated(slots, self.data.train) if own else slots
+
     def _adapted(self, round_: int) -> Slots:
         """Everybody's slots after the phases by which the server's model becomes a client's own."""
         order = BatchOrder(self.data, self.batch_size, self.seed, round_, self.in_twos)
-        everybody = list(range(len(self.sizes)))
-        return self.engine.train(self._receive(None)[0], self.method.adapt(), order, everybody)
+        everybody, phases = list(range(len(self.sizes))), self.method.adapt()
+        received = self._with_own_statistics(self._receive(None)[0])
+        return self.engine.train(received, phases, order, everybody)
 
     def _remember(self, adapted: Slots) -> None:
         logits = self.engine.logits(adapted, self.data.train)
@@ -237,8 +248,8 @@ class Federation:
         return shares(right)
 
     def _accuracy(self, slots: Slots, part: str = "test") -> Accuracy:
-        """Of every client's model on its own images of one part."""
-        return shares(self._right(slots, part))
+        """Of every client's model, with its statistics over the client's images, on those of one part."""
+        return shares(self._right(self.engine.recalibrated(slots, self.data.train), part))
 
     def _right(self, slots: Slots, part: str = "test") -> list[Tensor]:
         """Which of its own images of one part each client's model gets right."""

@@ -10,6 +10,7 @@ import torch
 
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
+from fedgenbench.core.settings import SGDSettings
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.data.answers import answers, scored_images
 from fedgenbench.data.dataset import Dataset
@@ -89,16 +90,18 @@ def federation(
     module = build(
         settings["model"], data.shape, classes, torch_seed(seed, "weights", settings["model"])
     )
-    local = dict(settings["local"])
-    epochs, batch_size = local.pop("epochs"), local.pop("batch_size")
+    local = SGDSettings.model_validate(settings["local"])
+    task = Task(
+        module, classes, SGD(local.lr, local.momentum, local.weight_decay), local.statistics
+    )
     cls = method_class(settings["method"])
     chosen = cls.Settings.model_validate(settings["method_settings"])
     return Federation(
-        cls(Task(module, classes, SGD(**local)), epochs, chosen),
+        cls(task, local.epochs, chosen),
         data,
         seed=seed,
         rounds=settings["rounds"],
-        batch_size=batch_size,
+        batch_size=local.batch_size,
         participation=settings["participation"],
         engine=settings["engine"],
         evaluate_every=settings["evaluate_every"],

@@ -13,13 +13,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from fedgenbench.core.settings import Statistics
 from fedgenbench.federated.types import SGD, Batch, Output, Slots, State
+from fedgenbench.models.statistics import recalibrated
 
 
 class Task:
     """A model skeleton, the names of its tensors, and differentiation for one client."""
 
-    def __init__(self, module: nn.Module, classes: int, sgd: SGD):
+    def __init__(
+        self,
+        module: nn.Module,
+        classes: int,
+        sgd: SGD,
+        statistics: Statistics = "recalibrated",
+    ):
         self.module = module
         self.classes = classes
         self.optimiser = sgd
@@ -31,6 +39,7 @@ class Task:
         layers = {name.rpartition(".")[0] for name in self.buffers}
         names = [*self.parameters, *self.buffers]
         self.norm = {name for name in names if name.rpartition(".")[0] in layers}
+        self.recalibrates = bool(self.buffers) and statistics == "recalibrated"
         # torch.func's transform composes with vmap; eager autograd is quicker for one client.
         self.grad = grad_eager
 
@@ -47,6 +56,10 @@ class Task:
 
     def logits(self, model: State, x: Tensor) -> Tensor:
         return self.forward(model, Batch(x), train=False).logits
+
+    def recalibrated(self, model: State, images: Callable[[Tensor], Tensor], rows: Tensor) -> State:
+        """``model`` with the batch-norm statistics of its weights over ``images(rows)``."""
+        return recalibrated(self.module, model, images, rows)
 
     def classify(self, head: State, features: Tensor) -> Tensor:
         """Logits of the last layer with the tensors ``head`` (named as in the model)."""

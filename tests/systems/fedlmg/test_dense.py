@@ -265,9 +265,10 @@ def test_classifiers_judge_normalised_crops(tmp_path):
     own = {"epochs": 1, "generator_steps": 1, "batch_size": 20}
     run(tmp_path, own, {"batch_size": 20}, uploads=[sent], model=model)
     (_, x), (_, whole) = seen["client"]
-    (judging, same), (learning, learned) = seen["student"][-2:]  # after a look at the shapes
+    # After a look at the shapes; at last its statistics are made those of its weights.
+    (judging, same), (learning, learned), (settling, settled) = seen["student"][-3:]
     assert torch.equal(x, same)
-    assert (judging, learning) == (False, True)
+    assert (judging, learning, settling) == (False, True, False)
     # A fresh generator draws greys: what is black comes from beyond the edge.
     greys = x.numpy() * np.array(STD)[:, None, None] + np.array(MEAN)[:, None, None]
     black = np.abs(greys) < 1e-6
@@ -276,6 +277,7 @@ def test_classifiers_judge_normalised_crops(tmp_path):
     assert len(set(black.sum((1, 2, 3)).tolist())) > 5
     # The pool's images, by contrast, are whole, in an order of their own.
     torch.testing.assert_close(whole, normalised(pool(tmp_path, 1)[0]))
+    torch.testing.assert_close(whole, settled)
     ways = [[torch.equal(one, other) for other in whole] for one in learned]
     assert np.array(ways).sum(0).tolist() == [1] * 20
     assert not np.array(ways).diagonal().all()

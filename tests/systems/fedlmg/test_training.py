@@ -202,11 +202,33 @@ def test_the_mean_of_models_equals_numpy():
     models = [model(seed) for seed in range(3)]
     for seed, each in enumerate(models):
         each.norms[0].running_mean = torch.full((16,), float(seed))
-    mean = averaged(models, model(9)).state_dict()
+    mean = averaged(models, model(9), None).state_dict()
     for name, tensor in mean.items():
         stacked = np.stack([each.state_dict()[name].numpy() for each in models])
         np.testing.assert_allclose(tensor, stacked.mean(0, np.float64), rtol=1e-6, atol=1e-7)
     assert (mean["norms.0.running_mean"] == 1).all()
+
+
+def test_the_mean_of_models_has_the_statistics_of_its_weights_over_the_servers_images():
+    models, (x, _) = [model(seed) for seed in range(3)], images(20)
+    plain, settled = (averaged(models, model(9), seen) for seen in (None, x))
+    for name, tensor in settled.named_parameters():
+        assert torch.equal(tensor, plain.get_parameter(name))
+    torch.testing.assert_close(settled(x)[0], plain.train()(x)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_training_ends_with_the_statistics_of_the_weights_unless_running_ones_are_asked_for():
+    x, y = images(20)
+    settled, running = model(), model()
+    fit(settled, x, y, epochs=2)
+    fit(running, x, y, epochs=2, statistics="running")
+    for name, tensor in settled.named_parameters():
+        assert torch.equal(tensor, running.get_parameter(name))
+    with torch.no_grad():
+        seen, lagging = settled(x)[0], running(x)[0]
+        whole = running.train()(x)[0]
+    torch.testing.assert_close(seen, whole, rtol=1e-4, atol=1e-5)
+    assert (lagging - whole).abs().max() > 0.1
 
 
 def test_answers_are_those_of_each_set():

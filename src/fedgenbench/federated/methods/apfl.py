@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -45,6 +46,11 @@ class APFL(Method):
             slots, "personal", {name: alpha * grad for name, grad in grads.items()}, buffers
         )
         return slots | {"mixture": {"alpha": new_alpha}}
+
+    def recalibrate(self, slots: Slots, statistics: Callable[[State], State]) -> Slots:
+        mixed = statistics(self.mixed(slots))
+        buffers = {name: mixed[name] for name in self.task.buffers}
+        return super().recalibrate(slots, statistics) | {"personal": slots["personal"] | buffers}
 
     def predict(self, slots: Slots, x: Tensor) -> Tensor:
         return self.task.logits(self.mixed(slots), x)

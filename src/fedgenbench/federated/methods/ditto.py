@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -38,6 +39,9 @@ class Ditto(Method):
                 grads, slots["personal"], slots["start"], self.settings.lam
             ),
         )
+
+    def recalibrate(self, slots: Slots, statistics: Callable[[State], State]) -> Slots:
+        return slots | {role: statistics(slots[role]) for role in ("model", "personal")}
 
     def predict(self, slots: Slots, x: Tensor) -> Tensor:
         return self.task.logits(slots["personal"], x)

@@ -82,10 +82,10 @@ class FedPAC(FedPer):
     def phases(self) -> list[Phase]:
         fast = self.task.optimiser._replace(lr=self.settings.head_lr)
         return [
-            Phase(1, partial(self.measure, role="before")),
+            Phase(1, partial(self.measure, role="before"), trains=False),
             Phase(1, partial(self.sgd_step, train=self.task.head, optimiser=fast)),
             Phase(self.epochs, self.align),
-            Phase(1, partial(self.measure, role="after")),
+            Phase(1, partial(self.measure, role="after"), trains=False),
         ]
 
     def measure(self, slots: Slots, batch: Batch, role: str) -> Slots:

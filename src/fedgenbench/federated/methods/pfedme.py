@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -62,6 +63,9 @@ class PFedMe(Method):
         old, beta = server["model"], self.settings.beta
         mean = super().aggregate(server, uploads, weights, clients)["model"]
         return server | {"model": {n: (1 - beta) * old[n] + beta * t for n, t in mean.items()}}
+
+    def recalibrate(self, slots: Slots, statistics: Callable[[State], State]) -> Slots:
+        return slots | {role: statistics(slots[role]) for role in ("model", "personal")}
 
     def predict(self, slots: Slots, x: Tensor) -> Tensor:
         return self.task.logits(slots["personal"], x)

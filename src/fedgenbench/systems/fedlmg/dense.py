@@ -25,6 +25,7 @@ from fedgenbench.data.answers import answers
 from fedgenbench.federated.data import augment
 from fedgenbench.images.uploads import Upload, batch_norm_inputs
 from fedgenbench.models.layers import needs_two_images, require_two_images
+from fedgenbench.models.statistics import recalibrate
 from fedgenbench.systems.fedlmg.baseline_settings import Dense
 from fedgenbench.systems.fedlmg.clients import tensors
 from fedgenbench.systems.fedlmg.settings import Server
@@ -33,6 +34,7 @@ from fedgenbench.systems.fedlmg.uploads import load, untrained
 from fedgenbench.systems.job import Context
 
 BETAS = (0.5, 0.999)  # of the generator's Adam
+TERMS = ("cross_entropy", "batch_norm", "boundary", "distillation")
 LARGEST_START = 8  # pixels along a side of the map that the generator begins with
 
 
@@ -105,10 +107,8 @@ def dense(
             a loss is not finite, or ``checkpoint`` is of another run.
     """
     _require_alike(uploads, student, shape)
-    mean, std = (
-        torch.tensor(values, device=device)[:, None, None]
-        for values in (uploads[0].mean, uploads[0].std)
-    )
+    first = uploads[0]
+    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (first.mean, first.std))
     clients = nn.ModuleList(upload.frozen(device).model for upload in uploads)
     held = np.array(sorted({label for upload in uploads for label in upload.classes}), np.int64)
     count, alone = own.batch_size, server.trains == "head"
@@ -121,8 +121,7 @@ def dense(
     # The pool stays on the host, in bytes: at 224 pixels it takes gigabytes.
     pool = torch.empty((own.epochs * count, *shape), dtype=torch.uint8)
     teachers = torch.empty((len(pool), uploads[0].outputs), device=device)
-    terms = ("cross_entropy", "batch_norm", "boundary", "distillation")
-    losses: dict[str, list[float]] = {name: [] for name in terms}
+    losses: dict[str, list[float]] = {name: [] for name in TERMS}
 
     def normalised(rows: Tensor) -> Tensor:
         return (pool[rows].to(device).float() / 255 - mean) / std
@@ -144,8 +143,8 @@ def dense(
             address,
         )
         with torch.no_grad():
-            parts = [ensemble(clients, normalised(rows)) for rows in new.split(EVALUATION_BATCH)]
-        teachers[new] = torch.cat(parts)
+            for rows in new.split(EVALUATION_BATCH):
+                teachers[rows] = ensemble(clients, normalised(rows))
         student.train(not alone).requires_grad_(not alone)
         student.head.requires_grad_(True)
         # Dropout, which some architectures have, draws from torch's default generator.
@@ -161,6 +160,8 @@ def dense(
                 loss.backward()
                 optimiser.step()
                 total += loss.item() * len(rows)
+        if not alone and server.statistics == "recalibrated":
+            recalibrate(student, normalised, len(order))
         found["distillation"] = total / len(order)
         if not np.isfinite(total):
             raise UserError(

@@ -84,12 +84,11 @@ def serve(
     """By row: accuracy by client, packed answers, mean loss per epoch, number of images.
 
     All rows start from the same model, take the same settings and see each image as often: FT, MD and
-    SD on the guided images (also on the first ``sizes`` of each client and class), FT and FedDF's
-    distillation on images of prompts alone (FT also on the first of these), FT on the images of each
-    of the ``rivals``, the ceiling on all clients' training images (also its head alone, the sheet's
-    calibration, §8), and the uniform means of one-shot FedAvg and FedProx, where the clients'
-    architectures are the server's. And, where there are images of prompts, what
-    ``likeness`` finds by client in the features of the ceiling.
+    SD on the guided images (also on the first ``sizes`` of each client and class), FT and FedDF on
+    images of prompts alone (FT also on the first of these), FT on those of each of the ``rivals``, the
+    ceiling on all clients' training images (also its head alone, §8), and, where all have one
+    architecture, the uniform means of one-shot FedAvg and FedProx, with batch-norm statistics over the
+    images of prompts. And what ``likeness`` finds by client in the ceiling's features.
     """
     chosen, seed = Server.model_validate(settings["server"]), settings["seed"]
     x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
@@ -125,25 +124,26 @@ def serve(
 
     x, y = tensors(guided.images, guided.labels, settings, device)
     outputs = probabilities(clients, x)
-    style = torch.from_numpy(guided.style).to(device)
-    mean, own = outputs.mean(0), of_specific_teacher(outputs, style)
+    specific = of_specific_teacher(outputs, torch.from_numpy(guided.style).to(device))
+    mean = outputs.mean(0)
     fitted("fedlmg_ft", x, y, fine_tuning)
     fitted("fedlmg_md", x, y, distilled(mean))
-    fitted("fedlmg_sd", x, y, distilled(own))
+    fitted("fedlmg_sd", x, y, distilled(specific))
     for size in settings["sizes"]:
         first = torch.from_numpy(first_of_each(guided.labels, guided.style, size)).to(device)
         fitted(f"fedlmg_ft@{size}", x[first], y[first], fine_tuning)
         fitted(f"fedlmg_md@{size}", x[first], y[first], distilled(mean[first]))
-        fitted(f"fedlmg_sd@{size}", x[first], y[first], distilled(own[first]))
+        fitted(f"fedlmg_sd@{size}", x[first], y[first], distilled(specific[first]))
     if prompts is not None:
         x, y = tensors(prompts.images, prompts.labels, settings, device)
+        drawn = x if chosen.statistics == "recalibrated" else None
         fitted("prompts", x, y, fine_tuning)
         for size in settings["sizes"]:
             first = torch.from_numpy(first_of_each(prompts.labels, prompts.style, size)).to(device)
             fitted(f"prompts@{size}", x[first], y[first], fine_tuning)
         fitted("feddf", x, y, distilled(probabilities(clients, x).mean(0), labelled=False))
-        for name, drawn in rivals.items():
-            fitted(name, *tensors(drawn.images, drawn.labels, settings, device), fine_tuning)
+        for name, own in rivals.items():
+            fitted(name, *tensors(own.images, own.labels, settings, device), fine_tuning)
         x, y = tensors(dataset.train_images, dataset.train_labels, settings, device)
         held = torch.from_numpy(np.concatenate([each.train for each in partition.clients]))
         x, y = x[held.to(device)], y[held.to(device)]
@@ -156,10 +156,10 @@ def serve(
             prompts,
             lambda images: _features(ceiling, images, settings, device),
         )
-    if prompts is not None and settings["averages"]:
-        note("fedavg", averaged(clients, fresh()), [], 0)
-        others = [upload.frozen(device).model for _, upload in _of(uploads, "prox")]
-        note("fedprox", averaged(others, fresh()), [], 0)
+        if settings["averages"]:
+            note("fedavg", averaged(clients, fresh(), drawn), [], 0)
+            others = [upload.frozen(device).model for _, upload in _of(uploads, "prox")]
+            note("fedprox", averaged(others, fresh(), drawn), [], 0)
     return rows, near
 
 

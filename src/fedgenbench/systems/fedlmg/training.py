@@ -15,6 +15,7 @@ from fedgenbench.core.errors import UserError
 from fedgenbench.core.settings import SGDSettings
 from fedgenbench.core.streams import stream, torch_seed
 from fedgenbench.models.layers import needs_two_images, require_two_images
+from fedgenbench.models.statistics import recalibrate
 
 # What gives logits [B, classes] and features [B, F] of a batch: a model, or a part of it.
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -68,10 +69,10 @@ def train(
 ) -> list[float]:
     """Trains ``model`` in place on images ``x`` [n, C, H, W], labels ``y`` [n]; the mean loss per epoch.
 
-    ``address`` names the stream of the batches' order; the last batch may be short. With
-    ``head_alone`` everything but the layer ``head`` stays, batch-norm statistics included: the
-    released code lets these drift, which is no choice that the paper names. Its features stay, too,
-    and are computed once.
+    ``address`` names the stream of the batches' order; the last batch may be short. At the end batch
+    norm's statistics are those of the weights over ``x``, unless ``settings`` ask for running ones.
+    With ``head_alone`` everything but the layer ``head`` stays, these included: the released code lets
+    them drift, which is no choice that the paper names. Its features, too, are computed once.
 
     Raises:
         UserError: the loss is not finite; ``who`` is named.
@@ -111,6 +112,8 @@ def train(
         history.append(total / len(x))
         if not np.isfinite(history[-1]):
             raise UserError(f"{who}: the loss is not finite in epoch {epoch + 1}; lower its rate")
+    if not head_alone and settings.statistics == "recalibrated":
+        recalibrate(model, x.__getitem__, len(x))
     model.eval().requires_grad_(True)
     return history
 
@@ -137,14 +140,19 @@ def of_specific_teacher(outputs: Tensor, style: Tensor) -> Tensor:
     return outputs[style, torch.arange(len(style), device=outputs.device)]
 
 
-def averaged(models: Sequence[nn.Module], into: nn.Module) -> nn.Module:
-    """Uniform mean of all entries, batch-norm statistics included, in float64 (one-shot FedAvg)."""
+def averaged(models: Sequence[nn.Module], into: nn.Module, x: Tensor | None) -> nn.Module:
+    """Uniform mean of all entries in float64 (one-shot FedAvg).
+
+    Its batch-norm statistics are those of its weights over images ``x``, without any the clients' mean.
+    """
     states = [model.state_dict() for model in models]
     mean = {
         name: torch.stack([state[name].double() for state in states]).mean(0).to(first.dtype)
         for name, first in states[0].items()
     }
     into.load_state_dict(mean)
+    if x is not None:
+        recalibrate(into, x.__getitem__, len(x))
     return into.eval()
 
 

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from fedgenbench.core.errors import UserError
+from fedgenbench.core.settings import SGDSettings
 from fedgenbench.core.streams import stream, torch_seed
 from fedgenbench.federated.data import normalised
 from fedgenbench.federated.synthetic import Synthetic, read, save_model
 from fedgenbench.models import build
 from fedgenbench.models.layers import needs_two_images, require_two_images
+from fedgenbench.models.statistics import recalibrate
 from fedgenbench.systems.job import Context
 
 
@@ -41,23 +43,22 @@ def warm_start(
     all methods of the repetition share. Returns the model's tensors and the mean loss per epoch;
     the last epoch's model, with no choice among them.
     """
-    chosen, seed = settings["warm_start"], settings["seed"]
+    chosen, seed = SGDSettings.model_validate(settings["warm_start"]), settings["seed"]
     x, _ = normalised(synthetic.images, settings["mean"], settings["std"], device)
     x, y = x.movedim(-1, -3), torch.from_numpy(synthetic.labels).to(device)
     weights = torch_seed(seed, "weights", settings["model"])
     model = build(settings["model"], tuple(x.shape[1:]), classes, weights).to(device).train()
     optimiser = torch.optim.SGD(
-        model.parameters(),
-        **{name: chosen[name] for name in ("lr", "momentum", "weight_decay")},
+        model.parameters(), chosen.lr, chosen.momentum, weight_decay=chosen.weight_decay
     )
     in_twos, losses = needs_two_images(model, tuple(x.shape[1:])), []
     if in_twos:
         key = "warmfed.warm_start.batch_size"
-        require_two_images("the warm start", key, len(x), chosen["batch_size"])
-    for epoch in range(chosen["epochs"]):
+        require_two_images("the warm start", key, len(x), chosen.batch_size)
+    for epoch in range(chosen.epochs):
         order = torch.from_numpy(stream(seed, "warm start", epoch).permutation(len(x))).to(device)
         total = 0.0
-        for rows in order.split(chosen["batch_size"]):
+        for rows in order.split(chosen.batch_size):
             if in_twos and len(rows) == 1:
                 continue
             optimiser.zero_grad()
@@ -69,4 +70,6 @@ def warm_start(
         tell(epoch + 1, f"loss {losses[-1]:.3f}")
     if not np.isfinite(losses).all():
         raise UserError("the warm start diverged: lower warmfed.warm_start.lr")
+    if chosen.statistics == "recalibrated":
+        recalibrate(model, x.__getitem__, len(x))
     return {name: tensor.cpu() for name, tensor in model.state_dict().items()}, losses
