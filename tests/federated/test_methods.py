@@ -23,7 +23,6 @@ from tiny import (
 )
 
 from fedgenbench.federated.data import BatchOrder
-from fedgenbench.federated.method import Phase
 from fedgenbench.federated.methods.fedpac import collaboration
 from fedgenbench.federated.methods.per_fedavg import halves
 from fedgenbench.federated.types import Batch
@@ -84,16 +83,35 @@ def test_fedavg_ft_has_the_global_trajectory_of_fedavg():
         assert a["global"] == b["global"]
 
 
-def test_the_fine_tuned_model_is_the_aggregate_after_one_more_local_training():
-    tuned = run("fedavg_ft", rounds=1)
-    order = BatchOrder(tuned.data, BATCH, tuned.seed, 1)
-    for client in range(len(TRAIN)):
-        slots = {"model": tuned.server["model"]}
-        for batch in order.batches(client, Phase(2, tuned.method.step)):
-            slots = tuned.method.step(slots, batch)
-        x, y = tuned.data.images(tuned.data.test[client]), tuned.data.y[tuned.data.test[client]]
-        hits = tuned.method.task.logits(slots["model"], x).argmax(1) == y
-        assert tuned.history[-1]["personal"][client] == hits.double().mean().item()
+def after_adaptation(federation, server, round_):
+    """Accuracies of what each client makes of the model that ``server`` gave out."""
+    method, data, found = federation.method, federation.data, []
+    order = BatchOrder(data, BATCH, federation.seed, round_)
+    for client, rows in enumerate(data.train):
+        slots = {"model": server["model"], "start": server["model"]}
+        for phase in method.adapt():
+            for batch in order.batches(client, phase):
+                slots = phase.step(slots, batch)
+        model = method.task.recalibrated(slots["model"], data.images, rows)
+        test = data.test[client]
+        hits = method.task.logits(model, data.images(test)).argmax(1) == data.y[test]
+        found.append(hits.double().mean().item())
+    return found
+
+
+@pytest.mark.parametrize("name", ["fedavg_ft", "per_fedavg"])
+def test_after_so_many_rounds_deployed_models_have_so_many_local_trainings(name):
+    """What the last round began with, adapted in place of that round's local training."""
+    before, after = run(name, rounds=1), run(name, rounds=2)
+    expected = after_adaptation(after, before.server, 2)
+    assert after.history[-1]["personal"] == expected
+    assert run(name, rounds=2, engine="vmap").history[-1]["personal"] == expected
+
+
+def test_fedbabu_adapts_what_the_round_began_with():
+    federation = run("fedbabu", rounds=1)
+    start = {"model": federation.method.task.initial_state()}
+    assert federation.history[-1]["personal"] == after_adaptation(federation, start, 1)
 
 
 @pytest.mark.parametrize("name", ["fedprox", "moon"])
@@ -142,12 +160,19 @@ def test_scaffolds_new_control_is_the_mean_gradient_along_the_path(momentum):
         torch.testing.assert_close(done["change"][n], change, atol=1e-10, rtol=1e-9)
 
 
+UNIFORM = np.full(len(SHARES), 1 / len(SHARES))
+by_weighting = pytest.mark.parametrize(
+    ("weighting", "shares"), [("samples", SHARES), ("uniform", UNIFORM)]
+)
+
+
+@by_weighting
 @pytest.mark.parametrize("participation", [1.0, 0.5])
-def test_scaffolds_server_control_is_the_weighted_mean_of_the_clients(participation):
-    federation = run("scaffold", participation=participation)
+def test_scaffolds_server_control_is_the_mean_of_all_clients(participation, weighting, shares):
+    federation = run("scaffold", {"weighting": weighting}, participation=participation)
     for name, common in federation.server["control"].items():
         own = federation.clients["control"][name].numpy()
-        np.testing.assert_allclose(common, np.tensordot(SHARES, own, 1), atol=1e-12)
+        np.testing.assert_allclose(common, np.tensordot(shares, own, 1), atol=1e-12)
         assert common.abs().max() > 0
 
 
@@ -162,20 +187,23 @@ def test_feddyns_local_gradient():
     assert_state(method.step(slots, Batch(x, y))["model"], expected)
 
 
+@by_weighting
 @pytest.mark.parametrize("participation", [1.0, 0.5])
-def test_feddyns_server_state_is_the_weighted_mean_of_the_clients(participation):
-    federation = run("feddyn", {"alpha": 0.2}, participation=participation)
+def test_feddyns_server_state_is_the_mean_of_all_clients(participation, weighting, shares):
+    settings = {"alpha": 0.2, "weighting": weighting}
+    federation = run("feddyn", settings, participation=participation)
     for name, h in federation.server["h"].items():
         memory = federation.clients["memory"][name].numpy()
-        np.testing.assert_allclose(h, np.tensordot(SHARES, memory, 1), atol=1e-12)
+        np.testing.assert_allclose(h, np.tensordot(shares, memory, 1), atol=1e-12)
 
 
-def test_feddyns_model_is_the_mean_less_h_over_alpha():
-    federation = run("feddyn", {"alpha": 0.2}, rounds=1)
+@by_weighting
+def test_feddyns_model_is_the_mean_less_h_over_alpha(weighting, shares):
+    federation = run("feddyn", {"alpha": 0.2, "weighting": weighting}, rounds=1)
     start = federation.method.task.initial_state()
     for name in federation.method.task.parameters:
         trained = federation.clients["model"][name].numpy()
-        mean = np.tensordot(SHARES, trained, 1)
+        mean = np.tensordot(shares, trained, 1)
         # after one round h = −α (mean − start), so the server goes twice as far as FedAvg
         expected = 2 * mean - start[name].numpy()
         np.testing.assert_allclose(federation.server["model"][name], expected, atol=1e-12)
@@ -299,8 +327,20 @@ def test_pfedmes_server_mixes_by_beta():
     method = make_method("pfedme", {"beta": 0.25})
     old = {"a": torch.zeros(2, dtype=torch.float64)}
     uploads = {"model": {"a": torch.tensor([[1.0, 2.0], [3.0, 6.0]], dtype=torch.float64)}}
-    new = method.aggregate({"model": old}, uploads, torch.tensor([0.5, 0.5]), [0, 1])
+    new = method.aggregate({"model": old}, uploads, torch.tensor([0.75, 0.25]), [0, 1])
     assert new["model"]["a"].tolist() == [0.5, 1.0]
+    by_samples = make_method("pfedme", {"beta": 0.25, "weighting": "samples"})
+    new = by_samples.aggregate({"model": old}, uploads, torch.tensor([0.75, 0.25]), [0, 1])
+    assert new["model"]["a"].tolist() == [0.375, 0.75]
+
+
+@by_weighting
+def test_scaffolds_model_is_the_mean_of_the_clients(weighting, shares):
+    federation = run("scaffold", {"weighting": weighting}, rounds=1)
+    for name in federation.method.task.parameters:
+        trained = federation.clients["model"][name].numpy()
+        mean = np.tensordot(shares, trained, 1)
+        np.testing.assert_allclose(federation.server["model"][name], mean, atol=1e-12)
 
 
 def test_per_fedavgs_first_order_gradient():

@@ -480,3 +480,13 @@ def test_rows_start_where_they_say(grid):
     assert "warm" not in starts["warmfed_scratch"]
     assert starts["warmfed_scratch"]["images"] == starts["warmfed"]["images"]
     assert starts["fgl"]["warm"][0].name == "prompts"
+
+
+def test_a_variant_may_keep_running_statistics(grid):
+    assert "fedavg_running" in grid.settings.experiments[EMOJI].ablations
+    kept, plain = (first_run(grid, EMOJI, name) for name in ("fedavg_running", "fedavg"))
+    assert kept.settings["local"] == plain.settings["local"] | {"statistics": "running"}
+    assert plain.settings["local"]["statistics"] == "recalibrated"
+    assert grid.method_notes["fedavg_running"]["statistics"] == "running"
+    same = ("method", "method_settings", "seed", "model", "rounds")
+    assert all(kept.settings[key] == plain.settings[key] for key in same)

@@ -30,6 +30,7 @@ from fedgenbench.core.settings import Strict
 from fedgenbench.core.streams import stream
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.sources import source_of
+from fedgenbench.data.subsets import drawn_subjects, split_off
 
 _DIRICHLET_DRAWS = 1000
 
@@ -42,6 +43,13 @@ class _Settings(Strict):
         description="share of each client's training images, stratified by class, set apart to "
         "choose settings without a look at test data",
     )
+    subjects: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="share of each class's training subjects (names of images where the data set has "
+        "them, the same in every domain) that the seed draws; the test images stay",
+    )
 
     def size_hint(self, dataset: str, limit_per_class: int | None) -> tuple[int, int, int]:
         """Clients, and training and test images of a client, the mean where clients differ.
@@ -52,6 +60,7 @@ class _Settings(Strict):
         domains = len(facts.get("domains", [dataset]))
         limit = np.inf if limit_per_class is None else limit_per_class * domains
         train, test = (sum(min(n, limit) for n in facts[part]) for part in ("train", "test"))
+        train = round(self.subjects * train)
         return self._sizes(train, test, classes=len(facts["train"]), domains=domains)
 
     def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
@@ -213,11 +222,13 @@ def make_partition(dataset: Dataset, settings: Scheme, seed: int) -> Partition:
     """
     address = ("partition", dataset.name, settings.scheme)
     train, test = _SCHEMES[settings.scheme](dataset, settings, seed, address)
+    drawn = drawn_subjects(dataset, settings.subjects, seed)
     clients = []
     for number, (kept, tested) in enumerate(zip(train, test, strict=True)):
         kept = np.sort(kept)
+        kept = kept[drawn[kept]]
         if settings.valid_fraction:
-            kept, valid = _split_off(
+            kept, valid = split_off(
                 kept,
                 dataset.train_labels,
                 settings.valid_fraction,
@@ -252,22 +263,6 @@ def make_partition(dataset: Dataset, settings: Scheme, seed: int) -> Partition:
         clients=tuple(clients),
         histograms=histograms,
     )
-
-
-def _split_off(
-    rows: np.ndarray, labels: np.ndarray, fraction: float, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Evenly spaced picks from the class-sorted rows: each class within one of its share."""
-    order = generator.permutation(rows)
-    order = order[np.argsort(labels[order], kind="stable")]
-    # The small addend keeps 0.1 * 30 from rounding down to 2.
-    steps = np.floor(np.arange(len(order) + 1) * fraction + 1e-9)
-    picked = np.diff(steps) > 0
-    if picked.all():
-        raise UserError(
-            "partition.valid_fraction leaves a client without training images: lower it"
-        )
-    return np.sort(order[~picked]), np.sort(order[picked])
 
 
 # --- schemes: (dataset, settings, seed, stream address) -> train and test positions per client -----

@@ -18,7 +18,7 @@ from fedgenbench.federated import task as task_module
 from fedgenbench.federated.data import BatchOrder, FederatedData
 from fedgenbench.federated.method import Method, Phase
 from fedgenbench.federated.server import nbytes, row_of, stack_slots
-from fedgenbench.federated.types import Batch, Slots
+from fedgenbench.federated.types import Batch, Slots, State
 
 EVALUATION_BATCH = 100  # what a CPU core's cache holds; twice as fast there as a thousand
 
@@ -54,6 +54,17 @@ class Engine:
         model = task.recalibrated(server["model"], self.data.images, rows)
         size = nbytes({"model": {name: model[name] for name in task.buffers}})
         return server | {"model": model}, size
+
+    @torch.no_grad()
+    def global_right(self, model: State) -> list[Tensor]:
+        """Which images of each client's test set one model gets right."""
+        rows = torch.cat(self.data.test)
+        unique, where = rows.unique(return_inverse=True)
+        logits = [
+            self.method.task.logits(model, self.data.images(part)) for part in unique.split(1000)
+        ]
+        right = (torch.cat(logits).argmax(1) == self.data.y[unique])[where].cpu()
+        return list(right.split([len(r) for r in self.data.test]))
 
     def _recalibrated(self, slots: Slots, rows: Tensor) -> Slots:
         task = self.method.task

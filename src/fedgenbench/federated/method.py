@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 
 Family = Literal["control", "global", "personalised"]
-Personal = Literal["global", "trained", "adapted", "remembered"]
+Personal = Literal["global", "trained", "adapted", "received", "remembered"]
 Images = Literal["adapters", "prompts"]
+Weighting = Literal["samples", "uniform"]
 
 
 class MethodSettings(Strict):
@@ -33,6 +34,11 @@ class MethodSettings(Strict):
     def fault(self, clients: int, rounds: int) -> str | None:
         """What cannot work with so many clients in a round and so many rounds, or None."""
         return None
+
+
+def weighted(weights: Tensor, weighting: Weighting) -> Tensor:
+    """``weights`` [K], which are shares of samples, or equal ones in their place."""
+    return weights.new_full(weights.shape, 1 / len(weights)) if weighting == "uniform" else weights
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,11 @@ class Method:
     label: ClassVar[str]
     family: ClassVar[Family]
     source: ClassVar[str]
-    # Which model is deployed on a client: the aggregate, the locally trained one, or the received one
-    # after the phases of ``adapt``. "remembered" adapts in every round, from before the first one,
-    # and the client keeps what ``remember`` makes of it.
+    # Which model is deployed on a client: the aggregate; the locally trained one; that which the round
+    # began with, after the phases of ``adapt`` in place of local training; or what the server gives out
+    # when it ends. "remembered" adapts what each round ends with, from before the first one, and the
+    # client keeps what ``remember`` makes of it; what is scored was adapted one round ago, so that all
+    # methods' models have trained locally as many times as there were rounds.
     personal: ClassVar[Personal] = "trained"
     pooled: ClassVar[bool] = False  # train on the union of all clients' data
     # Which synthetic images the server has: it starts from a model trained on them.

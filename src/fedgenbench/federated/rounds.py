@@ -105,11 +105,9 @@ class Federation:
     def _before(self) -> dict[str, Any]:
         entry = {}
         if self.warm:
-            entry["global"] = self._scored("global", self._global_right(self.server["model"]))
+            entry["global"] = self._scored("global", self.engine.global_right(self.server["model"]))
         if self.method.personal == "remembered":
-            adapted = self._adapted(0)
-            self._remember(adapted)
-            entry["personal"] = self._scored("personal", self._right(adapted))
+            entry["adapted"] = self._remembered(0)
         return entry
 
     def _play(self) -> dict[str, Any]:
@@ -124,6 +122,8 @@ class Federation:
             received = slots if everybody else self._receive(None)[0]
             received = self._with_own_statistics(received)
             entry["start"] = self._scored("start", self._right(received))
+            if method.personal == "adapted":
+                entry["adapted"] = self._scored("adapted", self._right(self._adapted(self.round)))
 
         order = BatchOrder(self.data, self.batch_size, self.seed, self.round, self.in_twos)
         phases = method.phases()
@@ -150,21 +150,20 @@ class Federation:
         entry["bytes_up"] += again
         if evaluated:
             entry["trained"] = self._scored("trained", self._right(self.clients))
-        adapts = method.personal == "remembered" or (evaluated and method.personal == "adapted")
-        adapted = self._adapted(self.round) if adapts else {}
+            if (model := method.global_model(self.server)) is not None:
+                entry["global"] = self._scored("global", engine.global_right(model))
+            if method.personal == "received":
+                received = self._with_own_statistics(self._receive(None)[0])
+                entry["received"] = self._scored("received", self._right(received))
+            # A past model was made after the round before this one.
+            last = method.personal == "remembered"
+            metric = "adapted" if last else method.personal
+            entry["personal"] = (self.history[-1] if last else entry)[metric]
+            self.answers["personal"] = self.answers[metric]
         if method.personal == "remembered":
-            self._remember(adapted)
-        if evaluated:
-            model = method.global_model(self.server)
-            if model is not None:
-                entry["global"] = self._scored("global", self._global_right(model))
-            if adapts:
-                entry["personal"] = self._scored("personal", self._right(adapted))
-            else:
-                entry["personal"] = entry[method.personal]
-                self.answers["personal"] = self.answers[method.personal]
-            if audit := method.audit(self.server, self.clients, self._accuracy):
-                entry["server"] = audit
+            entry["adapted"] = self._remembered(self.round)
+        if evaluated and (audit := method.audit(self.server, self.clients, self._accuracy)):
+            entry["server"] = audit
         return entry
 
     def _with_own_statistics(self, slots: Slots) -> Slots:
@@ -177,12 +176,15 @@ class Federation:
         """Everybody's slots after the phases by which the server's model becomes a client's own."""
         order = BatchOrder(self.data, self.batch_size, self.seed, round_, self.in_twos)
         everybody, phases = list(range(len(self.sizes))), self.method.adapt()
-        received = self._with_own_statistics(self._receive(None)[0])
+        received, _ = self._receive(None)
         return self.engine.train(received, phases, order, everybody)
 
-    def _remember(self, adapted: Slots) -> None:
+    def _remembered(self, round_: int) -> Accuracy:
+        """Of everybody's adapted models, of which the clients keep what the method says."""
+        adapted = self._adapted(round_)
         logits = self.engine.logits(adapted, self.data.train)
         self.clients = self.clients | self.engine.map(self.method.remember, adapted, logits)
+        return self._scored("adapted", self._right(adapted))
 
     def _participants(self) -> list[int]:
         count = len(self.sizes)
@@ -260,17 +262,6 @@ class Federation:
                 for role, state in slots.items()
             }
         return self.engine.right(slots, held)
-
-    @torch.no_grad()
-    def _global_right(self, model: State) -> list[Tensor]:
-        """Which images of each client's test set one model gets right."""
-        rows = torch.cat(self.data.test)
-        unique, where = rows.unique(return_inverse=True)
-        logits = [
-            self.method.task.logits(model, self.data.images(part)) for part in unique.split(1000)
-        ]
-        right = (torch.cat(logits).argmax(1) == self.data.y[unique])[where].cpu()
-        return list(right.split([len(r) for r in self.data.test]))
 
     # Checkpoints ------------------------------------------------------------------------------
     def _save(self) -> None:

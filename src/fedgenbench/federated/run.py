@@ -116,7 +116,7 @@ def score(history: list[dict[str, Any]], last: int) -> dict[str, list[float]]:
     evaluated = [entry for entry in history if "personal" in entry][-last:]
     return {
         metric: np.mean([entry[metric] for entry in evaluated], axis=0).tolist()
-        for metric in ("personal", "start", "trained", "global")
+        for metric in ("personal", "start", "trained", "adapted", "global")
         if metric in evaluated[-1]
     }
 

@@ -127,6 +127,9 @@ class Grid:
         experiment = self.settings.experiments[name]
         dataset = self.settings.datasets[experiment.dataset]
         method, method_settings = self.settings.played(name, row)
+        variant, local = self.settings.variants.get(row), experiment.local.model_dump()
+        if variant and variant.statistics:
+            local["statistics"] = variant.statistics
         return method, {
             "method": method,
             "method_settings": method_settings,
@@ -134,11 +137,12 @@ class Grid:
             "mean": dataset.mean,
             "std": dataset.std,
             "augment": dataset.augment,
+            "local": local,
             "score_rounds": self.settings.score_rounds_of(experiment),
             "on_bad_upload": self.settings.on_bad_upload,
         } | experiment.model_dump(
             include={
-                *("model", "rounds", "participation", "local", "engine", "evaluate_every"),
+                *("model", "rounds", "participation", "engine", "evaluate_every"),
                 "score_on",
             }
         )

@@ -90,6 +90,7 @@ def method_notes(grid: Grid) -> dict[str, dict[str, str | None]]:
             source = method_class(variant.method).source
             notes[name] = {"label": variant.title, "family": "variant", "source": source}
             notes[name] |= {"of": variant.method, "start": variant.start}
+            notes[name] |= {"statistics": variant.statistics}
     return notes
 
 

@@ -20,6 +20,7 @@ from fedgenbench.core.settings import (
     PlainName,
     Seed,
     SGDSettings,
+    Statistics,
     Strict,
     explain,
 )
@@ -149,6 +150,9 @@ class Variant(Strict):
     start: Literal["warm", "scratch"] | None = Field(
         default=None,
         description="warm: from the model trained on synthetic images; null: as the method does.",
+    )
+    statistics: Statistics | None = Field(
+        default=None, description="Batch norm's in its rounds; null: as `local` says."
     )
 
 

@@ -21,6 +21,7 @@ METRICS = {
     "personal": "Personalised",
     "start": "Received model",
     "trained": "Trained model",
+    "adapted": "Adapted model",
     "global": "Global",
 }
 
@@ -74,7 +75,8 @@ class Results:
         number of clients; "left_out": ``base`` without the domain ``left_out``, which is the test;
         "oneshot": FedLMG's alone, without rounds, and with what ``fedlmg_setups`` says as ``fedlmg``.
     methods: id -> label, family (a key of ``FAMILIES``), source; a variant also ``of``, the method it
-        is one of, and ``start``: "warm", "scratch", or None where that is the method's own.
+        is one of, ``start``: "warm", "scratch", or None where that is the method's own, and
+        ``statistics``: "running", or None where batch norm's are as the experiment has them.
     expected: (experiment, method, seed) -> digest of the code and settings of today.
     confidence: of every interval over seeds.
     server: what methods' servers report of themselves: a row per run, round, name and client

@@ -269,7 +269,7 @@ def test_the_server_gives_every_row(uploads):
     drawn = Synthetic(images, np.tile([0, 1], 5), np.repeat([0, 1], 5))
     told = []
     rows, near = serve(
-        settings(),
+        settings(per_class=3),
         data,
         partition(),
         load(uploads, 3),
@@ -297,9 +297,15 @@ def test_the_server_gives_every_row(uploads):
         for name in ("guided", "prompts", "held_out")
         for kind in ("distance", "nearest", "copied")
     }
+    # As many steps for every row of drawn images, 3 of each of four clients and classes in an epoch.
+    passes = {row: len(each["losses"]) for row, each in rows.items()}
+    assert passes["fedlmg_ft"] == passes["fgl"] - 1 == passes["ceiling"] == 1
+    assert passes["prompts"] == passes["feddf"] == 2
+    assert passes["fedlmg_ft@1"] == passes["fedlmg_sd@1"] == 3
+    assert passes["prompts@1"] == 4
     # Prompts' images are the first six: fine-tuning on those of the guided ones is the same row.
     same, none = serve(
-        settings(sizes=[]),
+        settings(sizes=[], per_class=4),
         data,
         partition(),
         load(uploads, 3),

@@ -110,12 +110,23 @@ def test_lambda_0_is_plain_fine_tuning_to_the_bit(engine, pool):
     taught = run(settings={"lam": 0.0, "pool": pool}, engine=engine)
     plain = run(settings={"teacher": "none"}, engine=engine)
     assert_equal(taught.server, plain.server)
-    assert [entry["personal"] for entry in taught.history] == [
-        entry["personal"] for entry in plain.history
+    assert [entry["adapted"] for entry in taught.history] == [
+        entry["adapted"] for entry in plain.history
     ]
     if pool == "models":  # the personal models themselves
         adapted = plain._adapted(plain.rounds)
         assert_equal({"m": taught.clients["latest"]}, {"m": adapted["model"]})
+
+
+def test_personal_models_are_scored_after_as_many_trainings_as_rounds():
+    federation = run(rounds=3)
+    before, *played = federation.history
+    assert "personal" not in before
+    for last, entry in zip(federation.history, played, strict=False):
+        assert entry["personal"] == last["adapted"]
+    seldom = run(rounds=3, evaluate_every=3)
+    assert seldom.history[-1]["personal"] == federation.history[-1]["personal"]
+    assert seldom.answers["personal"] == federation.answers["personal"]
 
 
 def test_the_teacher_moves_the_student():

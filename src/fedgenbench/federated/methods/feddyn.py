@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from fedgenbench.federated.method import Method, MethodSettings
+from fedgenbench.federated.method import Method, MethodSettings, Weighting, weighted
 from fedgenbench.federated.types import Slots, State
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ class FedDyn(Method):
 
     class Settings(MethodSettings):
         alpha: float = Field(description="Weight α of the dynamic regulariser.", gt=0)
+        weighting: Weighting = Field(
+            description="Weights of the clients in the server's means; the paper's are uniform."
+        )
 
     def _zeros(self, model: State) -> State:
         return {name: model[name].new_zeros(model[name].shape) for name in self.task.parameters}
@@ -31,6 +34,7 @@ class FedDyn(Method):
         return {"model": model, "memory": self._zeros(model)}
 
     def init_server(self, model: State, shares: Tensor, seed: int) -> Slots:
+        shares = weighted(shares, self.settings.weighting)
         return {"model": model, "h": self._zeros(model), "clients": {"shares": shares}}
 
     def adjust(self, grads: State, slots: Slots) -> State:
@@ -51,7 +55,8 @@ class FedDyn(Method):
     def aggregate(
         self, server: Slots, uploads: Slots, weights: Tensor, clients: list[int]
     ) -> Slots:
-        """h ← h − α p (θ̄ − θ^t) with p the data share of those present; θ^{t+1} = θ̄ − h / α."""
+        """h ← h − α p (θ̄ − θ^t) with p the share of those present; θ^{t+1} = θ̄ − h / α."""
+        weights = weighted(weights, self.settings.weighting)
         merged = super().aggregate(server, uploads, weights, clients)
         old, mean, alpha = server["model"], merged["model"], self.settings.alpha
         present = float(server["clients"]["shares"][clients].sum())

@@ -1,10 +1,19 @@
 """FGL: a server model trained on images from prompts alone (Zhang et al., 2023)."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from fedgenbench.federated.method import Family, Images, Method, MethodSettings, Personal, Phase
+from fedgenbench.federated.method import (
+    Family,
+    Images,
+    Method,
+    MethodSettings,
+    Personal,
+    Phase,
+    Weighting,
+    weighted,
+)
 from fedgenbench.federated.types import Slots
 
 if TYPE_CHECKING:
@@ -24,13 +33,12 @@ class FGL(Method):
         server_epochs: int = Field(
             description="Passes of the aggregate over synthetic images.", ge=0
         )
-        weighting: Literal["samples", "uniform"] = Field(description="Weights of the aggregation.")
+        weighting: Weighting = Field(description="Weights of the aggregation.")
 
     def aggregate(
         self, server: Slots, uploads: Slots, weights: "Tensor", clients: list[int]
     ) -> Slots:
-        if self.settings.weighting == "uniform":
-            weights = weights.new_full(weights.shape, 1 / len(weights))
+        weights = weighted(weights, self.settings.weighting)
         return super().aggregate(server, uploads, weights, clients)
 
     def refine(self) -> list[Phase]:

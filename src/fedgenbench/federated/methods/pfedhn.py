@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from fedgenbench.federated.method import Method, MethodSettings, Phase
+from fedgenbench.federated.method import Method, MethodSettings
 from fedgenbench.federated.types import Slots, State
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class PFedHN(Method):
     label = "pFedHN"
     family = "personalised"
     source = "Shamsian et al. 2021, Algorithm 1; papers/pfedgpa.md §6"
-    personal = "adapted"
+    personal = "received"  # the generated model, as it is
 
     class Settings(MethodSettings):
         hidden_layers: int = Field(description="Hidden layers of the hypernetwork.", ge=1)
@@ -79,9 +79,6 @@ class PFedHN(Method):
 
     def download(self, server: Slots, client: int) -> Slots:
         return {"model": self.generate(server["hypernetwork"], client, server["model"])}
-
-    def adapt(self) -> list[Phase]:
-        return []  # the generated model is deployed as it is
 
     def aggregate(
         self, server: Slots, uploads: Slots, weights: Tensor, clients: list[int]

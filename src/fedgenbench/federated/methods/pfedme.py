@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from fedgenbench.federated.method import Method, MethodSettings
+from fedgenbench.federated.method import Method, MethodSettings, Weighting, weighted
 from fedgenbench.federated.types import SGD, Batch, Slots, State
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ class PFedMe(Method):
         lam: float = Field(description="Pull λ of θ towards w.", gt=0)
         steps: int = Field(description="Gradient steps K on θ per batch.", ge=1)
         beta: float = Field(description="Server: w ← (1 − β) w + β mean.", gt=0, le=1)
+        weighting: Weighting = Field(
+            description="Weights of the clients in the server's means; the paper's are uniform."
+        )
 
     def init_client(self, model: State, counts: Tensor) -> Slots:
         return {"model": model, "personal": model}
@@ -61,6 +64,7 @@ class PFedMe(Method):
         self, server: Slots, uploads: Slots, weights: Tensor, clients: list[int]
     ) -> Slots:
         old, beta = server["model"], self.settings.beta
+        weights = weighted(weights, self.settings.weighting)
         mean = super().aggregate(server, uploads, weights, clients)["model"]
         return server | {"model": {n: (1 - beta) * old[n] + beta * t for n, t in mean.items()}}
 

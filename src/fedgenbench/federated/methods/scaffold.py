@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fedgenbench.federated.method import Method
+from pydantic import Field
+
+from fedgenbench.federated.method import Method, MethodSettings, Weighting, weighted
 from fedgenbench.federated.types import Slots, State
 
 if TYPE_CHECKING:
@@ -19,6 +21,11 @@ class Scaffold(Method):
     source = "Karimireddy et al. 2020, Algorithm 1, option II"
     personal = "global"
 
+    class Settings(MethodSettings):
+        weighting: Weighting = Field(
+            description="Weights of the clients in the server's means; the paper's are uniform."
+        )
+
     def _zeros(self, model: State) -> State:
         return {name: model[name].new_zeros(model[name].shape) for name in self.task.parameters}
 
@@ -26,6 +33,7 @@ class Scaffold(Method):
         return {"model": model, "control": self._zeros(model)}
 
     def init_server(self, model: State, shares: Tensor, seed: int) -> Slots:
+        shares = weighted(shares, self.settings.weighting)
         return {"model": model, "control": self._zeros(model), "clients": {"shares": shares}}
 
     def download(self, server: Slots, client: int) -> Slots:
@@ -57,9 +65,10 @@ class Scaffold(Method):
     def aggregate(
         self, server: Slots, uploads: Slots, weights: Tensor, clients: list[int]
     ) -> Slots:
-        """The server's control stays the weighted mean of all clients' controls."""
+        """x ← mean of y_i; c ← c + |S|/N · mean of Δc_i, and so stays the mean of all controls."""
         from fedgenbench.federated.server import weighted_mean
 
+        weights = weighted(weights, self.settings.weighting)
         present = server["clients"]["shares"][clients].sum()
         change = weighted_mean(uploads["change"], weights * present.cpu())
         control = {name: c + change[name] for name, c in server["control"].items()}

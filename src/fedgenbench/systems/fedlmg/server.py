@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from fedgenbench.systems.fedlmg.training import (
 from fedgenbench.systems.fedlmg.uploads import load, untrained
 from fedgenbench.systems.job import Context
 
+CEILINGS = ("ceiling", "ceiling_head")
 WAYS = ("fedlmg_ft", "fedlmg_md", "fedlmg_sd")
 
 
@@ -42,7 +44,7 @@ def planned(
     rows = [*WAYS, *(f"{way}@{size}" for size in sizes for way in WAYS)]
     if baselines:
         rows += ["prompts", *(f"prompts@{size}" for size in sizes), "feddf", *rivals]
-        rows += ["ceiling", "ceiling_head", *(("fedavg", "fedprox") if averages else ())]
+        rows += [*CEILINGS, *(("fedavg", "fedprox") if averages else ())]
     return rows
 
 
@@ -83,8 +85,9 @@ def serve(
 ) -> tuple[dict[str, dict[str, Any]], list[dict[str, float]]]:
     """By row: accuracy by client, packed answers, mean loss per epoch, number of images.
 
-    All rows start from the same model, take the same settings and see each image as often: FT, MD and
-    SD on the guided images (also on the first ``sizes`` of each client and class), FT and FedDF on
+    All rows start from the same model and take the same settings, those on drawn images also as many
+    steps as ``per_class`` images of each client and class take in all epochs: FT, MD and SD on the
+    guided images (also on the first ``sizes`` of each client and class), FT and FedDF on
     images of prompts alone (FT also on the first of these), FT on those of each of the ``rivals``, the
     ceiling on all clients' training images (also its head alone, §8), and, where all have one
     architecture, the uniform means of one-shot FedAvg and FedProx, with batch-norm statistics over the
@@ -95,6 +98,7 @@ def serve(
     tests = [torch.from_numpy(client.test).to(device) for client in partition.clients]
     shape = tuple(x_test.shape[1:])
     clients = [upload.frozen(device).model for _, upload in _of(uploads, "client")]
+    whole = settings["per_class"] * len(first_of_each(guided.labels, guided.style, 1))
     rows: dict[str, dict[str, Any]] = {}
     near: list[dict[str, float]] = []
 
@@ -108,14 +112,14 @@ def serve(
 
     def fitted(row: str, x: Tensor, y: Tensor, loss: Loss, head: bool | None = None) -> nn.Module:
         model, alone = fresh(), chosen.trains == "head" if head is None else head
+        passes = chosen.epochs if row in CEILINGS else round(chosen.epochs * whole / len(x))
         losses = train(
-            chosen,
+            chosen.model_copy(update={"epochs": passes}),
             model,
             x,
             y,
             loss,
-            # The order of the images is the same for all ways of one set.
-            address=(seed, "fedlmg", "server", len(x)),
+            address=(seed, "fedlmg", "server", len(x)),  # one order for all ways of a set
             who=f"the server ({row})",
             head_alone=alone,
         )
@@ -149,13 +153,8 @@ def serve(
         x, y = x[held.to(device)], y[held.to(device)]
         ceiling = fitted("ceiling", x, y, fine_tuning)
         fitted("ceiling_head", x, y, fine_tuning, head=True)
-        near = likeness(
-            dataset,
-            partition,
-            guided,
-            prompts,
-            lambda images: _features(ceiling, images, settings, device),
-        )
+        seen = partial(_features, ceiling, settings, device)
+        near = likeness(dataset, partition, guided, prompts, seen)
         if settings["averages"]:
             note("fedavg", averaged(clients, fresh(), drawn), [], 0)
             others = [upload.frozen(device).model for _, upload in _of(uploads, "prox")]
@@ -164,7 +163,7 @@ def serve(
 
 
 def _features(
-    model: nn.Module, images: np.ndarray, settings: dict[str, Any], device: Any
+    model: nn.Module, settings: dict[str, Any], device: Any, images: np.ndarray
 ) -> Tensor:
     x, _ = tensors(images, np.zeros(len(images), np.int64), settings, device)
     return features(model, x).cpu()

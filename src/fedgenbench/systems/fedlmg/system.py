@@ -79,7 +79,8 @@ def plan(grid: Grid, name: str, seed: int) -> None:
             seed,
             settings=trained
             | {"sizes": block.sizes if row == "main" else []}
-            | {"averages": block.averages, "rivals": [job.name for job in rivals]},
+            | {"averages": block.averages, "rivals": [job.name for job in rivals]}
+            | {"per_class": block.per_class},
             modules=modules,
             made_of=networks[-1:],
             name=row,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fedgenbench.core.measurements import Measurement, Measures
 
-METRICS = ("personal", "start", "trained", "global")
+METRICS = ("personal", "start", "trained", "adapted", "global")
 OF_A_RUN = ("bytes_up", "bytes_down", "bytes_up_once", "bytes_down_once")
 SCORE, ROUND, SERVER = "score", "round", "server"  # rows
 

@@ -6,11 +6,12 @@ from fedgenbench.report.method_tables import accuracies, by_method
 from fedgenbench.report.notes import alone_is_best
 from fedgenbench.report.results import METRICS, Results
 from fedgenbench.report.tables import Cell, Column, Table
+from fedgenbench.systems.field.statistics_table import statistics_tables
 
 
 def tables(results: Results) -> list[Table]:
     """Personalised accuracy where labels are skewed; global and personalised where domains are."""
-    results = results.main
+    whole, results = results, results.main
     by_label = [key for key in results.experiments if not results.domains(key)]
     tables = []
     if by_label:
@@ -28,7 +29,7 @@ def tables(results: Results) -> list[Table]:
                 played, key, f"{key}_personal", f"{title}: personalised models", ("personal",)
             ),
         ]
-    return tables
+    return tables + statistics_tables(whole)
 
 
 def _played(results: Results, experiments: list[str]) -> Results:

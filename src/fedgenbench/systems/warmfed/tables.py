@@ -227,7 +227,7 @@ def personal_ablation_table(results: Results) -> Table:
             " on, mean over clients. Around trend: the same around a straight line through these "
             "rounds, so "
             f"that progress is no spread; from {TREND_ROUNDS} evaluated rounds on. Over seeds: standard "
-            "deviation of the last accuracy; seeds differ in the data split too.",
+            "deviation of the last accuracy; seeds differ in the training images too.",
             DIFFERENCES,
             *table_notes(results.select(played(results), list(TEACHERS)), bold=False),
         ),
