@@ -76,7 +76,7 @@ def test_a_method_of_ones_own_stands_beside_recorded_rows(clone, sh, report):
     scratch.snakemake(clone, job)
     said = report(clone)
     assert "1 job that were computed here stand beside the recorded ones" in said
-    table = (clone / MADE / "tables/fashion_mnist-10_personal.csv").read_text()
+    table = (clone / MADE / "tables/personalised.csv").read_text()
     assert all(label in table for label in ("FedAvg", "FedProx", "Local only"))
 
 
