@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from fedgenbench.report.learning import LATE, STEEP, climbs
 from fedgenbench.report.method_tables import accuracies, by_method
 from fedgenbench.report.notes import alone_is_best
 from fedgenbench.report.results import METRICS, Results
-from fedgenbench.report.tables import Cell, Column, Table
+from fedgenbench.report.tables import Cell, Column, Row, Table
 from fedgenbench.systems.field.statistics_table import statistics_tables
 
 
@@ -29,7 +30,30 @@ def tables(results: Results) -> list[Table]:
                 played, key, f"{key}_personal", f"{title}: personalised models", ("personal",)
             ),
         ]
-    return tables + statistics_tables(whole)
+    return [*tables, *learning_table(results), *statistics_tables(whole)]
+
+
+def learning_table(results: Results) -> list[Table]:
+    """Whether the controls had learnt what there was to learn: what claims are not judged without."""
+    rows = []
+    for experiment, entry in results.experiments.items():
+        for climb in climbs(results, experiment):
+            cells = (
+                Cell(f"{100 * climb.whole:.1f}"),
+                Cell(f"{100 * climb.late:.1f}"),
+                Cell("still climbing" if climb.steep else "near its plateau"),
+            )
+            label = results.label(climb.method)
+            rows.append(Row(f"{experiment}_{climb.method}", label, cells, entry["title"]))
+    if not rows:
+        return []
+    columns = (Column("Climb", unit="points"), Column("Late", unit="points"), Column("At the end"))
+    notes = (
+        "Personalised accuracy, mean over clients and seeds. Climb: from a random guess to the last "
+        f"round. Late: in the last {LATE:.0%} of the rounds. Still climbing: late is more than "
+        f"{STEEP:.0%} of the climb; then no claim is contradicted there.",
+    )
+    return [Table("learning", "Had methods learnt?", columns, tuple(rows), notes, "Control")]
 
 
 def _played(results: Results, experiments: list[str]) -> Results:
