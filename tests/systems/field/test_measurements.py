@@ -44,6 +44,7 @@ def test_the_columns_of_runs_are_those_that_a_run_fills():
     (row,) = of_a_run()["runs"].to_dict("records")
     assert row == {
         "experiment": "exp",
+        "settings": '{"engine": "sequential", "rounds": 2}',
         "method": "fedavg",
         "seed": 0,
         "scale": "smoke",
