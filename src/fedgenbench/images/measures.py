@@ -13,7 +13,7 @@ from fedgenbench.core.files import atomic_path
 from fedgenbench.core.streams import stream, torch_seed
 from fedgenbench.images.pixels import to_tensor
 from fedgenbench.models import build
-from fedgenbench.models.layers import BatchNorm
+from fedgenbench.models.statistics import recalibrate
 
 BATCH = 32  # images in a training step of a classifier
 PART = 256  # images at a time where nothing is learnt
@@ -36,8 +36,7 @@ def trained_classifier(
     """The clients' batch-norm CNN after ``epochs`` passes over images uint8 [N, 32, 32, 3].
 
     SGD as in the EmojiDomains experiment: rate 0.01, momentum 0.9, weight decay 1e-4, batches of 32.
-    Its batch-norm statistics are those of the finished weights over all images, not a running mean
-    that lags behind them.
+    Its batch-norm statistics are those of the finished weights over all images.
     """
     network = build("bn_cnn", (3, *images.shape[1:3]), classes, torch_seed(seed, "weights"))
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
@@ -49,22 +48,8 @@ def trained_classifier(
             optimiser.zero_grad()
             F.cross_entropy(network(x[rows])[0], y[rows]).backward()
             optimiser.step()
-    recalibrate(network, x)
+    recalibrate(network, x.__getitem__, len(x))
     return network.eval()
-
-
-@torch.no_grad()
-def recalibrate(network: nn.Module, x: Tensor) -> None:
-    """Sets the batch-norm statistics of ``network`` to their means over parts of x [N, 3, H, W]."""
-    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
-    usual = [norm.momentum for norm in norms]
-    network.train()
-    for number, part in enumerate(x.split(PART)):
-        for norm in norms:
-            norm.momentum = 1 / (number + 1)  # of which a plain mean results
-        network(part)
-    for norm, momentum in zip(norms, usual, strict=True):
-        norm.momentum = momentum
 
 
 @torch.no_grad()

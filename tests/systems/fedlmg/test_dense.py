@@ -12,7 +12,7 @@ from torch import nn
 
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
-from fedgenbench.images.guidance import Upload, batch_norm_inputs
+from fedgenbench.images.uploads import Upload, batch_norm_inputs
 from fedgenbench.models import build
 from fedgenbench.models.layers import BatchNorm
 from fedgenbench.systems.fedlmg.baseline_settings import Dense
