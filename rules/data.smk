@@ -54,6 +54,7 @@ rule partition:
         "data/partitions/{experiment}/seed{seed}-{digest}.json",
     log:
         "results/logs/partition/{experiment}/seed{seed}-{digest}.log",
+    localrule: True
     conda:
         "../environment.yml"
     threads: 1

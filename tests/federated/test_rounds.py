@@ -1,10 +1,13 @@
 """Rounds: who takes part, what is kept, scored, refused, and how a killed run goes on."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
 from tiny import BATCH, TRAIN, assert_equal, make_data, make_federation
 
+from fedgenbench.core import termination
 from fedgenbench.core.answers import shares, unpacked
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
@@ -238,6 +241,24 @@ def test_a_killed_run_resumes_to_the_same_bits(engine, killed, tmp_path):
     assert list(resumed.server["model"]) == list(unbroken.server["model"])  # sums keep their order
     assert_equal(resumed.clients, unbroken.clients)
     assert_equal(resumed.server, unbroken.server)
+
+
+def test_a_run_that_is_told_to_end_keeps_the_round_it_is_in(tmp_path, monkeypatch):
+    options = {"rounds": 5, "checkpoint": Checkpoint(tmp_path, "run"), "checkpoint_seconds": 1e9}
+
+    def tell(round_, entry):
+        if round_ == 3:
+            monkeypatch.setattr(termination, "_told", [signal.SIGTERM])
+
+    with pytest.raises(SystemExit) as end:
+        make_federation("fedavg", **options).run(tell)
+    assert end.value.code == 143
+    monkeypatch.setattr(termination, "_told", [])
+    played = []
+    resumed = make_federation("fedavg", **options)
+    resumed.run(lambda round_, entry: played.append(round_))
+    assert played == [4, 5]
+    assert_equal(resumed.server, play("fedavg", rounds=5).server)
 
 
 def test_a_finished_run_is_only_read(tmp_path):

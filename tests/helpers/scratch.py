@@ -97,7 +97,7 @@ _processes.set_forkserver_preload(["snakemake.cli"])
 
 
 def start(folder: Path, *arguments: str) -> multiprocessing.Process:
-    process = _processes.Process(target=_main, args=(str(folder), arguments))
+    process = _processes.Process(target=_main, args=(str(folder), arguments, dict(os.environ)))
     process.start()
     return process
 
@@ -105,15 +105,16 @@ def start(folder: Path, *arguments: str) -> multiprocessing.Process:
 def snakemake(folder: Path, *arguments: str, ok: bool = True) -> str:
     """What ``snakemake`` says in the copy."""
     process = start(folder, *arguments)
-    process.join(timeout=300)
+    process.join(timeout=900)
     said = (folder / "said.txt").read_text(encoding="utf-8")
     assert (process.exitcode == 0) == ok, said
     return said
 
 
-def _main(folder: str, arguments: tuple[str, ...]) -> None:
+def _main(folder: str, arguments: tuple[str, ...], variables: dict[str, str]) -> None:
     os.setsid()  # so that a test can kill it with its jobs
     os.chdir(folder)
+    os.environ.update(variables)
     os.environ["PYTHONPATH"] = f"{folder}/src"
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     sys.path.insert(0, f"{folder}/src")

@@ -14,6 +14,7 @@ import numpy as np
 from fedgenbench.core.artifacts import checksum
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import atomic_path
+from fedgenbench.core.termination import end_if_told
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,10 @@ class Checkpoint:
     def put(
         self, name: str, arrays: Mapping[str, np.ndarray | Tensor], facts: Mapping[str, Any]
     ) -> None:
-        """Writes a part, whole or not at all. Tensors come from any device, in types NumPy has."""
+        """Writes a part, whole or not at all. Tensors come from any device, in types NumPy has.
+
+        Does not return in a process that was told to end.
+        """
         from safetensors.numpy import save_file
 
         plain = {key: _array(values) for key, values in arrays.items()}
@@ -51,6 +55,7 @@ class Checkpoint:
             save_file(plain, temporary, {KEY: json.dumps(known)})
             if path.exists():
                 os.replace(path, self._before(path))
+        end_if_told()
 
     def get(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """What was put under ``name`` last; None if nothing was, or if all of it is damaged.

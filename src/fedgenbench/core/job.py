@@ -10,6 +10,7 @@ from typing import Any
 
 from fedgenbench.core.digest import code_digest
 from fedgenbench.core.errors import UserError
+from fedgenbench.core.termination import heed
 
 
 @contextlib.contextmanager
@@ -27,6 +28,7 @@ def job(snakemake: Any) -> Iterator[None]:
         os.dup2(file.fileno(), 2)
         try:
             _require_code(snakemake.params.get("code"))
+            heed()
             yield
         except UserError as error:
             print(error, file=sys.stderr)

@@ -12,6 +12,7 @@ from torch import Tensor
 from fedgenbench.core.answers import packed, shares
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.streams import stream
+from fedgenbench.core.termination import told
 from fedgenbench.federated.data import SERVER, BatchOrder, FederatedData, in_twos
 from fedgenbench.federated.engine import ENGINES
 from fedgenbench.federated.method import Method
@@ -96,7 +97,7 @@ class Federation:
             self.round += 1
             self.history.append(self._play())
             progress(self.round, self.history[-1])
-            due = time.monotonic() - saved >= self.checkpoint_seconds
+            due = told() or time.monotonic() - saved >= self.checkpoint_seconds
             if self.checkpoint and (due or self.round == self.rounds):
                 self._save()
                 saved = time.monotonic()
