@@ -20,7 +20,7 @@ def snakemake(tmp_path):
 def frame(snakemake):
     """The job; standard error is descriptor 2, as it is outside of pytest."""
     with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(open(2, "w", closefd=False, buffering=1))
+        stream = stack.enter_context(open(2, "w", 1, errors="backslashreplace", closefd=False))
         stack.enter_context(contextlib.redirect_stderr(stream))
         stack.enter_context(job(snakemake))
         yield
@@ -45,6 +45,15 @@ def test_a_user_error_is_shown_and_logged_without_traceback(snakemake, capfd):
     assert ended.value.code == 2
     assert capfd.readouterr().err.strip() == "toy: client 3 is missing: put it there"
     assert read_log(snakemake) == "client 3 is missing: put it there\n"
+
+
+def test_a_files_name_that_is_no_text_is_shown(snakemake, capfd):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    with pytest.raises(SystemExit) as ended, frame(snakemake):
+        raise UserError(f"{name} is no image")
+    assert ended.value.code == 2
+    assert capfd.readouterr().err.strip() == "toy: caf\\udce9.jpg is no image"
+    assert read_log(snakemake) == "caf\\udce9.jpg is no image\n"
 
 
 def test_a_bug_is_shown_in_a_line_and_logged_with_its_traceback(snakemake, capfd):

@@ -9,6 +9,7 @@ import os
 import tracemalloc
 from collections import Counter
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from placed_folders import EDGE, picture, place, rows, run
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import read_json
 from fedgenbench.data import folders, sources
+from fedgenbench.data.dataset import load
 from fedgenbench.data.fetch import fetch
 from fedgenbench.data.prepare import prepare
 from fedgenbench.data.readers import reader_modules
@@ -455,6 +457,28 @@ def test_a_list_that_is_no_text_is_refused(domainnet, raw, tmp_path):
         run("domainnet", raw, tmp_path / "out")
 
 
+def test_lists_of_another_editor_say_the_same(domainnet, raw, tmp_path):
+    run("domainnet", raw, tmp_path / "one")
+    for path in domainnet.glob("*_t*.txt"):
+        text = path.read_text(encoding="utf-8").replace("\n", "\r\n")
+        path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    data = run("domainnet", raw, tmp_path / "two")
+    for part in ("train", "test"):
+        assert data.card[f"{part}_files"] == load(tmp_path / "one").card[f"{part}_files"]
+    assert data.card["classes"] == DOMAINNET["classes"]
+
+
+def test_a_file_whose_name_is_no_text(office, raw, tmp_path):
+    folder = office / OFFICE["facts"]["domains"][0] / OFFICE["classes"][0]
+    names = [b"caf\xe9.jpg", b"two\nlines.jpg", "\u65e5\u672c.jpg".encode()]
+    for name in names:
+        path = folder / os.fsdecode(name)
+        path.write_bytes(picture(f"{folder.name}/{path.name}".encode(errors="replace").decode()))
+    card = run("office_caltech10", raw, tmp_path / "out").card
+    files = {Path(file).name for part in ("train", "test") for file in card[f"{part}_files"]}
+    assert {os.fsdecode(name) for name in names} <= files
+
+
 def test_an_image_on_both_sides_is_refused(raw, tmp_path):
     lines = domainnet_lines()
     lines["real", "test"] += lines["real", "train"][:3]
@@ -596,6 +620,17 @@ def test_a_missing_patch_is_named(camelyon, raw, tmp_path):
     (camelyon / name).unlink()
     with pytest.raises(UserError, match=f"1 of the 70 listed images are not in .*: {name}. Put"):
         run("camelyon17", raw, tmp_path / "two")
+
+
+def test_a_table_of_another_editor_says_the_same(camelyon, raw, tmp_path):
+    # The mark stands before the first column, which is one that is read.
+    write_camelyon(camelyon, [line[1:] for line in patches()], COLUMNS[1:])
+    before = run("camelyon17", raw, tmp_path / "one").card
+    path = camelyon / "metadata.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    after = run("camelyon17", raw, tmp_path / "two").card
+    for part in ("train", "test"):
+        assert after[f"{part}_files"] == before[f"{part}_files"]
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,15 @@ def test_small_contributions_are_not_lost_beside_large_ones():
     assert mean.item() == 1.0
 
 
+@pytest.mark.parametrize("clients", [3, 6, 7, 10, 49])
+def test_the_mean_of_equal_counters_is_that_counter(clients):
+    # Six times a sixth of 3 is 2.9999999999999996 in float64.
+    weights = torch.full((clients,), 1 / clients, dtype=torch.float64)
+    for count in (1, 3, 7, 1000):
+        mean = weighted_mean({"batches": torch.full((clients, 2), count)}, weights)["batches"]
+        assert (mean.dtype, mean.tolist()) == (torch.int64, [count, count])
+
+
 def test_the_mean_of_one_client_is_that_client():
     values = torch.randn(1, 50)
     assert torch.equal(weighted_mean({"w": values}, torch.ones(1))["w"], values[0])

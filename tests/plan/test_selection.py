@@ -163,3 +163,9 @@ def test_what_a_run_would_die_without_is_listed(alone, load_raw, monkeypatch, tm
     assert any(line.startswith("owner/captioner (") for line in needs.fetched(grid))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "owner/captioner" in "\n".join(needs.missing(grid))
+
+    # As a container's user without a name: there is no home to look into.
+    monkeypatch.delenv("HF_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    assert "owner/captioner" in "\n".join(needs.missing(grid))

@@ -53,4 +53,5 @@ def _require_code(planned: list[str] | None) -> None:
 
 
 def _tell(descriptor: int, text: str) -> None:
-    os.write(descriptor, (text + "\n").encode())
+    # A file's name need not be text.
+    os.write(descriptor, (text + "\n").encode(errors="backslashreplace"))

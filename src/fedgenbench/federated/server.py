@@ -14,15 +14,17 @@ from fedgenbench.federated.types import Slots, State
 def weighted_mean(stacked: State, weights: Tensor) -> State:
     """Per-tensor weighted sum over clients of ``[K, ...]``, in client order and in float64.
 
-    A fixed order of sums makes the result independent of engine and thread; float64 makes it nearly
-    independent of the order as well.
+    Integers are rounded. A fixed order of sums makes the result independent of engine and thread;
+    float64 makes it nearly independent of the order as well.
     """
     mean = {}
     for name, values in stacked.items():
         total = torch.zeros(values.shape[1:], dtype=torch.float64, device=values.device)
         for value, weight in zip(values, weights.tolist(), strict=True):
             total.add_(value, alpha=weight)
-        mean[name] = total.to(values.dtype)
+        # Equal counters of clients stay what they are: a float64 sum may end just below.
+        whole = not values.is_floating_point()
+        mean[name] = (total.round() if whole else total).to(values.dtype)
     return mean
 
 

@@ -59,7 +59,7 @@ def missing(grid: Grid) -> list[str]:
             )
     for source, where in _models(grid).items():
         if means_folder(source):
-            if not Path(source).expanduser().is_dir():
+            if not os.path.isdir(os.path.expanduser(source)):
                 found.append(
                     f"{source}: {where} names this folder; put the model there, or correct it"
                 )
@@ -112,6 +112,6 @@ def _pending(grid: Grid, experiment: str, system: str) -> bool:
 
 def _cached(source: str) -> bool:
     """Is a model of the hub in its cache?"""
-    home = os.environ.get("HF_HOME") or Path("~/.cache/huggingface").expanduser()
+    home = os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or Path(home, "hub"))
     return (hub / f"models--{source.replace('/', '--')}" / "snapshots").is_dir()

@@ -21,7 +21,7 @@ def listing(dataset: str, root: Path) -> Listing:
     """
     spec, path = source_of(dataset), root / "metadata.csv"
     content = path.read_bytes()
-    table = csv.DictReader(io.StringIO(content.decode(errors="replace")))
+    table = csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace")))
     if absent := [name for name in _COLUMNS if name not in (table.fieldnames or ())]:
         raise UserError(f"{path} has no column {', '.join(absent)}: put WILDS's file there")
     groups: dict[tuple[int, int], list[str]] = defaultdict(list)

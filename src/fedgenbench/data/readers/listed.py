@@ -78,7 +78,7 @@ def cap_notes(cap: dict[str, int]) -> list[str]:
 def text_lines(path: Path, content: bytes) -> Iterable[tuple[int, str]]:
     """Number and text of each line that is not blank. ``UserError`` if ``content`` is no text."""
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # an editor's mark at the beginning is no text
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no plain text ({error}): put the right list there") from None
     for number, line in enumerate(text.splitlines(), 1):
