@@ -289,3 +289,39 @@ def test_a_path_that_a_shell_would_read_otherwise(tmp_path, monkeypatch):
         assert starter.run("print('served')\n", "a b").stdout == "served\n"
         starter.server.kill()
         assert starter.run("print('alone')\n", "a b").stdout == "alone\n"
+
+
+LOADING = """
+import importlib, pkgutil, traceback
+import torch
+import fedgenbench
+
+asked = []
+for name in ("is_available", "device_count", "init", "_lazy_init"):
+    setattr(torch.cuda, name, lambda *_, name=name: asked.append(name + traceback.format_stack()[-2]))
+for module in pkgutil.walk_packages(fedgenbench.__path__, "fedgenbench."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+@pytest.mark.slow
+def test_no_module_asks_for_a_gpu_while_it_loads():
+    # What it found would hold for all jobs that are forked, and CUDA survives no fork.
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            LOADING + "import diffusers, peft, transformers, accelerate\nprint(*asked)\n",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_the_server_asks_for_gpus_without_taking_one(starter):
+    assert starter.server.environ()["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
+    said = starter.run("import os\nprint('PYTORCH_NVML_BASED_CUDA_CHECK' in os.environ)\n").stdout
+    assert said == "False\n"

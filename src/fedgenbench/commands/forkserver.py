@@ -58,6 +58,8 @@ def start() -> str:
                 [*server, str(listener.fileno()), str(folder)],
                 # The other end closes when this process ends, however it does.
                 stdin=subprocess.PIPE,
+                # A module that asks for GPUs while it loads must not take one for all that are forked.
+                env=os.environ | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"},
                 pass_fds=[listener.fileno()],
                 start_new_session=True,
             )
