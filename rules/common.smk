@@ -17,6 +17,7 @@ from fedgenbench.plan.grid import Grid
 from fedgenbench.plan.jobs import job_code, source_digest
 from fedgenbench.plan.notes import newcomer_main
 from fedgenbench.plan.selection import require_known, select
+from fedgenbench.plan.tables import jobs_of_table
 from fedgenbench.systems import base as systems
 from fedgenbench.systems import claims
 
@@ -59,6 +60,7 @@ JOB_GPUS = 0 if config["device"] == "cpu" else 1
 
 wildcard_constraints:
     dataset="[a-z0-9_]+",
+    table="[a-zA-Z0-9_.-]+",
     experiment="[a-zA-Z0-9_.-]+",
     seed=r"\d+",
     scale="|".join(SCALES),
@@ -87,6 +89,35 @@ def picture_files(scale):
 
 def cards(scale):
     return {name: f"{part.folder}/card.json" for name, part in GRIDS[scale].used_data.items()}
+
+
+def table_jobs(wildcards):
+    try:
+        return jobs_of_table(GRIDS[SCALE], wildcards.table)
+    except UserError as error:
+        sys.exit(f"\n{error}\n")
+
+
+def table_collection(wildcards):
+    """What is collected of the jobs of one table: the arguments of ``Collection``."""
+    grid, jobs = GRIDS[SCALE], table_jobs(wildcards)
+    places, there = {job.folder for job in jobs}, {job.experiment for job in jobs}
+    notes = {name: entry for name, entry in grid.experiment_notes.items() if name in there}
+    return {
+        "scale": SCALE,
+        "jobs": [entry for entry in grid.listing() if entry[-1] in places],
+        "pictures": [],
+        "experiments": notes,
+        "methods": grid.method_notes,
+        "absent": grid.absent_notes,
+        "newcomer_main": newcomer_main(grid),
+        "confidence": ALL_SETTINGS[SCALE].confidence,
+        "cards": {
+            name: path
+            for name, path in cards(SCALE).items()
+            if name in {entry["dataset"] for entry in notes.values()}
+        },
+    }
 
 
 def manifest(scale, product):

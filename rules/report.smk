@@ -52,6 +52,27 @@ rule tables:
         "../workflow_scripts/tables.py"
 
 
+# `snakemake tables/warmfed_global`: one table, and the jobs that it shows.
+rule table:
+    input:
+        lambda wildcards: [job.metrics for job in table_jobs(wildcards)],
+        lambda wildcards: [job.file("run") for job in table_jobs(wildcards)],
+        foundation=FOUNDATION_RECORD,
+    output:
+        directory("tables/{table}"),
+    log:
+        "results/logs/table/{table}.log",
+    localrule: True
+    conda:
+        "../environment.yml"
+    threads: 1
+    params:
+        code=lambda wildcards: GRIDS[SCALE].product_code("tables"),
+        collection=table_collection,
+    script:
+        "../workflow_scripts/table.py"
+
+
 rule figures:
     input:
         collected=lambda wildcards: collected(wildcards.scale),

@@ -1,0 +1,26 @@
+"""One table, from the jobs that it shows alone."""
+
+from pathlib import Path
+
+from fedgenbench.core.job import job
+
+with job(snakemake):
+    from fedgenbench.core.errors import UserError
+    from fedgenbench.core.files import read_json
+    from fedgenbench.report.tables import apart, emit
+    from fedgenbench.systems.base import parts
+    from fedgenbench.systems.collected import results_of
+    from fedgenbench.systems.collecting import Collection, collected
+
+    asked = dict(snakemake.params.collection)
+    asked["cards"] = {name: read_json(path) for name, path in asked["cards"].items()}
+    results = results_of(*collected(Collection(**asked)))
+    made = {each.id: each for _, system in parts("tables") for each in system.tables(results)}
+    name = snakemake.wildcards.table
+    if name not in made:
+        raise UserError(f"no table is called {name}; of these jobs there are {', '.join(made)}")
+    folder = Path(snakemake.output[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in apart([made[name]]):
+        for table in part:
+            emit(table, folder)
