@@ -183,6 +183,21 @@ def claims(scale: str | None, evidence: bool) -> None:
     click.echo(shown(found, evidence))
 
 
+@main.command()
+@click.argument("name")
+@_scale
+def show(name: str, scale: str | None) -> None:
+    """What is behind a number of a report.
+
+    NAME is a table, which its caption has in brackets, a row of it (TABLE/ROW), a job's digest, or a
+    claim.
+    """
+    from fedgenbench.commands.plan import asked
+    from fedgenbench.commands.show import shown
+
+    click.echo(shown(asked(scale, {}), name))
+
+
 @main.command("new-method")
 @click.argument("name")
 def new_method(name: str) -> None:

@@ -2,6 +2,7 @@ import csv
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -12,7 +13,7 @@ from nasty_names import NASTY
 from fedgenbench.core.errors import UserError
 from fedgenbench.report.notes import band_warnings
 from fedgenbench.report.statistics import Interval
-from fedgenbench.report.tables import Cell, Column, Row, Table, emit, percent
+from fedgenbench.report.tables import Cell, Column, Row, Table, emit, percent, write_paper
 from fedgenbench.systems.field.tables import domain_table, method_table
 
 
@@ -237,6 +238,23 @@ def test_latex_compiles(nasty, table, emitted, tmp_path):
     emit(nasty, tmp_path)
     shutil.copy(emitted[".tex"], tmp_path)
     typeset(tmp_path, "pdflatex", ["main", "nasty"])
+
+
+def test_a_paper_takes_in_all_tables_in_order_and_shrinks_wide_ones(table, tmp_path):
+    wide = Table("wide", "Wide", table.columns * 6, (), ())
+    rows = (Row("r", "FedAvg & Co", tuple(Cell("81.2 ± 0.6") for _ in wide.columns)),)
+    for each in (table, replace(wide, rows=rows)):
+        emit(each, tmp_path)
+    path = write_paper([("WarmFed & more", [table.id]), ("Other", ["wide"])], tmp_path)
+    text = path.read_text()
+    assert text.index(f"{table.id}.tex") < text.index("wide.tex")
+    assert r"WarmFed \& more" in text
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout.split("wide.tex")[1]
 
 
 @pytest.fixture

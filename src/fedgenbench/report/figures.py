@@ -213,6 +213,9 @@ def level(axes: Axes, y: float, words: str, dashes: tuple[Any, ...]) -> Label:
 
 def finish(axes: Axes, labels: list[Label]) -> None:
     """Labels the lines; the axis cuts intervals off that are much wider than all means lie apart."""
+    left, right = axes.dataLim.intervalx
+    if left == right:  # a single place: ticks would be thousandths of it
+        axes.set_xlim(left - 1, right + 1)
     means = np.concatenate([np.asarray(each.get_ydata(), dtype=float) for each in axes.lines])
     room = np.ptp(means) / 2
     low, high = axes.get_ylim()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import escape
 from PIL import Image
 
 from fedgenbench.core.files import read_json
@@ -95,6 +96,36 @@ def read_figure(path: Path) -> Illustration:
     return Illustration(
         svg=path.read_text(encoding="utf-8"), **read_json(path.with_suffix(".json"))
     )
+
+
+def read_sheet(
+    path: Path, id: str, caption: str, rows: Sequence[str], columns: Sequence[str] = ()
+) -> Illustration:
+    """A PNG of equal cells in labelled rows (and columns), shown at four times its size."""
+    content = Path(path).read_bytes()
+    with Image.open(path) as image:
+        wide, high = (4 * edge for edge in image.size)
+    left, top = 30 + 11 * max(map(len, rows)), 40 if columns else 0
+    texts = [
+        f'<text x="{left - 12}" y="{top + high * (place + 0.5) / len(rows) + 7:.1f}" '
+        f'text-anchor="end">{escape(row)}</text>'
+        for place, row in enumerate(rows)
+    ]
+    texts += [
+        f'<text x="{left + wide * (place + 0.5) / len(columns):.1f}" y="26" '
+        f'text-anchor="middle">{escape(column)}</text>'
+        for place, column in enumerate(columns)
+    ]
+    encoded = base64.b64encode(content).decode()
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + wide}" height="{top + high}" '
+        f'viewBox="0 0 {left + wide} {top + high}" font-family="DejaVu Sans" font-size="20">'
+        f"{''.join(texts)}"
+        f'<image x="{left}" y="{top}" width="{wide}" height="{high}" '
+        'image-rendering="optimizeSpeed" style="image-rendering: pixelated" '
+        f'href="data:image/png;base64,{encoded}"/></svg>'
+    )
+    return Illustration(id, caption, svg, min((left + wide) / 125, 8.5))
 
 
 def read_raster(path: Path, id: str, caption: str) -> Illustration:

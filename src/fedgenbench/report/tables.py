@@ -194,6 +194,13 @@ def emit(table: Table, folder: Path) -> list[Path]:
     return paths
 
 
+def write_paper(parts: Sequence[tuple[str, Sequence[str]]], folder: Path) -> Path:
+    """``paper.tex`` beside the tables' own files: parts as (title, names of tables), each a section."""
+    path = Path(folder) / "paper.tex"
+    write_text(path, LATEX.get_template("paper.tex").render(parts=parts))
+    return path
+
+
 def _csv(table: Table) -> str:
     """One line per cell; numbers in full precision, empty where there is none.
 

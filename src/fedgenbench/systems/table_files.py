@@ -7,16 +7,20 @@ from pathlib import Path
 from fedgenbench.core.files import write_json, write_text
 from fedgenbench.report.collect import summary
 from fedgenbench.report.results import Results
-from fedgenbench.report.tables import apart, emit
-from fedgenbench.systems.base import parts
+from fedgenbench.report.tables import apart, emit, write_paper
+from fedgenbench.systems.base import parts, systems
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
-    """Writes every table in four formats, and above ``folder`` what DVC compares."""
+    """Writes every table in four formats, a paper of them all, and above ``folder`` what DVC compares."""
     files: list[Path] = []
-    made = (table for _, system in parts("tables") for table in system.tables(results))
-    for table in (each for group in apart(made) for each in group):
-        files += emit(table, folder)
+    collected = []
+    for name, system in parts("tables"):
+        shown, measured = apart(system.tables(results))
+        for table in (*shown, *measured):
+            files += emit(table, folder)
+        collected.append((systems()[name].title or name, [table.id for table in shown]))
+    files.append(write_paper([part for part in collected if part[1]], folder))
     # DVC wants metrics and plots outside the folders that it tracks as a whole.
     metrics, curves = summary(results.scores, results.rounds, results.fedlmg)
     beside = [folder.parent / name for name in ("metrics.json", "curves.csv")]

@@ -28,7 +28,7 @@ from fedgenbench.systems.warmfed.numbers import (
     traffic,
     warm_rows,
 )
-from fedgenbench.systems.warmfed.section import picture_caption, section
+from fedgenbench.systems.warmfed.section import picture_caption, row_labels, section
 from fedgenbench.systems.warmfed.section import text as warmfed_text
 from fedgenbench.systems.warmfed.tables import tables as warmfed_tables
 
@@ -351,9 +351,10 @@ def test_captions_name_the_rows_of_the_pictures(grid, tmp_path):
     sheet, pairs, _ = synthetic_warmfed.pictures(tmp_path)
     caption = picture_caption(grid, sheet)
     assert caption.startswith("EmojiDomains, 6 clients, seed 0: real images and images drawn")
-    assert "real twemoji; by the adapter of blob;" in caption
-    assert "prompts alone template 0. Columns: class 0, class 1," in caption
-    assert "from the top: by the adapter of blob; by" in picture_caption(grid, pairs)
+    rows, columns = row_labels(grid, sheet)
+    assert {"twemoji, real", "blob, adapter", "prompt template 0"} <= set(rows)
+    assert columns[:2] == ["class 0", "class 1"]
+    assert row_labels(grid, pairs)[0][0] == "blob, adapter"
 
 
 # Figures ----------------------------------------------------------------------------------------
@@ -365,7 +366,7 @@ def test_figures_name_what_they_draw(drawn):
     assert {"warm, FT", "warm, no FT", "no warm, FT", "no warm, no FT"} <= texts(of_global)
     assert {"uploads, aggregate", "aggregate", "clients", "nothing"} <= texts(of_global)
     assert {"chosen per image (DSD)", "mean of the last two", "nobody"} <= texts(of_personal)
-    assert {"Entropy of the mask", "Mask collapsed", "all clients", "noto"} <= texts(dsd)
+    assert {"Entropy of the mask", "noto"} <= texts(dsd)
     assert {"By origin", "prompts alone", *synthetic_warmfed.DOMAINS} <= texts(embedding)
 
 

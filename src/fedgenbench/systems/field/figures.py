@@ -24,6 +24,8 @@ from fedgenbench.report.figures import (
 )
 from fedgenbench.report.results import FAMILIES, METRICS, Results
 
+# More bands than these on each other show none.
+BANDS = 4
 MARKERS = {"control": "D", "global": "o", "personalised": "s"}
 
 
@@ -82,9 +84,10 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
                 axes.plot(curve["mean"], color=FAINT, linewidth=0.8, zorder=1)
         for method in of_family:
             curve, colour = curves[method], _colour(results, method)
-            axes.fill_between(
-                curve.index, curve["low"], curve["high"], color=colour, alpha=0.08, linewidth=0
-            )
+            if len(of_family) <= BANDS:
+                axes.fill_between(
+                    curve.index, curve["low"], curve["high"], color=colour, alpha=0.08, linewidth=0
+                )
             axes.plot(curve["mean"], color=colour)
             # One-shot methods end early; a dotted line carries their level to the label.
             end = curve["mean"].iloc[-1]
@@ -93,8 +96,9 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
         label_right(axes, labels)
     return Figure(
         f"curves_{experiment}",
-        f"{results.experiments[experiment]['title']}: accuracy by round, mean and "
-        f"{results.level} t-interval over seeds. Grey lines: the other family. Dashed: "
+        f"{results.experiments[experiment]['title']}: accuracy by round, mean over seeds "
+        f"with its {results.level} t-interval where at most {BANDS} methods share a panel. Grey "
+        "lines: the other family. Dashed: "
         "where the controls end. The axis leaves out the first climb.",
         drawing,
     )
@@ -153,7 +157,10 @@ def communication(results: Results, metric: str) -> Figure:
         points = points[points["x"] > 0].sort_values(["x", "y"], ascending=[True, False])
         axes.set_xscale("log")
         axes.margins(x=0.08, y=0.06)
-        if points["x"].max() < 10 * points["x"].min():  # powers of ten would leave the axis bare
+        low, high = points["x"].min(), points["x"].max()
+        if high < 2 * low:  # else a hundredth of the traffic would be as wide as the axis
+            axes.set_xlim(low / 1.5, high * 1.5)
+        if high < 10 * low:  # powers of ten would leave the axis bare
             axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())

@@ -105,27 +105,33 @@ def global_curves(results: Results, experiment: str) -> Figure:
 @matplotlib.rc_context(STYLE)
 def personal_curves(results: Results, experiment: str) -> Figure:
     """Accuracy of the personal models by round and teacher, and the difference to none."""
-    drawing, (accuracy, gain) = lay_out(2, 2, width=1.85, height=2.0, right=1.5)
+    plain = by_round(results, experiment, "personal", PLAIN)
+    compared = [] if plain.empty else [method for method in TEACHERS if method != PLAIN]
+    drawing, (accuracy, *gains) = lay_out(
+        2 if compared else 1, 2, width=1.85, height=2.0, right=1.5
+    )
     colours = dict(zip(TEACHERS, (GREY, ORANGE, GREEN, BLUE), strict=True))
     looks = {method: (colour, "-") for method, colour in colours.items()}
     _curves(accuracy, results, experiment, "personal", TEACHERS, looks)
     accuracy.set_title("By teacher")
-    plain = by_round(results, experiment, "personal", PLAIN)
-    labels = [level(gain, 0.0, "no teacher", BROKEN)]
-    for method, teacher in TEACHERS.items():
-        taught = by_round(results, experiment, "personal", method)
-        ahead = 100 * (taught - plain).dropna(how="all").dropna(axis="columns", how="all")
-        if method != PLAIN and not ahead.empty:
-            labels.append(line(gain, results, ahead, teacher, colours[method]))
-    gain.set(title="Gain over no teacher", xlabel="Round", ylabel="points")
-    gain.xaxis.set_major_locator(MaxNLocator(integer=True))
-    finish(gain, labels)
+    for gain in gains:
+        labels = [level(gain, 0.0, "no teacher", BROKEN)]
+        for method in compared:
+            taught = by_round(results, experiment, "personal", method)
+            ahead = 100 * (taught - plain).dropna(how="all").dropna(axis="columns", how="all")
+            if not ahead.empty:
+                labels.append(line(gain, results, ahead, TEACHERS[method], colours[method]))
+        gain.set(title="Gain over no teacher", xlabel="Round", ylabel="points")
+        gain.xaxis.set_major_locator(MaxNLocator(integer=True))
+        finish(gain, labels)
     return Figure(
         f"warmfed_personal_{experiment}",
         f"{results.experiments[experiment]['title']}: accuracy of the personal models by round and by "
-        f"who teaches them, mean and {results.level} t-interval over seeds. Right: the difference to no "
-        "teacher within a seed, in points. Round 0 is before anybody can teach; in round 1 there "
-        "is one past model, so that all that teach are alike.",
+        f"who teaches them, mean and {results.level} t-interval over seeds. "
+        + "Right: the difference to no teacher within a seed, in points. "
+        * bool(compared)
+        + "Round 0 is before anybody can teach; in round 1 there is one past model, so that all that "
+        "teach are alike.",
         drawing,
     )
 
@@ -135,7 +141,9 @@ def self_distillation(results: Results, experiment: str) -> Figure:
     """What DSD's selector does: a panel per quantity, a line per client, by round."""
     record = _record(results, experiment)
     names = client_names(results, experiment)
-    shown = {name: look for name, look in _QUANTITIES.items() if (record["name"] == name).any()}
+    # A collapse that never comes is said in words; a panel of it would be empty.
+    known = record[(record["name"] != "collapsed") | (record["value"] > 0)]
+    shown = {name: look for name, look in _QUANTITIES.items() if (known["name"] == name).any()}
     drawing, panels = lay_out(len(shown), 2, width=1.75, height=1.35, right=1.4)
     for axes, (name, (title, unit, factor, marks)) in zip(panels, shown.items(), strict=True):
         axes.set(title=title, xlabel="Round", ylabel=unit)
@@ -174,7 +182,9 @@ def embedding(results: Results, experiment: str) -> Figure:
     assert picture is not None  # ``figures`` asks where there is one
     points = pd.read_parquet(picture.path)
     names = client_names(results, experiment)
-    drawing, panels = lay_out(2, 2, width=2.6, height=2.6, left=0.1, right=0.95)
+    drawing, panels = lay_out(
+        2, 2, width=2.2, height=2.2, left=0.1, right=0.35 + 0.06 * max(map(len, names))
+    )
     for axes, title in zip(panels, ("By origin", "By client"), strict=True):
         axes.set(title=title, xticks=[], yticks=[])
         axes.grid(visible=False)

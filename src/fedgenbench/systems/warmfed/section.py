@@ -12,7 +12,7 @@ from fedgenbench.report.forest import Effect, Forest
 from fedgenbench.report.notes import alone_is_best
 from fedgenbench.report.published_tables import published_bullets
 from fedgenbench.report.results import Picture, Results, distinct
-from fedgenbench.report.section import Illustration, Section, read_raster
+from fedgenbench.report.section import Illustration, Section, read_sheet
 from fedgenbench.report.statistics import Interval
 from fedgenbench.report.words import difference, listed
 from fedgenbench.systems.warmfed.numbers import (
@@ -30,7 +30,10 @@ from fedgenbench.systems.warmfed.tables import stated, tables
 def section(results: Results, figures: Sequence[Illustration]) -> Section:
     """The part of the report on WarmFed."""
     sheets = [
-        read_raster(Path(p.path), f"warmfed_{p.name}_{p.experiment}", picture_caption(results, p))
+        read_sheet(
+            *(Path(p.path), f"warmfed_{p.name}_{p.experiment}", picture_caption(results, p)),
+            *row_labels(results, p),
+        )
         for p in results.pictures
         if p.path.endswith(".png")
     ]
@@ -154,26 +157,26 @@ def _what_it_shows(results: Results, experiment: str) -> str:
 
 
 def picture_caption(results: Results, picture: Picture) -> str:
-    """What a sheet of images shows, row by row (docs/privacy.md)."""
+    """What a sheet of images shows (docs/privacy.md)."""
     start = f"{results.experiments[picture.experiment]['title']}, seed {picture.seed}"
-    names = client_names(results, picture.experiment)
     if picture.name == "duplicates":
         return (
             f"{start}: synthetic images and, at the right of each, the nearest training image of any "
-            f"client; nearest pairs first. Rows, from the top: {_rows_said(names, picture.says)}."
+            "client; nearest pairs first."
         )
-    return (
-        f"{start}: real images and images drawn for the same classes. Rows, from the top: "
-        f"{_rows_said(names, picture.says['rows'])}. Columns: {', '.join(picture.says['columns'])}."
-    )
+    return f"{start}: real images and images drawn for the same classes."
 
 
-def _rows_said(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    said = []
-    for row in rows:
-        if row["kind"] == "prompt":
-            said.append(" ".join(["prompts alone", *([row["name"]] if "name" in row else [])]))
-        else:
-            words = {"real": "real", "adapter": "by the adapter of"}[row["kind"]]
-            said.append(f"{words} {names[row['client']]}")
-    return "; ".join(said)
+def row_labels(results: Results, picture: Picture) -> tuple[list[str], list[str]]:
+    """What the rows and the columns of a sheet of images show."""
+    names = client_names(results, picture.experiment)
+    if picture.name == "duplicates":
+        return [_row_said(names, row) for row in picture.says], []
+    said = picture.says
+    return [_row_said(names, row) for row in said["rows"]], list(said["columns"])
+
+
+def _row_said(names: Sequence[str], row: Mapping[str, Any]) -> str:
+    if row["kind"] == "prompt":
+        return " ".join(["prompt", *([row["name"]] if "name" in row else [])])
+    return f"{names[row['client']]}, {row['kind']}"
