@@ -6,10 +6,17 @@ stands where ``PYTHON SCRIPT`` would: the same arguments, variables, folder, sta
 status. It imports nothing but the standard library's smallest parts, since every job starts it.
 """
 
+import contextlib
 import os
 import signal
 import socket
 import sys
+
+
+def pass_on(connection: socket.socket, number: int) -> None:
+    """Tells the job of a signal; this process ends after it."""
+    with contextlib.suppress(OSError):  # it has just ended
+        connection.send(bytes([number]))
 
 
 def main(address: str, python: str, arguments: list[str]) -> int:
@@ -24,9 +31,8 @@ def main(address: str, python: str, arguments: list[str]) -> int:
         connection.connect(address)
         socket.send_fds(connection, [len(message).to_bytes(8, "big")], [0, 1, 2])
         connection.sendall(message)
-        # The job is told to end, and this process ends after it.
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: connection.shutdown(socket.SHUT_WR))
+            signal.signal(number, lambda number, _: pass_on(connection, number))
         # The status, and the end of the stream once the process has gone; it alone if a signal ended it.
         status = b"".join(iter(lambda: connection.recv(16), b""))
     except OSError:

@@ -25,9 +25,8 @@ import time
 import traceback
 from pathlib import Path
 
-# Seconds in which a job that is to end may clean up.
-GRACE = 10
-INTERRUPTED = 128 + signal.SIGINT
+# Seconds in which a job that was told to end may do so: more than core/termination.py takes.
+GRACE = 30
 # A server ends when its standard input closes, so what holds that is kept.
 _servers: list[subprocess.Popen[bytes]] = []
 
@@ -129,7 +128,7 @@ def run(connection: socket.socket, report: int) -> None:
     sys.argv, sys.path[0] = arguments, os.path.dirname(arguments[0])
     status = _status_of(arguments[0])
     new = [name for name in sys.modules if name not in loaded and _of_others(name)]
-    if status != INTERRUPTED:  # no job follows
+    if status < 128:  # else it was told to end, and no job follows
         with contextlib.suppress(OSError):  # the server may be dead
             os.write(report, "\n".join(new).encode())
     os.close(report)
@@ -173,7 +172,7 @@ def _status_of(script: str) -> int:
             print(end.code, file=sys.stderr)
             status = 1
     except KeyboardInterrupt:
-        status = INTERRUPTED
+        status = 128 + signal.SIGINT
     except BaseException:
         traceback.print_exc()
         status = 1
@@ -188,13 +187,15 @@ def _of_others(name: str) -> bool:
 
 
 def _end_with(client: socket.socket) -> None:
-    """Ends this process and what it has started when its client has gone or was told to end.
+    """Ends this process and what it has started when its client is told to end, or has gone.
 
-    As Ctrl-C does, so that files are left whole; what goes on nevertheless is killed.
+    By the client's signal, or as Ctrl-C does, so that files are left whole; what goes on nevertheless
+    is killed.
     """
+    told = b""
     with contextlib.suppress(OSError):
-        client.recv(1)
-    os.killpg(0, signal.SIGINT)
+        told = client.recv(1)
+    os.killpg(0, told[0] if told else signal.SIGINT)
     time.sleep(GRACE)
     os.killpg(0, signal.SIGKILL)
 
