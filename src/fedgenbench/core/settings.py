@@ -37,6 +37,15 @@ class SGDSettings(Strict):
     )
 
 
+class AdamWSettings(Strict):
+    """AdamW at a constant rate, in steps: a shorter run is the beginning of a longer one."""
+
+    steps: int = Field(ge=1, description="Optimiser steps.")
+    batch_size: int = Field(ge=1, description="Images in a step; where there are fewer, all.")
+    lr: float = Field(gt=0, description="Learning rate.")
+    save_every: int = Field(ge=1, description="Steps between checkpoints.")
+
+
 def _distinct(values: list[Any]) -> list[Any]:
     for number, value in enumerate(values):
         if value in values[:number]:

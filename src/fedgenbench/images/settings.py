@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from fedgenbench.core.settings import Distinct, Strict
+from fedgenbench.core.settings import AdamWSettings, Distinct, Strict
 
 
 def filled_by(*names: str) -> AfterValidator:
@@ -53,7 +53,7 @@ class Base(Strict):
     )
 
 
-class Lora(Strict):
+class Lora(AdamWSettings):
     """A client's adapter: low-rank matrices beside the U-Net's frozen ones, trained with AdamW."""
 
     rank: int = Field(ge=1, description="Rank r of each pair of matrices.")
@@ -61,12 +61,8 @@ class Lora(Strict):
     targets: Annotated[list[str], Distinct] = Field(
         min_length=1, description="Names of the U-Net's linear layers."
     )
-    steps: int = Field(ge=1, description="Optimiser steps.")
-    batch_size: int = Field(ge=1, description="Images in a step; a client with fewer takes all.")
-    lr: float = Field(gt=0, description="Learning rate, constant.")
     weight_decay: float = Field(ge=0, description="AdamW's.")
     clip: float = Field(gt=0, description="Greatest norm of a step's gradient.")
-    save_every: int = Field(ge=1, description="Steps between checkpoints.")
 
 
 class Sampler(Strict):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fedgenbench.core.settings import Seed, Strict
+from fedgenbench.core.settings import AdamWSettings, Seed, Strict
 
 Channels = Annotated[int, Field(ge=8, multiple_of=8)]
 
@@ -14,19 +14,13 @@ Channels = Annotated[int, Field(ge=8, multiple_of=8)]
 EDGE = 32  # pixels of the images
 
 
-class Training(Strict):
-    """AdamW at a constant rate, and the moving average of the weights that is kept.
+class Training(AdamWSettings):
+    """AdamW, and the moving average of the weights that is kept.
 
-    With no schedule over the whole run, a shorter run is the beginning of a longer one.
+    The rate is reached linearly in the first 100 steps; a checkpoint has its validation loss.
     """
 
-    steps: int = Field(ge=1, description="Optimiser steps.")
-    batch_size: int = Field(ge=1, description="Images in a step.")
-    lr: float = Field(gt=0, description="Learning rate, reached linearly in the first 100 steps.")
     ema: float = Field(ge=0, lt=1, description="Decay of the weights' moving average per step.")
-    save_every: int = Field(
-        ge=1, description="Steps between checkpoints, each with its validation loss."
-    )
 
 
 class Vae(Strict):
