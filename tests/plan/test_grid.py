@@ -16,7 +16,9 @@ from fedgenbench.systems import base as systems
 REPOSITORY = Path(__file__).parents[2]
 FASHION, CIFAR, EMOJI = "fashion_mnist-10", "cifar10-10", "emoji_domains"
 # What says `like` follows.
-FASHIONS, CIFARS = (FASHION, "fashion_mnist-tuning"), (CIFAR, "cifar10-tuning")
+TUNED = (FASHION, "fashion_mnist-tuning")
+FASHIONS = (*TUNED, "fashion_mnist-rate-02", "fashion_mnist-rate-05")
+CIFARS = (CIFAR, "cifar10-tuning", "cifar10-rate-05", "cifar10-rate-10")
 NOTHING, EVERYTHING = set(), {"collect", "tables", "figures", "report"}
 
 
@@ -85,7 +87,7 @@ def of_many_rounds(key):
 # Setting -> (value, moved runs, moved partitions, moved data sets, moved products).
 CHANGES = {
     f"experiments/{FASHION}/rounds": (7, of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
-    f"experiments/{FASHION}/local/lr": (0.5, of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/local/lr": (0.5, of_experiment(*TUNED), none, NOTHING, EVERYTHING),
     f"experiments/{FASHION}/engine": ("vmap", of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
     f"experiments/{FASHION}/model": ("mlp", of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
     f"experiments/{FASHION}/title": ("F", none, none, NOTHING, EVERYTHING),
