@@ -105,21 +105,22 @@ def read_sheet(
     content = Path(path).read_bytes()
     with Image.open(path) as image:
         wide, high = (4 * edge for edge in image.size)
-    left, top = 30 + 11 * max(map(len, rows)), 40 if columns else 0
+    size = round(min(wide / 50, high / len(rows) / 2))  # of the letters
+    left, top = round(0.62 * size * max(map(len, rows))) + size, 2 * size if columns else 0
     texts = [
-        f'<text x="{left - 12}" y="{top + high * (place + 0.5) / len(rows) + 7:.1f}" '
+        f'<text x="{left - size // 2}" y="{top + high * (place + 0.5) / len(rows) + size / 3:.1f}" '
         f'text-anchor="end">{escape(row)}</text>'
         for place, row in enumerate(rows)
     ]
     texts += [
-        f'<text x="{left + wide * (place + 0.5) / len(columns):.1f}" y="26" '
+        f'<text x="{left + wide * (place + 0.5) / len(columns):.1f}" y="{1.4 * size:.1f}" '
         f'text-anchor="middle">{escape(column)}</text>'
         for place, column in enumerate(columns)
     ]
     encoded = base64.b64encode(content).decode()
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + wide}" height="{top + high}" '
-        f'viewBox="0 0 {left + wide} {top + high}" font-family="DejaVu Sans" font-size="20">'
+        f'viewBox="0 0 {left + wide} {top + high}" font-family="DejaVu Sans" font-size="{size}">'
         f"{''.join(texts)}"
         f'<image x="{left}" y="{top}" width="{wide}" height="{high}" '
         'image-rendering="optimizeSpeed" style="image-rendering: pixelated" '
