@@ -16,6 +16,7 @@ import pandas as pd
 
 from fedgenbench.core.digest import digest
 from fedgenbench.core.errors import UserError
+from fedgenbench.core.files import read_json
 from fedgenbench.core.measurements import COLUMNS
 from fedgenbench.core.wording import counted
 from fedgenbench.report.collect import ADDRESS, ANSWERS, RECORD_OF_JOBS
@@ -45,32 +46,46 @@ def write_records(
 
     Raises:
         UserError: it would drop seeds of earlier records, or jobs of equal digests have other bytes
-            there, and nothing was written; or it is larger than ``MOST_BYTES``.
+            there, or it is larger than ``MOST_BYTES``; nothing was written then.
     """
     seeds = sorted(int(seed) for seed in frames["jobs"]["seed"].unique())
     if (folder / "context.json").exists():
-        earlier, facts = read_records(folder)
-        require_seeds(facts, seeds)
-        if others := changed(earlier["jobs"], frames["jobs"]):
-            raise UserError(
-                f"{folder} has other bytes of jobs with the same code and settings, and stays as it is:\n"
-                + "".join(f"  {job}\n" for job in others[:8])
-                + "Find out which of the two machines is at fault; to record anew, delete the folder"
-            )
-        shutil.rmtree(folder)
-    (folder / PICTURES).mkdir(parents=True)
+        _require_agreement(folder, frames["jobs"], seeds)
+    new = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    (new / PICTURES).mkdir(parents=True)
     pictures = []
     for entry in context["pictures"]:
         name = f"{PICTURES}/{entry['sha256'][:16]}{Path(entry['path']).suffix}"
-        shutil.copyfile(entry["path"], folder / name)
+        shutil.copyfile(entry["path"], new / name)
         pictures.append(entry | {"path": name})
     facts = {"schema": schema(), "seeds": seeds, "cards": cards, "cuts": list(cuts)}
-    write(folder, frames, context | facts | {"pictures": pictures})
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    write(new, frames, context | facts | {"pictures": pictures})
+    size = sum(path.stat().st_size for path in new.rglob("*") if path.is_file())
     if size > MOST_BYTES:
+        shutil.rmtree(new)
         raise UserError(
-            f"{folder} has {size / 1e6:.1f} MB, and Git is to hold {MOST_BYTES / 1e6:.0f}: record fewer "
-            "experiments or seeds"
+            f"the records have {size / 1e6:.1f} MB, and Git is to hold {MOST_BYTES / 1e6:.0f}: record "
+            "fewer experiments or seeds"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
+
+
+def _require_agreement(folder: Path, jobs: pd.DataFrame, seeds: Sequence[int]) -> None:
+    """Refuses to replace records by fewer seeds, or by other bytes of the same jobs.
+
+    Of another schema, jobs cannot be compared, and only the seeds are.
+    """
+    facts = read_json(folder / "context.json")
+    require_seeds(facts, seeds)
+    if facts.get("schema") != schema():
+        return
+    if others := changed(read_records(folder)[0]["jobs"], jobs):
+        raise UserError(
+            f"{folder} has other bytes of jobs with the same code and settings, and stays as it is:\n"
+            + "".join(f"  {job}\n" for job in others[:8])
+            + "Find out which of the two machines is at fault; to record anew, delete the folder"
         )
 
 
