@@ -338,7 +338,9 @@ def test_what_shows_results_moves_no_job(code, file, products):
     ("file", "products"),
     [
         ("table.tex", {"tables", "figures", "report"}),
-        ("report.html", {"report"}),
+        ("paper.tex", {"tables", "figures", "report"}),
+        *((f"report.{suffix}", {"report"}) for suffix in ("html", "css", "js")),
+        ("parts.html", {"report"}),
         ("report.typ", {"report"}),
     ],
 )

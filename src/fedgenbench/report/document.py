@@ -11,6 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from fedgenbench.core.files import atomic_path, write_text
 from fedgenbench.core.wording import counted
 from fedgenbench.report.answers import SYMBOLS
@@ -33,6 +35,7 @@ from fedgenbench.report.section import Section
 from fedgenbench.report.tables import apart
 from fedgenbench.report.verdicts import VERDICTS
 
+TEMPLATES = resources.files("fedgenbench.report") / "templates"
 OVERVIEW, SETUP, COSTS = "report", "setup", "costs"
 
 
@@ -147,7 +150,15 @@ def _write(page: Page, pages: Sequence[Page], results: Results, folder: Path) ->
     from fedgenbench.report.glyphs import lacking, with_code_points
 
     path = folder / page.name
+    # Named here, so that an edit of any of them is seen as one of the report.
+    style, script = (
+        Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+        for name in ("report.css", "report.js")
+    )
     html = HTML.get_template("report.html").render(
+        style=style,
+        script=script,
+        parts=HTML.get_template("parts.html").module,
         page=page,
         pages=pages,
         overview=page.name == OVERVIEW,
@@ -183,9 +194,8 @@ def _write(page: Page, pages: Sequence[Page], results: Results, folder: Path) ->
             f"stand as their code points; {path.name}.html shows them."
         )
         text = json.dumps(content, ensure_ascii=False)
-    template = resources.files("fedgenbench.report") / "templates" / "report.typ"
     pdf = typst.compile(  # type: ignore[call-overload]  # the stub has one type for all inputs
-        template.read_bytes(),
+        (TEMPLATES / "report.typ").read_bytes(),
         format="pdf",
         sys_inputs={"content": with_code_points(text)},
         ignore_system_fonts=True,
