@@ -32,19 +32,16 @@ ACCURACY = {
     "fedlmg_md": 0.64,
     "fedlmg_sd": 0.66,
     "fedlmg_ft@1": 0.48,
-    "fedlmg_md@1": 0.49,
     "fedlmg_sd@1": 0.50,
     "prompts": 0.50,
     "prompts@1": 0.45,
-    "feddf": 0.52,
     "fgl": 0.53,
     "feddisc": 0.54,
     "feddeo": 0.55,
     "ceiling": 0.80,
     "ceiling_head": 0.60,
-    "fedavg": 0.40,
-    "fedprox": 0.41,
 }
+ROUNDS = {"fedavg": 0.40, "fedprox": 0.41, "feddyn": 0.42, "feddf": 0.52}
 RIVALS = {"fgl": 0.1, "feddisc": 0.3, "feddeo": 3.0}  # their uploads in kB, client by client more
 DENSE = 0.35
 LOST = {"no_batch_norm": 0.03, "no_editing": 0.01}
@@ -57,6 +54,7 @@ CHANGES = {
     "no_batch_norm": {"batch_norm": 0.0},
     "no_editing": {"editing_steps": 0},
 }
+ASKED = ["base_strict"]
 # experiment -> title, scheme, clients' architectures, ablations
 MADE = {
     EMOJI: ("EmojiDomains, one shot", {"scheme": "domain"}, ["bn_cnn"], tuple(LOST)),
@@ -78,7 +76,14 @@ MADE = {
         ["mlp", "mini_vgg"],
         (),
     ),
+    "emoji_domains-many": (
+        "EmojiDomains, nine clients",
+        {"scheme": "domain_dirichlet", "clients_per_domain": 3, "alpha": 1.0},
+        ["bn_cnn"],
+        (),
+    ),
 }
+CROWDED = 0.02  # by which more clients are worse
 ABSENT = {
     "openimage": {
         "title": "OpenImage, 6 clients",
@@ -102,11 +107,16 @@ def write_jobs(folder: Path, seeds: int = 3) -> list[tuple[Address, dict[str, An
     for experiment, (_, _, models, ablations) in MADE.items():
         averages = len(models) == 1
         for seed in range(seeds):
-            jobs = {("classifiers", "all"): _classifiers(models, averages)}
+            jobs = {("classifiers", "all"): _classifiers(models)}
+            if experiment != "emoji_domains-many":
+                jobs["rounds", "all"] = _rounds(seed, averages)
             for name in ("main", "prompts", *ablations):
                 jobs["guided", name] = _guided(name, seed)
             for name in ("main", *ablations):
-                jobs["server", name] = _server(name, seed, averages, bool(ablations))
+                jobs["server", name] = _server(name, seed, bool(ablations))
+                if experiment == "emoji_domains-many":
+                    for row in jobs["server", name]["rows"].values():
+                        row["accuracy"] = [value - CROWDED for value in row["accuracy"]]
             if ablations:
                 jobs |= {("rival", name): _rival(size) for name, size in RIVALS.items()}
                 accuracy = [DENSE + SPLIT[seed] + APART * (client - 1) for client in range(3)]
@@ -121,14 +131,24 @@ def write_jobs(folder: Path, seeds: int = 3) -> list[tuple[Address, dict[str, An
     return list(read_jobs(listing))
 
 
-def _classifiers(models: list[str], averages: bool) -> dict[str, Any]:
-    kinds = ("client", "prox") if averages else ("client",)
-    names = [f"{kind}{client}" for client in range(3) for kind in kinds]
+def _rounds(seed: int, averages: bool) -> dict[str, Any]:
+    rows = {}
+    for row, level in ROUNDS.items():
+        if averages or row == "feddf":
+            values = [level + SPLIT[seed] + APART * (client - 1) for client in range(3)]
+            rows[row] = {"accuracy": values, "losses": [], "images": 0}
+    return {"settings": {"multi_round": {"rounds": 20}}, "rows": rows, "rounds": 20}
+
+
+def _classifiers(models: list[str]) -> dict[str, Any]:
+    names = [f"client{client}" for client in range(3)]
     return {
         "settings": {"clients": TRAINING | {"models": models}},
         "losses": {name: [2.0, 0.5] for name in names},
         "own_test": [0.7, 0.8, 0.9],
         "images": [100, 110, 120],
+        "parameters": [100_000, 125_000, 150_000],
+        "flops": [1_000_000] * 3,
         "bytes": {name: 400_000 + 100_000 * int(name[-1]) for name in names},
     }
 
@@ -142,7 +162,7 @@ def _guided(name: str, seed: int) -> dict[str, Any]:
     }
     gradients = 0 if name == "prompts" else drawn["guidance"]["editing_steps"] + STEPS
     return {
-        "settings": {"drawn": drawn},
+        "settings": {"drawn": drawn, "upload_noise": 0.0},
         "images": 24,
         "seconds_per_image": 0.1 if name == "prompts" else 0.5,
         "cross_entropy": [3.0 - 0.5 * step + 0.1 * seed for step in range(gradients)],
@@ -154,7 +174,11 @@ def _guided(name: str, seed: int) -> dict[str, Any]:
 
 
 def _rival(size: float) -> dict[str, Any]:
-    return {
+    counted = {
+        "client_flops": dict.fromkeys("012", 2_000_000),
+        "download_parameters": dict.fromkeys("012", 500_000),
+    }
+    return (counted if size < 1 else {}) | {
         "settings": {},
         "images": 24,
         "seconds_per_image": 0.2,
@@ -163,16 +187,14 @@ def _rival(size: float) -> dict[str, Any]:
     }
 
 
-def _server(name: str, seed: int, averages: bool, sizes: bool) -> dict[str, Any]:
+def _server(name: str, seed: int, sizes: bool) -> dict[str, Any]:
     rows = {}
     for row, level in ACCURACY.items():
         if "@" in row and not (sizes and name == "main"):
             continue
-        if row in ("fedavg", "fedprox") and not averages:
-            continue
         if row in RIVALS and not sizes:
             continue
-        if name != "main" and not row.startswith("fedlmg"):
+        if name != "main" and row not in ("fedlmg_ft", "fedlmg_sd"):
             continue
         way = row.startswith("fedlmg")
         level = level + SPLIT[seed] - LOST.get(name, 0.0) + JITTER[seed] * (way and name == "main")
@@ -180,7 +202,13 @@ def _server(name: str, seed: int, averages: bool, sizes: bool) -> dict[str, Any]
         rows[row] = {"accuracy": values, "losses": [1.0, 0.5], "images": 24}
     near = []
     if name == "main":
-        sets = (("guided", 1.0), ("prompts", 2.0), ("held_out", 0.5))
+        sets = (
+            ("guided", 1.0),
+            ("prompts", 2.0),
+            ("held_out", 0.5),
+            ("half", 0.5),
+            ("others", 3.0),
+        )
         near = [
             {
                 f"{kind}_{measure}": value * scale
@@ -189,12 +217,18 @@ def _server(name: str, seed: int, averages: bool, sizes: bool) -> dict[str, Any]
                     ("distance", 1.0 + client),
                     ("nearest", 0.1),
                     ("copied", 0.1),
+                    ("frechet", 10.0),
                 )
             }
             for client in range(3)
         ]
     server = TRAINING | {"model": "bn_cnn", "trains": "whole"}
-    return {"settings": {"server": server}, "name": name, "rows": rows, "likeness": near}
+    return {
+        "settings": {"server": server, "asked": ASKED},
+        "name": name,
+        "rows": rows,
+        "likeness": near,
+    }
 
 
 def entries(

@@ -38,6 +38,7 @@ PUBLISHED = {
 # Batch norms of the miniatures.
 MINIATURES = {
     "mini_resnet": 13,
+    "mini_resnet50": 19,
     "mini_mobilenet_v2": 16,
     "mini_mobilenet_v3": 16,
     "mini_shufflenet": 21,
@@ -316,3 +317,16 @@ def test_what_has_no_file_or_no_weights_is_named(small, tmp_path):
         imagenet(small, tmp_path / "weights.bin")
     with pytest.raises(UserError, match="MiniVGG has no ImageNet weights"):
         imagenet(build("mini_vgg", (3, 32, 32), 10, seed=0), tmp_path / "weights.pth")
+
+
+def test_resnet_50_has_the_published_size_and_torchvision_s_names():
+    model = outline("resnet50")
+    assert sum(p.numel() for p in model.parameters()) == 25_557_032
+    assert sum(isinstance(each, nn.BatchNorm2d) for each in model.modules()) == 53
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert shapes["layer1.0.downsample.0.weight"] == (256, 64, 1, 1)
+    assert shapes["layer3.5.conv2.weight"] == (256, 256, 3, 3)
+    assert shapes["layer4.0.bn3.running_mean"] == (2048,)
+    assert shapes["head.weight"] == (1000, 2048)
+    halving = model.get_submodule("layer2.0")
+    assert (halving.conv1.stride, halving.conv2.stride) == ((1, 1), (2, 2))

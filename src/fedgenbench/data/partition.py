@@ -9,6 +9,8 @@ distribution, always from the test split:
 ``domain``         one client per domain; test is the domain's test images.
 ``domain_shards``  the domain's training images in random near-equal shards, one per client; all
                    clients of a domain share its test images, since shards of these would be tiny.
+``domain_dirichlet``  every class of a domain's training images is dealt out by Dirichlet shares among
+                   the domain's clients, who share its test images.
 ``dirichlet``      every class is dealt out by Dirichlet shares; test images by the same shares.
 ``class_blocks``   consecutive classes, training and test, for each client; with a stride below the
                    block's size, neighbours share classes, whose images are dealt out among them.
@@ -19,133 +21,26 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import read_json, write_json
-from fedgenbench.core.settings import Strict
 from fedgenbench.core.streams import stream
 from fedgenbench.data.dataset import Dataset
-from fedgenbench.data.sources import source_of
+from fedgenbench.data.schemes import (
+    ClassBlocksSettings,
+    DirichletSettings,
+    DomainDirichletSettings,
+    DomainSettings,
+    DomainShardsSettings,
+    FedPacSettings,
+    Scheme,
+)
 from fedgenbench.data.subsets import drawn_subjects, split_off
 
 _DIRICHLET_DRAWS = 1000
-
-
-class _Settings(Strict):
-    valid_fraction: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="share of each client's training images, stratified by class, set apart to "
-        "choose settings without a look at test data",
-    )
-    subjects: float = Field(
-        default=1.0,
-        gt=0,
-        le=1,
-        description="share of each class's training subjects (names of images where the data set has "
-        "them, the same in every domain) that the seed draws; the test images stay",
-    )
-
-    def size_hint(self, dataset: str, limit_per_class: int | None) -> tuple[int, int, int]:
-        """Clients, and training and test images of a client, the mean where clients differ.
-
-        It rests on the facts in sources.yaml, so a forecast needs no data.
-        """
-        facts = source_of(dataset)["facts"]
-        domains = len(facts.get("domains", [dataset]))
-        limit = np.inf if limit_per_class is None else limit_per_class * domains
-        train, test = (sum(min(n, limit) for n in facts[part]) for part in ("train", "test"))
-        train = round(self.subjects * train)
-        return self._sizes(train, test, classes=len(facts["train"]), domains=domains)
-
-    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
-        raise NotImplementedError
-
-
-class FedPacSettings(_Settings):
-    """FedPAC's partition: small equal clients in groups with dominant classes of their own."""
-
-    scheme: Literal["fedpac"]
-    clients: int = Field(ge=1, description="client i belongs to group i mod len(groups)")
-    groups: list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]] = Field(
-        min_length=1, description="dominant classes of each group"
-    )
-    uniform_share: float = Field(
-        default=0.2, ge=0, le=1, description="share spread over all classes; FedPAC: 20 %"
-    )
-    train_per_client: int = Field(ge=1, description="equal for all, small on purpose")
-    test_per_client: int = Field(ge=1, description="local test images, same proportions")
-    train_start: int = Field(
-        default=0, ge=0, description="first position used in each class; FedPAC on CIFAR-10: 2000"
-    )
-    test_start: int = Field(
-        default=0, ge=0, description="first position used in each class; FedPAC on CIFAR-10: 500"
-    )
-
-    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
-        return self.clients, self.train_per_client, self.test_per_client
-
-
-class DomainSettings(_Settings):
-    scheme: Literal["domain"]
-
-    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
-        return domains, train // domains, test // domains
-
-
-class DomainShardsSettings(_Settings):
-    scheme: Literal["domain_shards"]
-    clients_per_domain: int = Field(
-        ge=1, description="WarmFed's 60 clients on DomainNet are read as 10 per domain"
-    )
-
-    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
-        clients = domains * self.clients_per_domain
-        return clients, train // clients, test // domains
-
-
-class DirichletSettings(_Settings):
-    scheme: Literal["dirichlet"]
-    clients: int = Field(ge=1, description="number of clients")
-    alpha: float = Field(gt=0, allow_inf_nan=False, description="smaller is more skewed")
-    min_samples: int = Field(
-        default=10, ge=1, description="training images of the poorest client; FGL: 10"
-    )
-
-    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
-        return self.clients, train // self.clients, test // self.clients
-
-
-class ClassBlocksSettings(_Settings):
-    scheme: Literal["class_blocks"]
-    classes_per_client: int = Field(ge=1, description="FedLMG's label skew: 10 of 60 classes")
-    stride: int | None = Field(
-        default=None,
-        ge=1,
-        description="classes between the first ones of two neighbours; by default a block's size. "
-        "With less, label spaces overlap, and the last blocks go on at the first class",
-    )
-
-    @model_validator(mode="after")
-    def _every_class_is_held(self) -> Self:
-        if self.stride and self.stride > self.classes_per_client:
-            raise ValueError("stride: more than classes_per_client leaves classes to nobody")
-        return self
-
-    def _sizes(self, train: int, test: int, classes: int, domains: int) -> tuple[int, int, int]:
-        clients = classes // (self.stride or self.classes_per_client)
-        return clients, train // clients, test // clients
-
-
-# The field `scheme` discriminates.
-Scheme = (
-    FedPacSettings | DomainSettings | DomainShardsSettings | DirichletSettings | ClassBlocksSettings
-)
 
 
 @dataclass(frozen=True)
@@ -365,6 +260,33 @@ def _domain_shards(
     return shards, tests
 
 
+def _domain_dirichlet(
+    dataset: Dataset, settings: DomainDirichletSettings, seed: int, address: tuple[str, ...]
+) -> _Parts:
+    held, tests = [], []
+    count = settings.clients_per_domain
+    for number, (train, test) in enumerate(
+        zip(*_domain_positions(dataset, settings.scheme), strict=True)
+    ):
+        generator = stream(seed, *address, number)
+        clients: list[list[np.ndarray]] = [[] for _ in range(count)]
+        for label in range(dataset.n_classes):
+            rows = generator.permutation(train[dataset.train_labels[train] == label])
+            if count > len(rows):
+                raise UserError(
+                    f"partition.clients_per_domain: {count} clients for the {len(rows)} training "
+                    f"images of {dataset.card['classes'][label]} in "
+                    f"{dataset.card['domains'][number]}: lower it"
+                )
+            shares = generator.dirichlet([settings.alpha] * count)
+            bounds = (np.cumsum(shares)[:-1] * len(rows)).astype(np.int64)
+            for client, piece in zip(clients, np.split(rows, bounds), strict=True):
+                client.append(piece)
+        held += [np.concatenate(pieces) for pieces in clients]
+        tests += [test] * count
+    return held, tests
+
+
 def _dirichlet(
     dataset: Dataset, settings: DirichletSettings, seed: int, address: tuple[str, ...]
 ) -> _Parts:
@@ -437,6 +359,7 @@ _SCHEMES: dict[str, Callable[..., _Parts]] = {
     "fedpac": _fedpac,
     "domain": _domain,
     "domain_shards": _domain_shards,
+    "domain_dirichlet": _domain_dirichlet,
     "dirichlet": _dirichlet,
     "class_blocks": _class_blocks,
 }

@@ -48,6 +48,11 @@ def means_folder(source: str) -> bool:
     return Path(source).exists() or not HUB_ID.fullmatch(source) or Path(_owner(source)).is_dir()
 
 
+def present(source: str) -> bool:
+    """Can it be had? A folder that is named is here, or not; a hub id is asked for where it is needed."""
+    return not means_folder(source) or Path(source).expanduser().is_dir()
+
+
 def _owner(source: str) -> str:
     return source.split("/")[0]
 

@@ -12,6 +12,7 @@ from fedgenbench.core.errors import UserError
 HEADS = {
     "ResNet18": "fc",
     "ResNet34": "fc",
+    "ResNet50": "fc",
     "MobileNetV2": "classifier.1",
     "MobileNetV3Small": "classifier.3",
     "VGG16": "classifier.6",

@@ -10,14 +10,29 @@ SMALLEST = {"fedpac_cnn": 12, "bn_cnn": 8, "vgg16": 32, "mini_vgg": 8, "mini_vit
 
 BATCH_NORM = frozenset(
     {
-        *("bn_cnn", "resnet18", "resnet34", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2"),
-        *("mini_resnet", "mini_mobilenet_v2", "mini_mobilenet_v3", "mini_shufflenet"),
+        *("bn_cnn", "resnet18", "resnet34", "resnet50", "mobilenet_v2", "mobilenet_v3_small"),
+        *(
+            "shufflenet_v2",
+            "mini_resnet",
+            "mini_resnet50",
+            "mini_mobilenet_v2",
+            "mini_mobilenet_v3",
+            "mini_shufflenet",
+        ),
     }
 )
 
 # Those that ImageNet weights exist for (``imagenet``).
 PRETRAINED = frozenset(
-    {"resnet18", "resnet34", "mobilenet_v2", "mobilenet_v3_small", "vgg16", "shufflenet_v2"}
+    {
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "mobilenet_v2",
+        "mobilenet_v3_small",
+        "vgg16",
+        "shufflenet_v2",
+    }
 )
 
 _BLOCK = ("conv1", "norm1", "conv2", "norm2")

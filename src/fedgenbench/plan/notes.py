@@ -125,6 +125,9 @@ def _in_words(scheme: dict[str, Any]) -> str:
             return "one client per domain"
         case "domain_shards":
             return f"{scheme['clients_per_domain']} random shards per domain"
+        case "domain_dirichlet":
+            count, alpha = scheme["clients_per_domain"], scheme["alpha"]
+            return f"{count} clients per domain, class shares drawn from Dirichlet({alpha:g})"
         case "dirichlet":
             return f"class shares drawn from Dirichlet({scheme['alpha']:g})"
         case "class_blocks":

@@ -151,7 +151,7 @@ def client_domains(
     """
     if scheme["scheme"] == "domain":
         return [name for place, name in enumerate(card["domains"]) if place != without]
-    if scheme["scheme"] == "domain_shards":
+    if scheme["scheme"] in ("domain_shards", "domain_dirichlet"):
         return [name for name in card["domains"] for _ in range(scheme["clients_per_domain"])]
     return None
 

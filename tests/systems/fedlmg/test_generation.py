@@ -1,11 +1,14 @@
 """Uploads in a file, and guided images kept batch by batch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from contexts import context
 from miniature import untrained as untrained_pipeline
 from safetensors.torch import save_file
+from tiny_clients import assert_equal, bits
 from toy_clients import Killed, holding, quiet, small_images
 
 from fedgenbench.core import artifacts
@@ -20,10 +23,10 @@ from fedgenbench.images.generated import load_images
 from fedgenbench.systems.fedlmg import clients as clients_module
 from fedgenbench.systems.fedlmg.clients import train_clients
 from fedgenbench.systems.fedlmg.generation import generate
-from fedgenbench.systems.fedlmg.server import planned, serve
-from fedgenbench.systems.fedlmg.similarity import likeness
+from fedgenbench.systems.fedlmg.server import Images, Trainer, planned, serve
+from fedgenbench.systems.fedlmg.similarity import apart, likeness
 from fedgenbench.systems.fedlmg.system import GUIDED
-from fedgenbench.systems.fedlmg.uploads import load, save, untrained
+from fedgenbench.systems.fedlmg.uploads import load, noised, save, untrained
 
 TRAINING = {"epochs": 1, "batch_size": 4, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0}
 HALF = [0.5, 0.5, 0.5]
@@ -47,16 +50,19 @@ def partition(*held):
     return holding(*(held or ([0, 1, 3, 4], [2, 5, 8, 0, 1, 6])), test=(0, 1, 2))
 
 
-def settings(models=("bn_cnn",), averages=True, **other):
+def settings(models=("bn_cnn",), **other):
     return {
         "seed": 0,
         "mean": HALF,
         "std": HALF,
         "imagenet": None,
-        "averages": averages,
-        "clients": {**TRAINING, "models": list(models), "prox": 0.1},
+        "clients": {**TRAINING, "models": list(models)},
         "server": {**TRAINING, "model": "bn_cnn", "trains": "whole"},
         "sizes": [1],
+        "ways": ["fedlmg_ft", "fedlmg_md", "fedlmg_sd"],
+        "per_class": 2,
+        "rivals": [],
+        "upload_noise": 0.0,
     } | other
 
 
@@ -85,7 +91,7 @@ def uploads(tmp_path_factory):
 
 
 def guided(pipeline, path, folder, tell=quiet, seed=0, identity="one", **changes):
-    found = [each.frozen("cpu") for n, each in load(path, 3).items() if n.startswith("client")]
+    found = [each.frozen("cpu") for each in load(path, 3).values()]
     chosen = small_images(**changes)
     prompts = embedded(pipeline, ["a face", "a plant", "a sign"])
     return generate(
@@ -108,7 +114,7 @@ def test_uploads_come_out_as_they_went_in(tmp_path):
     )
     sizes = save(tmp_path / "file", models, facts)
     found = load(tmp_path / "file", 3)
-    assert list(found) == ["client0", "client1", "prox0", "prox1"]
+    assert list(found) == ["client0", "client1"]
     for name, model in models.items():
         for key, tensor in model.state_dict().items():
             assert torch.equal(tensor, found[name].model.state_dict()[key])
@@ -119,14 +125,14 @@ def test_uploads_come_out_as_they_went_in(tmp_path):
     state = models["client1"].state_dict().values()
     assert sizes["client1"] == sum(4 * tensor.numel() for tensor in state)
     assert report["images"] == [4, 6]
-    assert [len(report["losses"][name]) for name in found] == [1, 1, 1, 1]
+    assert [len(report["losses"][name]) for name in found] == [1, 1]
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     whole, _, report = trained(tmp_path / "unbroken")
 
     def kill(done, note):
-        if done == 2:
+        if done == 1:
             raise Killed
 
     with pytest.raises(Killed):
@@ -137,7 +143,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, monkeypatch):
         clients_module, "train", lambda *a, **k: calls.append(k["who"]) or train(*a, **k)
     )
     again, _, other = trained(tmp_path / "broken")
-    assert calls == ["client 1", "client 1"]
+    assert calls == ["client 1"]
     assert other == report
     for name, model in whole.items():
         for key, tensor in model.state_dict().items():
@@ -263,28 +269,31 @@ def test_too_many_gradients_left_out_name_the_client(pipeline, uploads, tmp_path
 # --- the server
 
 
+def drawn_images(count=10):
+    generator = stream(0, "drawn")
+    images = generator.integers(0, 256, (count, 32, 32, 3)).astype(np.uint8)
+    return Synthetic(images, np.tile([0, 1], count // 2), np.repeat([0, 1], count // 2))
+
+
+def served(path, images, tell=quiet, **changes):
+    trainer = Trainer(settings(**changes), dataset(), partition(), "cpu")
+    return serve(trainer, load(path, 3).values(), images, tell=tell)
+
+
 def test_the_server_gives_every_row(uploads):
-    data, generator = dataset(), stream(0, "drawn")
-    images = generator.integers(0, 256, (10, 32, 32, 3)).astype(np.uint8)
-    drawn = Synthetic(images, np.tile([0, 1], 5), np.repeat([0, 1], 5))
-    told = []
-    rows, near = serve(
-        settings(per_class=3),
-        data,
-        partition(),
-        load(uploads, 3),
-        drawn,
-        drawn.part(np.arange(6)),
-        {"fgl": drawn.part(np.arange(8)), "feddeo": drawn},
-        "cpu",
-        tell=lambda done, note: told.append(done),
+    drawn, told = drawn_images(), []
+    rivals = {"fgl": drawn.part(np.arange(8)), "feddeo": drawn}
+    rows, near = served(
+        uploads,
+        Images(drawn, drawn.part(np.arange(6)), rivals),
+        lambda done, note: told.append(done),
     )
-    assert list(rows) == planned([1], True, True, ["fgl", "feddeo"])
+    assert list(rows) == planned(settings() | {"rivals": ["fgl", "feddeo"]}, True)
     assert told == list(range(1, len(rows) + 1))
     counts = {row: each["images"] for row, each in rows.items()}
     assert counts["fedlmg_sd"] == 10
-    assert counts["fedlmg_sd@1"] == counts["fedlmg_md@1"] == 4
-    assert counts["prompts"] == counts["feddf"] == 6
+    assert counts["fedlmg_sd@1"] == counts["fedlmg_ft@1"] == 4
+    assert counts["prompts"] == 6
     assert counts["prompts@1"] == 3
     assert counts["fgl"] == 8
     # A rival is fine-tuned on its images as FedLMG's own server is.
@@ -293,31 +302,69 @@ def test_the_server_gives_every_row(uploads):
     assert all(len(each["accuracy"]) == 2 for each in rows.values())
     assert len(near) == 2
     assert set(near[0]) == {
-        f"{name}_{kind}"
-        for name in ("guided", "prompts", "held_out")
-        for kind in ("distance", "nearest", "copied")
+        *(
+            f"{name}_{kind}"
+            for name in ("guided", "prompts", "held_out")
+            for kind in ("distance", "nearest", "copied")
+        ),
+        *(f"{name}_frechet" for name in ("guided", "prompts", "half", "others")),
     }
-    # As many steps for every row of drawn images, 3 of each of four clients and classes in an epoch.
-    passes = {row: len(each["losses"]) for row, each in rows.items()}
-    assert passes["fedlmg_ft"] == passes["fgl"] - 1 == passes["ceiling"] == 1
-    assert passes["prompts"] == passes["feddf"] == 2
-    assert passes["fedlmg_ft@1"] == passes["fedlmg_sd@1"] == 3
-    assert passes["prompts@1"] == 4
     # Prompts' images are the first six: fine-tuning on those of the guided ones is the same row.
-    same, none = serve(
-        settings(sizes=[], per_class=4),
-        data,
-        partition(),
-        load(uploads, 3),
-        drawn.part(np.arange(6)),
-        None,
-        {},
-        "cpu",
-        tell=quiet,
-    )
-    assert same["fedlmg_ft"] == rows["prompts"]
+    same, none = served(uploads, Images(drawn.part(np.arange(6))), sizes=[], ways=["fedlmg_ft"])
+    assert same["fedlmg_ft"] | {"epochs": 0} == rows["prompts"] | {"epochs": 0}
     assert none == []
-    assert list(same) == ["fedlmg_ft", "fedlmg_md", "fedlmg_sd"]
+    assert list(same) == ["fedlmg_ft"]
+
+
+def test_few_images_are_trained_on_for_as_many_steps_as_all(uploads):
+    """Sizes differ in the images alone: epochs make up for them (but for rounding)."""
+    chosen = settings()["server"] | {"epochs": 3}
+    rows, _ = served(uploads, Images(drawn_images(8)), server=chosen, per_class=2)
+    seen = {row: each["epochs"] * each["images"] for row, each in rows.items()}
+    assert rows["fedlmg_ft"]["epochs"] == 3
+    assert rows["fedlmg_ft@1"]["epochs"] == 6
+    assert set(seen.values()) == {24}
+    assert len(rows["fedlmg_ft@1"]["losses"]) == 6
+
+
+def test_noise_on_uploads_is_a_share_of_each_tensor_s_deviation(uploads):
+    plain, noisy, again = (load(uploads, 3)["client0"] for _ in range(3))
+    assert noised(noisy, 50.0, 3) is noisy
+    noised(again, 50.0, 3)
+    other = noised(load(uploads, 3)["client1"], 50.0, 3)
+    for name, before in plain.model.state_dict().items():
+        after = noisy.model.state_dict()[name]
+        assert torch.equal(after, again.model.state_dict()[name])
+        if "running" in name:  # no parameters
+            assert torch.equal(after, before)
+        elif before.numel() > 1000:
+            ratio = float((after - before).std() / before.std(correction=0))
+            assert ratio == pytest.approx(0.5, rel=0.1)
+    first = (noisy.model.head.weight - plain.model.head.weight).flatten()
+    second = (other.model.head.weight - load(uploads, 3)["client1"].model.head.weight).flatten()
+    assert torch.corrcoef(torch.stack([first, second]))[0, 1].abs() < 0.5  # noise of its own
+    untouched = noised(load(uploads, 3)["client0"], 0.0, 3)
+    assert_equal(bits(untouched.model), bits(plain.model))
+
+
+def test_halves_of_one_client_are_nearer_than_another_s_images():
+    data, generator = dataset(), stream(0, "colours")
+    shade = np.array([40, 200])[np.arange(12) // 6]
+    spread = generator.normal(0, 10, (12, 1, 1, 1))
+    coloured = (shade[:, None, None, None] + spread).clip(0, 255) * np.ones((12, 32, 32, 3))
+    data = replace(data, train_images=coloured.astype(np.uint8))
+    held = partition([0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11])
+
+    def features(images):
+        return torch.from_numpy(images.reshape(len(images), -1)[:, :2].astype(np.float64))
+
+    style = np.repeat([0, 1], 3)
+    same = Synthetic(data.train_images[[0, 1, 2, 6, 7, 8]], np.zeros(6, np.int64), style)
+    swapped = Synthetic(data.train_images[[6, 7, 8, 0, 1, 2]], np.zeros(6, np.int64), style)
+    for client in apart(data, held, same, swapped, features, seed=0):
+        assert client["half_frechet"] < client["others_frechet"] / 10
+        assert client["guided_frechet"] < client["prompts_frechet"] / 10
+        assert client["prompts_frechet"] == pytest.approx(2 * 160**2, rel=0.3)
 
 
 def test_a_copy_is_found_and_white_is_far():

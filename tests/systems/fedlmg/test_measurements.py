@@ -8,10 +8,12 @@ from fedgenbench.systems.fedlmg.measurements import setups
 MADE_BY = RECORD | {"digest": "0123456789", "wall_seconds": 30.0}
 CLASSIFIERS = MADE_BY | {
     "settings": {"clients": {"models": ["mlp", "mini_vit"], "epochs": 20}},
-    "losses": {"client0": [2.0, 0.5], "prox0": [2.0, 0.25], "client1": [3.0, 1.0]},
+    "losses": {"client0": [2.0, 0.5], "client1": [3.0, 1.0]},
     "own_test": [0.5, 0.75],
     "images": [10, 20],
-    "bytes": {"client0": 400, "prox0": 400, "client1": 600},
+    "parameters": [100, 150],
+    "flops": [7, 8],
+    "bytes": {"client0": 400, "client1": 600},
 }
 GUIDED = MADE_BY | {
     "settings": {
@@ -20,7 +22,8 @@ GUIDED = MADE_BY | {
             "per_class": 3,
             "sampler": {"steps": 6},
             "guidance": {"editing_steps": 1, "batch_norm": 0.1},
-        }
+        },
+        "upload_noise": 0.0,
     },
     "images": 12,
     "seconds_per_image": 0.5,
@@ -30,7 +33,7 @@ GUIDED = MADE_BY | {
     "gradients": {"0": 12, "1": 12},
 }
 SERVER = MADE_BY | {
-    "settings": {"server": {"model": "bn_cnn", "trains": "whole"}},
+    "settings": {"server": {"model": "bn_cnn", "trains": "whole"}, "asked": ["base_strict"]},
     "rows": {"fedlmg_ft": {"accuracy": [0.25, 0.75], "losses": [1.0], "images": 12}},
     "likeness": [{"guided_copied": 0.125}, {"guided_copied": 0.25}],
 }
@@ -42,6 +45,10 @@ RIVAL = MADE_BY | {
     "client_seconds": {"0": 2.0, "1": 4.0},
 }
 DENSE = MADE_BY | {"settings": {}, "rows": {"dense": SERVER["rows"]["fedlmg_ft"]}}
+ROUNDS = MADE_BY | {
+    "settings": {"multi_round": {"rounds": 20}},
+    "rows": {"fedavg": {"accuracy": [0.5, 0.25], "losses": [], "images": 0}},
+}
 DOMAIN = {"scheme": "domain"}
 
 
@@ -64,12 +71,14 @@ def test_classifiers_become_rows_per_client():
         ("client", -1, -1, "own_test"): 0.625,
         ("client", 0, -1, "images"): 10,
         ("client", 1, -1, "images"): 20,
+        ("client", 0, -1, "parameters"): 100,
+        ("client", 1, -1, "parameters"): 150,
+        ("client", 0, -1, "flops"): 7,
+        ("client", 1, -1, "flops"): 8,
         ("client", 0, -1, "bytes"): 400,
         ("client", 1, -1, "bytes"): 600,
-        ("prox", 0, -1, "bytes"): 400,
         ("client", 0, -1, "last_loss"): 0.5,
         ("client", 1, -1, "last_loss"): 1.0,
-        ("prox", 0, -1, "last_loss"): 0.25,
         ("", -1, -1, "wall_seconds"): 30.0,
     }
 
@@ -122,11 +131,16 @@ def test_without_jobs_of_fedlmg_there_are_no_setups():
     assert setups([(address("federate", "exp", "fedavg", 0), MADE_BY)], {}, {}) == {}
 
 
+def _guided(**changes):
+    return GUIDED | {"settings": GUIDED["settings"] | changes}
+
+
 def jobs(models=("mlp", "mini_vit"), **changes):
     """Two seeds of every job, with an ablation."""
     clients = CLASSIFIERS["settings"]["clients"] | {"models": list(models)}
     drawn = GUIDED["settings"]["drawn"]
     edited = drawn | {"guidance": drawn["guidance"] | {"batch_norm": 0.0}}
+    other = drawn | {"base": {"source": "models/other", "resolution": 32}}
     return [
         (address(kind, "exp", name, seed), content | changes)
         for seed in (2, 3)
@@ -134,7 +148,10 @@ def jobs(models=("mlp", "mini_vit"), **changes):
             (CLASSIFIERS | {"settings": {"clients": clients}}, "classifiers", "all"),
             (GUIDED, "guided", "main"),
             (GUIDED, "guided", "prompts"),
-            (GUIDED | {"settings": {"drawn": edited}}, "guided", "no_batch_norm"),
+            (_guided(drawn=edited), "guided", "no_batch_norm"),
+            (_guided(upload_noise=50.0), "guided", "noise_50"),
+            (_guided(drawn=other), "guided", "base_other"),
+            (ROUNDS, "rounds", "all"),
             (SERVER, "server", "main"),
         )
     ]
@@ -154,13 +171,19 @@ def test_a_setup_says_what_its_jobs_were_made_with():
             "steps": 6,
         },
         "guidance": {"editing_steps": 1, "batch_norm": 0.1},
-        "ablations": {"no_batch_norm": {"batch_norm": 0.0}},
+        "ablations": {
+            "no_batch_norm": {"batch_norm": 0.0},
+            "noise_50": {"upload_noise": 50.0},
+            "base_other": {"base": "models/other"},
+        },
+        "asked": ["base_strict"],
+        "rounds": 20,
         "ablation_per_class": 3,
         "digests": {
             name: ["0123456789"] * 2
             for name in (
                 *("classifiers", "guided main", "guided prompts", "guided no_batch_norm"),
-                "server main",
+                *("guided noise_50", "guided base_other", "rounds", "server main"),
             )
         },
         "hardware": ["x86-64 core"],
@@ -175,6 +198,7 @@ def test_a_setup_says_what_its_jobs_were_made_with():
         ({"scheme": "class_blocks", "classes_per_client": 2, "stride": None}, "label skew"),
         ({"scheme": "class_blocks", "classes_per_client": 4, "stride": 2}, "overlapping labels"),
         ({"scheme": "dirichlet", "alpha": 0.1}, "label skew"),
+        ({"scheme": "domain_dirichlet", "alpha": 1.0}, "number of clients"),
     ],
 )
 def test_the_split_decides_the_setting_where_all_architectures_are_one(scheme, setting):
@@ -186,4 +210,4 @@ def test_the_split_decides_the_setting_where_all_architectures_are_one(scheme, s
 def test_a_gpu_and_uncommitted_changes_are_named():
     made = jobs(device="H100", git_dirty=True)
     (setup,) = setups(made, {"exp": DOMAIN}, {"exp": None}).values()
-    assert (setup["hardware"], setup["dirty"]) == (["H100"], 10)
+    assert (setup["hardware"], setup["dirty"]) == (["H100"], 16)

@@ -17,13 +17,12 @@ from fedgenbench.systems.fedlmg.generation import first_of_each
 from fedgenbench.systems.fedlmg.server import planned
 from fedgenbench.systems.fedlmg.settings import Server
 from fedgenbench.systems.fedlmg.training import (
-    averaged,
     distilled,
     features,
     fine_tuning,
+    mean_of,
     of_specific_teacher,
     probabilities,
-    proximal,
     right_answers,
     scored,
     train,
@@ -105,29 +104,6 @@ def test_each_image_has_the_teacher_that_guided_it():
     )
 
 
-def test_the_proximal_term_equals_numpy_and_holds_the_weights():
-    x, y = images()
-    own, anchor = model(1), model(2)
-    start = {name: p.detach().numpy().copy() for name, p in anchor.named_parameters()}
-    own.eval()
-    found = proximal(anchor, 0.3)(own, x, y, None) - fine_tuning(own, x, y, None)
-    squares = sum(((p.detach().numpy() - start[n]) ** 2).sum() for n, p in own.named_parameters())
-    np.testing.assert_allclose(found.item(), 0.15 * squares, rtol=1e-3)
-
-    def moved(mu):
-        trained = model()
-        fit(trained, x, y, proximal(trained, mu))
-        first = dict(model().named_parameters())
-        return sum((p - first[n]).square().sum().item() for n, p in trained.named_parameters())
-
-    assert moved(5.0) < 0.7 * moved(0.0)
-    free, plain = model(), model()
-    fit(free, x, y, proximal(free, 0.0))
-    fit(plain, x, y)
-    for one, other in zip(free.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(one, other)
-
-
 def test_training_lowers_the_loss_and_repeats_itself():
     x, y = images()
     own, again = model(), model()
@@ -202,19 +178,11 @@ def test_the_mean_of_models_equals_numpy():
     models = [model(seed) for seed in range(3)]
     for seed, each in enumerate(models):
         each.norms[0].running_mean = torch.full((16,), float(seed))
-    mean = averaged(models, model(9), None).state_dict()
+    mean = mean_of(models)
     for name, tensor in mean.items():
         stacked = np.stack([each.state_dict()[name].numpy() for each in models])
         np.testing.assert_allclose(tensor, stacked.mean(0, np.float64), rtol=1e-6, atol=1e-7)
     assert (mean["norms.0.running_mean"] == 1).all()
-
-
-def test_the_mean_of_models_has_the_statistics_of_its_weights_over_the_servers_images():
-    models, (x, _) = [model(seed) for seed in range(3)], images(20)
-    plain, settled = (averaged(models, model(9), seen) for seen in (None, x))
-    for name, tensor in settled.named_parameters():
-        assert torch.equal(tensor, plain.get_parameter(name))
-    torch.testing.assert_close(settled(x)[0], plain.train()(x)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_training_ends_with_the_statistics_of_the_weights_unless_running_ones_are_asked_for():
@@ -252,11 +220,11 @@ def test_the_first_images_of_each_client_and_class():
 
 def test_the_plan_names_every_row():
     ways = ["fedlmg_ft", "fedlmg_md", "fedlmg_sd"]
-    assert planned([1], True, True, ["fgl"]) == [
-        *(*ways, "fedlmg_ft@1", "fedlmg_md@1", "fedlmg_sd@1"),
-        *("prompts", "prompts@1", "feddf", "fgl", "ceiling", "ceiling_head", "fedavg", "fedprox"),
+    assert planned({"ways": ways, "sizes": [1], "rivals": ["fgl"]}, True) == [
+        *(*ways, "fedlmg_ft@1", "fedlmg_sd@1"),
+        *("prompts", "prompts@1", "fgl", "ceiling", "ceiling_head"),
     ]
-    assert planned([], False, False, []) == ways
+    assert planned({"ways": ways[:1], "sizes": [], "rivals": []}, False) == ways[:1]
 
 
 def test_a_score_comes_with_its_answers():

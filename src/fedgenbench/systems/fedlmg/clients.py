@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,8 +16,9 @@ from fedgenbench.data.answers import answers
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.federated.data import normalised
+from fedgenbench.systems.fedlmg.costs import flops, parameters
 from fedgenbench.systems.fedlmg.settings import Clients
-from fedgenbench.systems.fedlmg.training import fine_tuning, proximal, right_answers, train
+from fedgenbench.systems.fedlmg.training import fine_tuning, right_answers, train
 from fedgenbench.systems.fedlmg.uploads import save, untrained
 from fedgenbench.systems.job import Context
 
@@ -29,7 +31,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         context.partition,
         context.device,
         checkpoint=context.checkpoint,
-        tell=context.progress(len(context.partition.clients) * (1 + context.settings["averages"])),
+        tell=context.progress(len(context.partition.clients)),
     )
     sizes = save(context.outputs["models"], models, facts)
     own = report["own_test"]
@@ -48,10 +50,10 @@ def train_clients(
 ) -> tuple[dict[str, nn.Module], dict[str, dict[str, Any]], dict[str, Any]]:
     """Models by name, what the server is told of each, and the report.
 
-    ``client<k>`` is trained with cross-entropy, ``prox<k>`` with FedProx's penalty for that baseline.
-    A finished model stays in ``checkpoint`` until all are there, so that a killed job trains at most one
-    again. The report has, by client, the mean loss per epoch, the accuracy on its own test images and
-    the number of its training images.
+    ``client<k>`` is trained with cross-entropy. A finished model stays in ``checkpoint`` until all are
+    there, so that a killed job trains at most one again. The report has, by client, the mean loss per
+    epoch, the accuracy on its own test images, the number of its training images, its model's
+    parameters, and the floating-point operations of one image's forward pass.
 
     Raises:
         UserError: a client has no training image, or its loss is not finite; a model in
@@ -62,39 +64,46 @@ def train_clients(
     x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
     models, facts = {}, {}
     right: list[Tensor] = []
-    report: dict[str, Any] = {"losses": {}, "images": []}
+    report: dict[str, Any] = {"losses": {}, "images": [], "parameters": [], "flops": []}
     for client, held in enumerate(partition.clients):
         rows = torch.from_numpy(held.train).to(device)
         if not len(rows):
             raise UserError(f"client {client} has no training image: leave it out of the partition")
         architecture = chosen.models[client % len(chosen.models)]
-        for kind in ("client", *(("prox",) if settings["averages"] else ())):
-            name = f"{kind}{client}"
-            start = (tuple(x.shape[1:]), dataset.n_classes, settings["seed"])
-            model = untrained(architecture, *start, settings["imagenet"]).to(device)
-            loss = proximal(model, chosen.prox) if kind == "prox" else fine_tuning
-            if kept := checkpoint.tensors(name):
-                model.load_state_dict(kept[0])
-                losses = kept[1]["losses"]
-            else:
-                address = (settings["seed"], "fedlmg", kind, client)
-                losses = train(
-                    chosen, model, x[rows], y[rows], loss, address=address, who=f"client {client}"
-                )
-                checkpoint.put(name, model.state_dict(), {"losses": losses})
-            models[name], report["losses"][name] = model.eval(), losses
-            facts[name] = {
-                "client": client,
-                "model": architecture,
-                "shape": list(x.shape[1:]),
-                "classes": sorted(set(y[rows].tolist())),
-                "mean": settings["mean"],
-                "std": settings["std"],
-            }
-            tell(len(models), f"loss {losses[-1]:.3f}")
+        name = f"client{client}"
+        start = (tuple(x.shape[1:]), dataset.n_classes, settings["seed"])
+        model = untrained(architecture, *start, settings["imagenet"]).to(device)
+        if kept := checkpoint.tensors(name):
+            model.load_state_dict(kept[0])
+            losses = kept[1]["losses"]
+        else:
+            address = (settings["seed"], "fedlmg", "client", client)
+            losses = train(
+                chosen,
+                model,
+                x[rows],
+                y[rows],
+                fine_tuning,
+                address=address,
+                who=f"client {client}",
+            )
+            checkpoint.put(name, model.state_dict(), {"losses": losses})
+        models[name], report["losses"][name] = model.eval(), losses
+        facts[name] = {
+            "client": client,
+            "model": architecture,
+            "shape": list(x.shape[1:]),
+            "classes": sorted(set(y[rows].tolist())),
+            "mean": settings["mean"],
+            "std": settings["std"],
+        }
+        tell(len(models), f"loss {losses[-1]:.3f}")
         tested = torch.from_numpy(held.test).to(device)
         right += right_answers(models[f"client{client}"], x_test, y_test, [tested])
         report["images"].append(len(rows))
+        report["parameters"].append(parameters(model))
+        with torch.no_grad():
+            report["flops"].append(flops(partial(model, x[rows[:1]])))
     said = answers({"client": packed(right)}, partition)
     return models, facts, report | {"own_test": shares(right)} | said
 

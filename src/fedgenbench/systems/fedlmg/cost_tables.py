@@ -15,6 +15,7 @@ from fedgenbench.report.table_specs import (
 from fedgenbench.report.tables import Cell, Column, Row, Table
 from fedgenbench.systems.fedlmg.numbers import (
     LABELS,
+    MULTI_ROUND,
     accuracies,
     architectures,
     experiments_of,
@@ -25,6 +26,8 @@ from fedgenbench.systems.fedlmg.numbers import (
     setup,
     skipped_share,
 )
+from fedgenbench.systems.fedlmg.published import fedlmg_published
+from fedgenbench.systems.fedlmg.published_tables import APART
 
 UPLOADS = TableSpec(
     "fedlmg_uploads",
@@ -44,16 +47,38 @@ UPLOADS = TableSpec(
     ),
     "Architecture",
 )
+
+
+def _printed_costs() -> str:
+    """The paper's own, in words: its rows have other models and encoders."""
+    stated = fedlmg_published()
+    names = {str(row): name for row, name in stated.methods.items()}
+    (traffic,), (work,) = stated.of("communication"), stated.of("client computation")
+    words = [
+        f"{names.get(row, 'FedLMG')} {traffic.average(row):.2f} and {work.average(row):.2f}"
+        for row in work.rows
+    ]
+    return f"{APART}, million parameters up and down, and GFLOPs: {', '.join(words)}."
+
+
+PRINTED_COSTS = _printed_costs()
 ASKED = TableSpec(
     "fedlmg_asked",
     "What each method asks of a client and of the server",
     (
         words("sends", "Sends", "A client", unit=""),
         number("upload", "Upload", "A client", digits=1, unit="kB"),
+        number("download", "Download", "A client", digits=3, unit="million parameters"),
+        number("flops", "An image", "A client", digits=3, unit="GFLOPs"),
         number("time", "Time", "A client", digits=1, unit="s", measured=True),
         number("images", "Images", "Server", digits=1, unit="s", measured=True),
     ),
-    ("One upload per client, mean over clients; a kB is a thousand bytes.",),
+    (
+        "Mean over clients, all rounds together; a kB is a thousand bytes. Download: weights that a "
+        "client has to be given. An image: forward passes of one training image, in each round one, "
+        "counted by torch; a step of training is about three. "
+        f"{PRINTED_COSTS}",
+    ),
     measured_notes=(
         "Time: training of a classifier, captions, features, or descriptions. Images: drawing "
         "all of them, for DENSE its whole job. Training on the images, the same for all others, "
@@ -74,12 +99,12 @@ COST = TableSpec(
     ),
     (
         "Wall-clock of jobs on one core or device, which other jobs shared. A classifier: the "
-        "job's seconds over the classifiers in it, FedProx's among them. Its models: all rows of "
-        "the tables, start of the job included. Gradients left out: not finite. No number of the "
-        "paper is at hand (papers/fedlmg.md §7).",
+        "job's seconds over the classifiers in it. Its models: all rows of the tables, start of the "
+        "job included. Gradients left out: not finite.",
     ),
     "Experiment",
 )
+NOTHING = {"upload", "download", "flops", "time", "images"}  # where a one-shot method asks none
 # What clients of the one-shot baselines send that draw images.
 SENT = {"fgl": "captions", "feddisc": "centroids of features", "feddeo": "descriptions"}
 
@@ -104,21 +129,34 @@ def asked_table(results: Results) -> Table:
     for experiment in used:
         title = results.experiments[experiment]["title"]
         seconds = fact(results, experiment, "classifiers", "wall_seconds", "")
+        upload = of_clients(results, experiment, "bytes").mean(axis=1) / 1e3
+        work = of_clients(results, experiment, "flops").mean(axis=1) / 1e9
         classifier = {
-            "upload": of_clients(results, experiment, "bytes").mean(axis=1) / 1e3,
+            "upload": upload,
+            "flops": work,
             "time": seconds / _trained(results, experiment),
         }
         dense = fact(results, experiment, "dense", "wall_seconds")
         # What a client sends, and what that costs; what lacks costs nothing.
         asked = {
             "prompts": ("nothing", {"images": _drawing(results, experiment, "guided", "prompts")}),
-            "fedavg": ("its classifier", classifier),
             "dense": ("its classifier", classifier | {"images": dense}),
         }
+        rounds = setup(results, experiment).get("rounds", 0)
+        weights = of_clients(results, experiment, "parameters").mean(axis=1) / 1e6
+        for name in MULTI_ROUND:
+            # The first model is everybody's; each later round begins with a download.
+            many = {"upload": rounds * upload, "flops": rounds * work}
+            asked[name] = (
+                f"its classifier, {rounds} times",
+                many | {"download": (rounds - 1) * weights},
+            )
         for name, sent in SENT.items():
             costs = {
                 "upload": of_baseline(results, experiment, "upload_bytes", name) / 1e3,
                 "time": of_baseline(results, experiment, "client_seconds", name),
+                "flops": of_baseline(results, experiment, "client_flops", name) / 1e9,
+                "download": of_baseline(results, experiment, "download_parameters", name) / 1e6,
                 "images": _drawing(results, experiment, "rival", name),
             }
             asked[name] = (sent, costs)
@@ -128,9 +166,11 @@ def asked_table(results: Results) -> Table:
         for row, (sent, costs) in asked.items():
             if row in played:
                 label = "FedLMG" if row == "fedlmg_sd" else LABELS[row]
-                texts = {"sends": sent} | dict.fromkeys(
-                    {"upload", "time", "images"} - {*costs}, "0"
-                )
+                texts = {"sends": sent}
+                if row not in MULTI_ROUND:
+                    texts |= dict.fromkeys(
+                        {"upload", "download", "flops", "time", "images"} - {*costs}, "0"
+                    )
                 rows.append(Numbers(row, label, pd.DataFrame(costs), title, texts))
     return ASKED.table(results, rows, job_notes(results, used))
 
@@ -148,7 +188,7 @@ def _drawing(results: Results, experiment: str, kind: str, name: str) -> pd.Seri
 
 
 def _trained(results: Results, experiment: str) -> int:
-    """Classifiers in a job, FedProx's among them."""
+    """Classifiers in a job."""
     frame = results.fedlmg
     frame = frame[(frame["experiment"] == experiment) & (frame["quantity"] == "bytes")]
     return len(frame.drop_duplicates(["row", "client"]))

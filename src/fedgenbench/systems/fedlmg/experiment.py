@@ -10,11 +10,13 @@ from pydantic import Field, ValidationError
 
 from fedgenbench.core.settings import Distinct, PlainName, Strict, explain
 from fedgenbench.data.sources import image_shape, source_of
+from fedgenbench.images.folder import present
 from fedgenbench.images.guidance_settings import Guidance
+from fedgenbench.images.settings import Base
 from fedgenbench.models.limits import PRETRAINED, alone, small
 from fedgenbench.systems.base import Block, Place
 from fedgenbench.systems.fedlmg.baseline_settings import DRAWING, Rivals
-from fedgenbench.systems.fedlmg.settings import Clients, GuidedImagesSettings, Server
+from fedgenbench.systems.fedlmg.settings import Clients, GuidedImagesSettings, MultiRound, Server
 
 
 class FedLMG(Block, GuidedImagesSettings):
@@ -42,6 +44,17 @@ class FedLMG(Block, GuidedImagesSettings):
         description="The ceiling and the rows that need no guided image; those that average weights "
         "only where clients and server have one architecture."
     )
+    noises: Annotated[list[Annotated[int, Field(ge=1)]], Distinct] = Field(
+        description="Levels of Gaussian noise on the uploaded parameters, each a row as an ablation: per "
+        "cent of the deviation of the tensor that a parameter is in."
+    )
+    bases: dict[PlainName, Base | None] | None = Field(
+        description="Rows that draw with another diffusion model; where its folder is not here, the row "
+        "is left out and tables say so. null leaves one out, or all."
+    )
+    multi_round: MultiRound | None = Field(
+        description="FedAvg, FedProx, FedDyn and FedDF in rounds; needs `baselines`."
+    )
     rivals: Rivals | None = Field(
         description="Other one-shot methods on the same protocol; needs `baselines`."
     )
@@ -57,6 +70,33 @@ class FedLMG(Block, GuidedImagesSettings):
         return {name: each for name, each in (self.ablations or {}).items() if each is not None}
 
     @property
+    def other_bases(self) -> dict[str, Base]:
+        """Rows that draw with another model, whether or not it is here."""
+        return {f"base_{name}": each for name, each in (self.bases or {}).items() if each}
+
+    @property
+    def variations(self) -> list[str]:
+        """Rows beside ``main`` that are drawn under a classifier, of models that are here."""
+        there = [name for name, each in self.other_bases.items() if present(each.source)]
+        return [*self.changes, *(f"noise_{level}" for level in self.noises), *there]
+
+    def drawn(self, row: str) -> dict[str, Any]:
+        """What decides the images of ``main``, of ``prompts`` or of a variation."""
+        part = self.model_dump(include=set(GuidedImagesSettings.model_fields))
+        part["guidance"] = self.guidance_of(row).model_dump()
+        if row in self.other_bases:
+            part["base"] = self.other_bases[row].model_dump()
+        if row not in ("main", "prompts"):
+            part["per_class"] = self.ablation_per_class
+        return part
+
+    def upload_noise(self, row: str) -> float:
+        """Of a variation; zero for all others."""
+        return (
+            float(row.removeprefix("noise_")) if row in map("noise_{}".format, self.noises) else 0.0
+        )
+
+    @property
     def drawing_rivals(self) -> dict[str, Strict]:
         """The rivals that draw images, in the order of the tables."""
         found = {name: getattr(self.rivals, name) for name in DRAWING} if self.rivals else {}
@@ -66,7 +106,7 @@ class FedLMG(Block, GuidedImagesSettings):
         """The guidance of ``main``, of ``prompts``, which has none, or of an ablation."""
         changes = {"main": {}, "prompts": {"editing_steps": 0, "guide": False}}
         changes |= self.changes
-        return Guidance.model_validate(self.guidance.model_dump() | changes[row])
+        return Guidance.model_validate(self.guidance.model_dump() | changes.get(row, {}))
 
     def problems(self, place: Place) -> Iterator[str]:
         where = f"{place.where}.fedlmg"
@@ -87,7 +127,7 @@ class FedLMG(Block, GuidedImagesSettings):
     def _ablation_problems(self, where: str) -> Iterator[str]:
         """Ablations that change no setting of guidance."""
         for name in self.changes:
-            if name in ("main", "prompts"):
+            if name in ("main", "prompts") or name.startswith(("noise_", "base_")):
                 yield f"{where}.ablations: {name!r} is a row already; choose another name"
                 continue
             try:
@@ -101,13 +141,17 @@ class FedLMG(Block, GuidedImagesSettings):
             if size >= self.per_class:
                 yield f"{where}.sizes: {size} is not below per_class, {self.per_class}"
         compared = self.ablation_per_class
-        if self.changes and compared not in (*self.sizes, self.per_class):
+        if self.variations and compared not in (*self.sizes, self.per_class):
             yield f"{where}.ablation_per_class: {compared} is neither per_class nor one of sizes"
-        if self.rivals and not self.baselines:
-            yield f"{where}.rivals: they stand beside the baselines; set baselines to true"
+        for name in ("rivals", "multi_round"):
+            if getattr(self, name) and not self.baselines:
+                yield f"{where}.{name}: they stand beside the baselines; set baselines to true"
 
     def models(self) -> dict[str, str]:
         named = {"base.source": self.base.source}
+        for row, each in self.other_bases.items():
+            if row in self.variations:
+                named[f"bases.{row.removeprefix('base_')}.source"] = each.source
         if self.rivals and self.rivals.feddisc:
             named["rivals.feddisc.base.source"] = self.rivals.feddisc.base.source
         return named
@@ -119,6 +163,11 @@ class FedLMG(Block, GuidedImagesSettings):
         )
 
     def missing(self, where: str) -> Iterator[str]:
+        if self.multi_round and not Path(self.multi_round.public).exists():
+            yield (
+                f"{self.multi_round.public}: {where}.multi_round.public names these images; put them "
+                "there, or set multi_round to null"
+            )
         if self.imagenet is None:
             return
         for model in dict.fromkeys((*self.clients.models, self.server.model)):
@@ -138,20 +187,24 @@ class FedLMG(Block, GuidedImagesSettings):
         rivals = self.drawing_rivals
         plain = self.sampler.steps / 4  # a denoising step costs a quarter of a gradient
         gradients = held * self.per_class * plain * (self.baselines + len(rivals))
-        for row in ("main", *self.changes):
+        for row in ("main", *self.variations):
             count = self.per_class if row == "main" else self.ablation_per_class
-            gradients += held * count * (self.guidance_of(row).editing_steps + 5 * plain)
-        # Images per row of the server: three ways of FedLMG, and one of each other.
-        trained: float = held * (
-            3 * self.per_class + 3 * len(self.changes) * self.ablation_per_class
-        )
-        trained += held * 3 * sum(self.sizes)
-        if self.baselines:
-            trained += held * (self.per_class * (2 + len(rivals)) + sum(self.sizes))
-            trained += clients * train * 4 / 3  # the ceilings; a head alone is a third of the work
-        passes = trained * self.server.epochs
-        passes += clients * train * self.clients.epochs * (1 + self.averages)
-        jobs = 3 + 2 * len(self.changes) + self.baselines + len(rivals)
+            chosen = self.guidance_of(row)
+            each = 4 * plain if chosen.form == "noise" else 5 * plain
+            gradients += held * count * (chosen.editing_steps + each)
+        # All rows of synthetic images take as many steps: three of FedLMG, two of a variation or size.
+        rows = 3 + 2 * len(self.sizes) + 2 * len(self.variations)
+        rows += (1 + len(self.sizes) + len(rivals)) * self.baselines
+        passes: float = rows * held * self.per_class * self.server.epochs
+        # The ceilings; a head alone is a third of the work.
+        passes += clients * train * 4 / 3 * self.server.epochs * self.baselines
+        passes += clients * train * self.clients.epochs
+        if multi := self.multi_round:
+            methods = 1 + 3 * self.averages
+            passes += multi.rounds * multi.epochs * clients * train * methods
+            # FedDF: a pass without gradient of each client's model, and the server's own.
+            passes += multi.rounds * multi.public_images * (clients / 3 + multi.distillation_epochs)
+        jobs = 3 + 2 * len(self.variations) + self.baselines + len(rivals) + bool(self.multi_round)
         if self.rivals and (dense := self.rivals.dense):
             jobs += 1  # each of the generator's steps passes through all clients' classifiers
             passes += clients * dense.epochs * dense.generator_steps * dense.batch_size

@@ -24,6 +24,7 @@ from fedgenbench.images.memory import Batch
 from fedgenbench.images.prompts import class_embeddings
 from fedgenbench.images.settings import Sampler
 from fedgenbench.systems.fedlmg.baseline_settings import FedDISC
+from fedgenbench.systems.fedlmg.costs import flops, parameters
 from fedgenbench.systems.fedlmg.generation import Generated
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
 
@@ -74,6 +75,14 @@ def images(
     prompts = class_embeddings(pipeline, contest.prompt, dataset.card["classes"])
     orders: list[Order] = []
     report: dict[str, Any] = {"upload_bytes": {}, "client_seconds": {}, "notes": []}
+    first = dataset.train_images[:1]
+    asked = (
+        flops(lambda: features(pipeline, first, Batch(1, "an image"))),
+        parameters(pipeline.image_encoder),
+    )
+    report["client_flops"], report["download_parameters"] = (
+        dict.fromkeys(range(len(partition.clients)), value) for value in asked
+    )
     for client, held in enumerate(partition.clients):
         name = f"centroids-{client}"
         found = checkpoint.get(name)

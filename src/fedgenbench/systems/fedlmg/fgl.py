@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from fedgenbench.images.loading import require_whole
 from fedgenbench.images.memory import Batch
 from fedgenbench.images.prompts import class_prompts, require_distinct
 from fedgenbench.systems.fedlmg.baseline_settings import FGL
+from fedgenbench.systems.fedlmg.costs import flops, parameters
 from fedgenbench.systems.fedlmg.generation import Generated, draw, noise_seed
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
 
@@ -108,12 +110,18 @@ def captions(
         )
     store, model = checkpoint.below("captions"), None
     sent = []
-    report: dict[str, Any] = {"upload_bytes": {}, "client_seconds": {}, "notes": []}
+    counts = ("upload_bytes", "client_seconds", "client_flops", "download_parameters")
+    report: dict[str, Any] = {name: {} for name in counts} | {"notes": []}
     for client, held in enumerate(partition.clients):
         found = store.get(f"client-{client}")
         if found is None:
             if own.captioner != "names" and model is None:
                 model = _captioner(own.captioner, PRECISIONS[contest.base.precision], device)
+            asked = {"flops": 0, "parameters": 0}
+            if model is not None:
+                one = dataset.train_images[held.train[:1]]
+                work = partial(_captioned, *model, one, Batch(1, "a caption"))
+                asked = {"flops": flops(work), "parameters": parameters(model[1])}
             started = time.perf_counter()
             batch = Batch(contest.sampler.batch, f"client {client}, captioning")
             if model is None:
@@ -126,7 +134,7 @@ def captions(
                         f"fedlmg.rivals.fgl.captioner: {own.captioner} wrote no word for any image of "
                         f"client {client}; copy or fetch the model again, its tokenizer first"
                     )
-            facts = {"seconds": time.perf_counter() - started, "notes": batch.notes}
+            facts = asked | {"seconds": time.perf_counter() - started, "notes": batch.notes}
             # As the bytes that go up, one caption a line; the ends of lines are not counted.
             found = {"captions": np.frombuffer("\n".join(texts).encode(), np.uint8)}, facts
             store.put(f"client-{client}", *found)
@@ -134,6 +142,8 @@ def captions(
         sent.append(arrays["captions"].tobytes().decode().split("\n"))
         report["upload_bytes"][client] = sum(len(text.encode()) for text in sent[-1])
         report["client_seconds"][client] = facts["seconds"]
+        report["client_flops"][client] = facts["flops"]
+        report["download_parameters"][client] = facts["parameters"]
         report["notes"] += facts["notes"]
     return sent, report
 

@@ -1,5 +1,7 @@
 """FedLMG's tables of guidance: parts of it left out, fewer images, how near the images come."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from fedgenbench.report.notes import DIFFERENCES
@@ -18,22 +20,37 @@ from fedgenbench.systems.fedlmg.numbers import (
     similarity,
     sized,
 )
+from fedgenbench.systems.fedlmg.published import Table as Printed
+from fedgenbench.systems.fedlmg.published import fedlmg_published
+from fedgenbench.systems.fedlmg.published_tables import APART, with_averages
+from fedgenbench.systems.fedlmg.settings import VARIED
 
 PARTS = TableSpec(
     "fedlmg_ablations",
-    "Parts of the guidance, mean accuracy over clients",
+    "Parts of the guidance, noise on the uploads, other diffusion models: mean accuracy over clients",
     tuple(
         column
-        for way, label in WAYS.items()
-        for column in (share(way, "Accuracy", label), lead(f"{way} lost", "full − this", label))
+        for way in VARIED
+        for column in (
+            share(way, "Accuracy", LABELS[way]),
+            lead(f"{way} lost", "full − this", LABELS[way]),
+        )
     ),
     (
-        "Images of all rows start from the same noise; full guidance is judged on as many as the "
-        "others have. No number of the paper is at hand (papers/fedlmg.md §1.3).",
+        "Images of all rows start from the same noise, are as many, and are trained on for as many "
+        "steps; noise on uploads is in per cent of the deviation of each tensor, our reading.",
         DIFFERENCES,
     ),
-    "Guidance",
+    "Images",
 )
+# Our row -> the paper's, by setting of its table; of two that cannot be told apart both.
+LOSSES = {
+    "prompts": ["none"],
+    "no_batch_norm": ["one loss first", "one loss second"],
+    "no_cross_entropy": ["one loss first", "one loss second"],
+    "main": ["both"],
+}
+MODELS = {"main": ["SD-1.5"], "base_sd_2_1": ["SD-2.1"], "base_ldm": ["LDM"]}
 SIMILARITY = TableSpec(
     "fedlmg_likeness",
     "How near the images are to those of the client whose classifier guided them",
@@ -41,20 +58,22 @@ SIMILARITY = TableSpec(
         number("distance", "Kernel distance", digits=3),
         number("nearest", "Nearest image", digits=4),
         share("copied", "Copies"),
+        number("frechet", "Fréchet distance", digits=2),
     ),
     (
         "Means over clients. Kernel distance to the client's training images, in features of the "
         "ceiling; lower is more alike. Nearest image: median root mean squared distance of pixels "
         "to a training image of the client. Copies: share that is nearer to one than 5 % of the "
-        "client's held-out images are.",
+        "client's held-out images are. Fréchet distance to one half of the client's training images, of "
+        "equally many: the other half is the floor (the paper's Table 10 has FID).",
     ),
     "Images",
 )
 
 
 def ablation_table(results: Results) -> Table:
-    """L5: a part of the guidance left out or changed, for each way of training."""
-    rows, used = [], []
+    """L5: a part of the guidance left out, noise on uploads, another model."""
+    rows, used, missing = [], [], []
     for experiment in experiments_of(results):
         names = setup(results, experiment)["ablations"]
         if not names:
@@ -63,14 +82,77 @@ def ablation_table(results: Results) -> Table:
         size = setup(results, experiment)["ablation_per_class"]
         title = f"{results.experiments[experiment]['title']}: {size} per client and class"
         full = beside_ablations(results, experiment)
-        nothing = dict.fromkeys((f"{way} lost" for way in WAYS), "")
-        rows.append(Numbers("main", "full guidance", full, title, nothing))
+        nothing = dict.fromkeys((f"{way} lost" for way in VARIED), "")
+        rows.append(Numbers("main", "full guidance", full[list(VARIED)], title, nothing))
+        if "prompts" in full:
+            plain = pd.DataFrame({"fedlmg_ft": full["prompts"]})
+            lost = {"fedlmg_ft lost": full["fedlmg_ft"] - full["prompts"]}
+            rows.append(Numbers("prompts", "none (prompts alone)", beside(plain, **lost), title))
         for name in names:
             table = accuracies(results, experiment, name)
-            lost = {f"{way} lost": full[way] - table[way] for way in WAYS if way in table}
+            lost = {f"{way} lost": full[way] - table[way] for way in VARIED if way in table}
             label = changed(results, experiment, name)
             rows.append(Numbers(name, label, beside(table, **lost), title))
-    return PARTS.table(results, rows, job_notes(results, used))
+        for name in setup(results, experiment)["asked"]:
+            if name not in names:
+                missing.append(f"{name.removeprefix('base_')} ({title.split(':')[0]})")
+    notes = [f"Not run here, as the model is not: {', '.join(missing)}."] if missing else []
+    table = PARTS.table(results, rows, (*notes, *job_notes(results, used)))
+    return with_averages(table, _printed_variations())
+
+
+def _printed_variations() -> list[tuple[str, list[Printed], dict[str, list[str]]]]:
+    """What the paper prints of these rows: a head, its tables, and our row -> the printed ones."""
+    published = fedlmg_published()
+    noise = {f"noise_{level}": [str(level)] for level in (20, 50, 100)} | {"main": ["0"]}
+    return [
+        ("losses, FT", published.of("losses"), LOSSES),
+        ("noise, FT", published.of("noise on uploads"), noise),
+        ("models, SD", published.of("diffusion model"), MODELS),
+    ]
+
+
+def clients_table(results: Results, crowds: Sequence[str]) -> Table:
+    """The same images at more clients, beside one client a domain (Table 6)."""
+    alike = {results.experiments[name]["dataset"] for name in crowds}
+    few = experiments_of(results, "feature skew")
+    used = [e for e in few if results.experiments[e]["dataset"] in alike]
+    rows = []
+    for experiment in (*used, *crowds):
+        here = setup(results, experiment)
+        clients, size = len(here["names"]), here["drawn"]["per_class"]
+        table = accuracies(results, experiment)
+        rows.append(
+            Numbers(
+                str(clients),
+                f"{clients} clients, {size} images each class",
+                table[[way for way in WAYS if way in table]],
+                results.experiments[experiment]["dataset"],
+            )
+        )
+    spec = TableSpec(
+        "fedlmg_clients",
+        "Number of clients, mean accuracy over clients",
+        [share(way, label, "Accuracy") for way, label in WAYS.items()],
+        (
+            "Domains are dealt out to more clients; images per client and class fall as theirs rise.",
+        ),
+        "Clients",
+    )
+    stated = fedlmg_published().of("number of clients")
+    names = {row: [row] for row in ("6", "30", "60", "180")}
+    table = spec.table(results, rows, job_notes(results, [*used, *crowds]))
+    return with_averages(table, [("FT", stated, names)])
+
+
+def _printed_sizes() -> str:
+    """The paper's own curve, in words: its numbers of images are others."""
+    (table,) = fedlmg_published().of("images per class and client")
+    values = ", ".join(f"{row}: {table.average(row):.2f}" for row in table.rows)
+    return f"{APART}, {table.dataset}, FT, by images per client and class: {values} %."
+
+
+PRINTED_SIZES = _printed_sizes()
 
 
 def size_table(results: Results) -> Table:
@@ -78,7 +160,7 @@ def size_table(results: Results) -> Table:
     by_size = {
         (experiment, way): table
         for experiment in experiments_of(results)
-        for way in (*WAYS, "prompts")
+        for way in (*VARIED, "prompts")
         if len((table := sized(results, experiment, way)).columns) > 1
     }
     spec = TableSpec(
@@ -89,9 +171,9 @@ def size_table(results: Results) -> Table:
             for size in sorted({size for table in by_size.values() for size in table})
         ],
         (
-            "Accuracy in %. The first images of each client and class; all are trained on for "
-            "the same number of epochs, so fewer images are fewer steps too. Prompts alone: from the "
-            "same noise, without guidance.",
+            "Accuracy in %. The first images of each client and class, trained on for as many steps as "
+            "all of them. Prompts alone: from the same noise, without guidance. "
+            f"{PRINTED_SIZES}",
         ),
     )
     rows = [
@@ -108,6 +190,8 @@ def similarity_table(results: Results) -> Table:
         "guided": "guided",
         "prompts": "prompts alone, same noise",
         "held_out": "held-out images (floor)",
+        "half": "the other half of its training images",
+        "others": "another client's, the nearest",
     }
     rows = []
     for experiment in experiments_of(results):
@@ -116,7 +200,9 @@ def similarity_table(results: Results) -> Table:
         if table.empty:
             continue
         for name, label in sets.items():
-            measures = {key: f"{name}_{key}" for key in ("distance", "nearest", "copied")}
+            measures = {
+                key: f"{name}_{key}" for key in ("distance", "nearest", "copied", "frechet")
+            }
             known = {key: table[column] for key, column in measures.items() if column in table}
             rows.append(Numbers(name, label, pd.DataFrame(known), title))
     return SIMILARITY.table(results, rows, job_notes(results, experiments_of(results)))

@@ -8,7 +8,7 @@ from fedgenbench.images.adapters import base_model
 from fedgenbench.images.prompts import class_embeddings
 from fedgenbench.systems.fedlmg.generation import generate
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
-from fedgenbench.systems.fedlmg.uploads import load
+from fedgenbench.systems.fedlmg.uploads import load, noised
 from fedgenbench.systems.job import Context
 
 
@@ -18,9 +18,8 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
     classes = context.classes
     (models,) = context.inputs["models"]
     uploads = [
-        upload.frozen(context.device)
-        for name, upload in load(models, len(classes)).items()
-        if name.startswith("client")
+        noised(upload, context.settings["upload_noise"], context.seed).frozen(context.device)
+        for upload in load(models, len(classes)).values()
     ]
     pipeline = base_model(settings.base, context.device)
     generated = generate(

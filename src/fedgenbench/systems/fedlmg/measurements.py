@@ -19,7 +19,7 @@ SHOWN = ("prompts", "fgl", "feddisc", "feddeo", "no_editing", "latent", "main")
 
 
 def _of_classifiers(content: Mapping[str, Any]) -> Iterator[Measurement]:
-    for quantity in ("own_test", "images"):
+    for quantity in ("own_test", "images", "parameters", "flops"):
         for client, value in enumerate(content[quantity]):
             yield Measurement(quantity, float(value), "client", client)
     yield Measurement("own_test", float(np.mean(content["own_test"])), "client", -1)
@@ -55,8 +55,8 @@ def _of_server(content: Mapping[str, Any]) -> Iterator[Measurement]:
 def _of_rival(content: Mapping[str, Any]) -> Iterator[Measurement]:
     for quantity in ("images", "seconds_per_image"):
         yield Measurement(quantity, float(content[quantity]), "", -1)
-    for quantity in ("upload_bytes", "client_seconds"):
-        for client, value in content[quantity].items():
+    for quantity in ("upload_bytes", "client_seconds", "client_flops", "download_parameters"):
+        for client, value in content.get(quantity, {}).items():
             yield Measurement(quantity, float(value), "", int(client))
 
 
@@ -75,13 +75,14 @@ MEASURES: Measures = {
     "guided": _and_time(_of_guidance),
     "rival": _and_time(_of_rival),
     "dense": _and_time(_of_server),
+    "rounds": _and_time(_of_server),
     "server": _and_time(_of_server),
 }
 
 
 def _fedlmg(measurements: pd.DataFrame) -> pd.DataFrame:
     """``row`` is one of the metrics of a server, or of DENSE, or "likeness", which is of the images;
-    of classifiers "client" or "prox"; else empty. Accuracies are in [0, 1]."""
+    of classifiers "client"; else empty. Accuracies are in [0, 1]."""
     part = measurements[measurements["job"].isin(list(MEASURES))]
     name = part["name"].where(part["job"] != "classifiers", "")
     part = part.assign(kind=part["job"], name=name)
@@ -98,9 +99,11 @@ def setups(
 ) -> dict[str, dict[str, Any]]:
     """What tables say of each experiment of FedLMG beside numbers.
 
-    setting: "feature skew", "label skew", "overlapping labels", or "different architectures" whatever
-        the split; names, models: of the clients; trained, server, drawn, guidance: settings;
-        ablations: what each changes in the guidance, and, if there is one, ablation_per_class;
+    setting: "feature skew", "label skew", "overlapping labels", "number of clients", or "different
+        architectures" whatever the split; names, models: of the clients; trained, server, drawn,
+        guidance: settings; rounds: of baselines that have some; ablations: what each variation
+        changes in the guidance, the noise on uploads or the model, and, if there is one,
+        ablation_per_class; asked: rows of other models, whether or not these were there;
         digests: "kind name" -> one per seed; hardware, dirty: of the jobs.
 
     Args:
@@ -114,7 +117,7 @@ def setups(
         if kind not in MEASURES:
             continue
         setup = found.setdefault(experiment, {"digests": {}, "hardware": [], "dirty": 0})
-        key = kind if kind == "classifiers" else f"{kind} {name}"
+        key = kind if kind in ("classifiers", "rounds") else f"{kind} {name}"
         setup["digests"].setdefault(key, []).append(content["digest"])
         setup["dirty"] += content["git_dirty"] is True
         hardware = content["cpu"] if content["device"] == "cpu" else content["device"]
@@ -128,8 +131,14 @@ def setups(
             setup["trained"] = settings["clients"]
         elif kind == "server" and name == "main":
             setup["server"] = settings["server"]
+            setup["asked"] = settings["asked"]
+        elif kind == "rounds":
+            setup["rounds"] = settings["multi_round"]["rounds"]
         elif kind == "guided":
-            setup.setdefault("guided", {})[name] = settings["drawn"]["guidance"]
+            chosen = settings["drawn"]["guidance"]
+            chosen = chosen | {"upload_noise": settings["upload_noise"]}
+            chosen |= {"base": settings["drawn"]["base"]["source"]}
+            setup.setdefault("guided", {})[name] = chosen
             if name not in ("main", "prompts"):
                 setup["ablation_per_class"] = settings["drawn"]["per_class"]
             if name == "main":
@@ -137,7 +146,9 @@ def setups(
                 setup["drawn"] |= {"steps": settings["drawn"]["sampler"]["steps"]}
     for setup in found.values():
         guided = setup.pop("guided")
-        setup["guidance"] = guided["main"]
+        setup["guidance"] = {
+            key: v for key, v in guided["main"].items() if key not in ("upload_noise", "base")
+        }
         setup["ablations"] = {
             name: {key: v for key, v in guidance.items() if v != guided["main"][key]}
             for name, guidance in guided.items()
@@ -152,4 +163,6 @@ def _setting(models: list[str], scheme: Mapping[str, Any]) -> str:
     if scheme["scheme"] == "class_blocks":
         apart = (scheme["stride"] or scheme["classes_per_client"]) >= scheme["classes_per_client"]
         return "label skew" if apart else "overlapping labels"
+    if scheme["scheme"] == "domain_dirichlet":
+        return "number of clients"
     return "feature skew" if scheme["scheme"].startswith("domain") else "label skew"

@@ -1,6 +1,6 @@
 """What the jobs say of FedLMG: the numbers behind its tables, figures and words.
 
-There are no rounds: each client sends its classifier once, the server draws images under guidance of
+FedLMG has no rounds: each client sends its classifier once, the server draws images under guidance of
 each, and trains one model in three ways (papers/fedlmg.md §3).
 """
 
@@ -14,6 +14,7 @@ from fedgenbench.report.notes import scale_notes
 from fedgenbench.report.results import Picture, Results, distinct
 from fedgenbench.report.words import spread_note
 from fedgenbench.systems.fedlmg.measurements import SHOWN
+from fedgenbench.systems.fedlmg.settings import VARIED
 
 # The server's rows by block, in the order of the published table.
 CONTROLS = {"ceiling_head": "Ceiling, head alone", "ceiling": "Ceiling"}
@@ -21,6 +22,7 @@ OTHERS = {
     "prompts": "Prompts alone",
     "fedavg": "FedAvg",
     "fedprox": "FedProx",
+    "feddyn": "FedDyn",
     "feddf": "FedDF",
     "dense": "DENSE",
     "fgl": "FGL",
@@ -41,7 +43,11 @@ ABLATIONS = {
     "latent": "as the released code: the latent is moved",
 }
 SYMBOLS = {"editing_steps": "M", "editing_step": "η", "batch_norm": "λ"}
-SETTINGS = ("feature skew", "label skew", "overlapping labels", "different architectures")
+SETTINGS = (
+    *("feature skew", "label skew", "overlapping labels", "different architectures"),
+    "number of clients",
+)
+MULTI_ROUND = ("fedavg", "fedprox", "feddyn", "feddf")
 
 
 def absent(results: Results) -> dict[str, Mapping[str, Any]]:
@@ -72,7 +78,10 @@ def accuracies(
     results: Results, experiment: str, name: str = "main", client: int = -1
 ) -> pd.DataFrame:
     """Accuracy in [0, 1] of the server's models, seeds by rows; ``client`` -1: mean over clients."""
-    frame = pd.concat(_part(results, experiment, kind, name) for kind in ("server", "dense"))
+    parts = [_part(results, experiment, kind, name) for kind in ("server", "dense")]
+    if name == "main":
+        parts.append(_part(results, experiment, "rounds", "all"))
+    frame = pd.concat(parts)
     frame = frame[(frame["quantity"] == "accuracy") & (frame["client"] == client)]
     return frame.pivot(index="seed", columns="row", values="value")
 
@@ -90,9 +99,10 @@ def _sizes(table: pd.DataFrame, way: str) -> list[int]:
 
 
 def beside_ablations(results: Results, experiment: str) -> pd.DataFrame:
-    """Mean accuracy of FedLMG's ways on as many images as the ablations have: seeds by ways."""
+    """Mean accuracy on as many images as the variations have: seeds by rows."""
     size = setup(results, experiment)["ablation_per_class"]
-    return pd.DataFrame({way: sized(results, experiment, way)[size] for way in WAYS})
+    of_size = {way: sized(results, experiment, way) for way in (*VARIED, "prompts")}
+    return pd.DataFrame({way: table[size] for way, table in of_size.items() if size in table})
 
 
 def losses(results: Results, experiment: str, quantity: str, name: str = "main") -> pd.DataFrame:
@@ -142,6 +152,10 @@ def skipped_share(results: Results, experiment: str) -> float:
 def changed(results: Results, experiment: str, name: str) -> str:
     """An ablation in words."""
     changes = setup(results, experiment)["ablations"][name].items()
+    if name.startswith("noise_"):
+        return f"noise of level {name.removeprefix('noise_')} on the uploads"
+    if name.startswith("base_"):
+        return f"drawn by {dict(changes)['base']}"
     return ABLATIONS.get(name) or ", ".join(
         f"{SYMBOLS.get(key, key)} = {f'{value:g}' if isinstance(value, float) else value}"
         for key, value in changes

@@ -92,11 +92,11 @@ class FedLMGPublished(Strict):
 
     def beside(self, setting: str, dataset: str) -> Table | None:
         """The table of a setting and a data set; of the first 90 classes of DomainNet version 1's."""
-        number = "v1" if dataset == "DomainNet, 90 classes" else None
+        first = dataset == "DomainNet, 90 classes"
+        name = dataset.split(",")[0]  # a title may say more than the paper's name
         for table in self.tables:
-            if number and (table.number, table.dataset) == (number, "DomainNet"):
-                return table
-            if table.number != "v1" and (table.setting, table.dataset) == (setting, dataset):
+            place = (table.setting, table.dataset, table.number == "v1")
+            if place == (setting, name, first):
                 return table
         return None
 

@@ -1,9 +1,11 @@
 """FedLMG's published numbers as columns: beside own ones of the same data, or apart as "their data"."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from fedgenbench.report.statistics import Interval
 from fedgenbench.report.tables import Cell, Column, Row
+from fedgenbench.report.tables import Table as ReportTable
 from fedgenbench.systems.fedlmg.published import FedLMGPublished, Table
 
 BESIDE = "Published"
@@ -40,22 +42,31 @@ def beside(
     return [*ours, *theirs], joined, [note]
 
 
-def averages(
-    tables: Sequence[Table], rows: Mapping[str, Sequence[str]]
-) -> tuple[list[Column], dict[str, tuple[Cell, ...]]]:
-    """Columns of printed averages, a data set each, for tables that vary something else than a method.
+def with_averages(
+    table: ReportTable, parts: Sequence[tuple[str, Sequence[Table], Mapping[str, Sequence[str]]]]
+) -> ReportTable:
+    """``table``, whose rows are no methods, with printed averages at its right.
 
-    ``rows``: our row -> the printed ones that stand for it; of more than one it is not known which.
+    A part is a head, its printed tables, a data set each, and our row -> the printed ones that stand
+    for it: of two the text has lost which.
     """
-    columns = [Column(table.dataset, APART, table.unit) for table in tables]
-    cells = {}
-    for row, names in rows.items():
-        found = [[t.average(name) for name in names if name in t.rows] for t in tables]
-        cells[row] = tuple(
-            Cell() if not values else printed(values[0]) if len(values) == 1 else either(values)
-            for values in found
-        )
-    return columns, cells
+    columns, rows = list(table.columns), list(table.rows)
+    for head, tables, names in parts:
+        columns += [Column(f"{t.dataset} ({head})", APART, t.unit) for t in tables]
+        rows = [
+            replace(row, cells=(*row.cells, *(_average(t, names.get(row.id, ())) for t in tables)))
+            for row in rows
+        ]
+    sources = dict.fromkeys(source(t) for _, tables, _ in parts for t in tables)
+    notes = (*table.notes, f"{APART}: {'; '.join(sources)}.")
+    return replace(table, columns=tuple(columns), rows=tuple(rows), notes=notes)
+
+
+def _average(table: Table, names: Sequence[str]) -> Cell:
+    values = [value for name in names if (value := table.average(name)) is not None]
+    if len(values) > 1:
+        return Cell(" or ".join(f"{value:.2f}" for value in values))
+    return printed(values[0] if values else None)
 
 
 def printed(value: float | None) -> Cell:
@@ -63,10 +74,6 @@ def printed(value: float | None) -> Cell:
     if value is None:
         return Cell()
     return Cell(f"{value:.2f}", False, Interval(value, None, None, 0))
-
-
-def either(values: Sequence[float | None]) -> Cell:
-    return Cell(" or ".join(f"{value:.2f}" for value in values if value is not None))
 
 
 def source(table: Table) -> str:

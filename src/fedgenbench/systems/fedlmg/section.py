@@ -118,8 +118,8 @@ def effects(results: Results, experiment: str) -> Forest:
         for way, short in SHORT.items()
     ]
     for other in OTHERS:
-        if other in ("prompts", "fedprox"):
-            continue  # the first stands above, the second is FedAvg's twin in one round
+        if other == "prompts":
+            continue  # it stands above
         compared.append((f"SD − {LABELS[other]}", table, "fedlmg_sd", table, other))
     compared.append(("The guiding teacher (SD − FT)", table, "fedlmg_sd", table, "fedlmg_ft"))
     if ablations := setup(results, experiment)["ablations"]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,10 @@ from fedgenbench.federated.synthetic import Synthetic, read
 from fedgenbench.images.uploads import Upload
 from fedgenbench.systems.fedlmg.clients import tensors
 from fedgenbench.systems.fedlmg.generation import first_of_each
-from fedgenbench.systems.fedlmg.settings import Server
-from fedgenbench.systems.fedlmg.similarity import likeness
+from fedgenbench.systems.fedlmg.settings import VARIED, Server
+from fedgenbench.systems.fedlmg.similarity import apart, likeness
 from fedgenbench.systems.fedlmg.training import (
     Loss,
-    averaged,
     distilled,
     features,
     fine_tuning,
@@ -30,40 +30,46 @@ from fedgenbench.systems.fedlmg.training import (
     scored,
     train,
 )
-from fedgenbench.systems.fedlmg.uploads import load, untrained
+from fedgenbench.systems.fedlmg.uploads import load, noised, untrained
 from fedgenbench.systems.job import Context
 
-CEILINGS = ("ceiling", "ceiling_head")
-WAYS = ("fedlmg_ft", "fedlmg_md", "fedlmg_sd")
+
+@dataclass(frozen=True)
+class Images:
+    """What the server trains on: guided images, and those of prompts and rivals beside baselines."""
+
+    guided: Synthetic
+    prompts: Synthetic | None = None
+    rivals: Mapping[str, Synthetic] = field(default_factory=dict)
 
 
-def planned(
-    sizes: Sequence[int], baselines: bool, averages: bool, rivals: Iterable[str]
-) -> list[str]:
+def planned(settings: Mapping[str, Any], baselines: bool) -> list[str]:
     """The rows that ``serve`` gives, in order."""
-    rows = [*WAYS, *(f"{way}@{size}" for size in sizes for way in WAYS)]
+    sizes = settings["sizes"]
+    rows = [*settings["ways"], *(f"{way}@{size}" for size in sizes for way in VARIED)]
     if baselines:
-        rows += ["prompts", *(f"prompts@{size}" for size in sizes), "feddf", *rivals]
-        rows += [*CEILINGS, *(("fedavg", "fedprox") if averages else ())]
+        rows += ["prompts", *(f"prompts@{size}" for size in sizes), *settings["rivals"]]
+        rows += ["ceiling", "ceiling_head"]
     return rows
 
 
 def run(context: Context) -> tuple[dict[str, Any], str]:
     """Says how accurate each of the server's models is on every client's test images."""
     settings, dataset, inputs = context.settings, context.dataset, context.inputs
-    prompts, rivals = inputs["prompts"], settings["rivals"]
+    prompts, names = inputs["prompts"], settings["rivals"]
     (models,) = inputs["models"]
-    planned_rows = planned(settings["sizes"], bool(prompts), settings["averages"], rivals)
+    uploads = [
+        noised(upload, settings["upload_noise"], context.seed)
+        for upload in load(models, dataset.n_classes).values()
+    ]
+    rivals = {n: read([path], dataset) for n, path in zip(names, inputs["rivals"], strict=True)}
     rows, near = serve(
-        settings,
-        dataset,
-        context.partition,
-        load(models, dataset.n_classes),
-        read(inputs["images"], dataset),
-        read(prompts, dataset) if prompts else None,
-        {name: read([path], dataset) for name, path in zip(rivals, inputs["rivals"], strict=True)},
-        context.device,
-        tell=context.progress(len(planned_rows)),
+        Trainer(settings, dataset, context.partition, context.device),
+        uploads,
+        Images(
+            read(inputs["images"], dataset), read(prompts, dataset) if prompts else None, rivals
+        ),
+        tell=context.progress(len(planned(settings, bool(prompts)))),
     )
     means = {row: sum(each["accuracy"]) / len(each["accuracy"]) for row, each in rows.items()}
     line = ", ".join(f"{row} {100 * value:.1f}" for row, value in means.items())
@@ -71,105 +77,118 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
     return {"name": context.name, "rows": rows, "likeness": near} | said, line
 
 
-def serve(
-    settings: dict[str, Any],
-    dataset: Dataset,
-    partition: Partition,
-    uploads: dict[str, Upload],
-    guided: Synthetic,
-    prompts: Synthetic | None,
-    rivals: Mapping[str, Synthetic],
-    device: Any,
-    *,
-    tell: Callable[[int, str], None],
-) -> tuple[dict[str, dict[str, Any]], list[dict[str, float]]]:
-    """By row: accuracy by client, packed answers, mean loss per epoch, number of images.
+@dataclass(frozen=True)
+class Trainer:
+    """Trains and scores the models of one repetition: all start from the same weights."""
 
-    All rows start from the same model and take the same settings, those on drawn images also as many
-    steps as ``per_class`` images of each client and class take in all epochs: FT, MD and SD on the
-    guided images (also on the first ``sizes`` of each client and class), FT and FedDF on
-    images of prompts alone (FT also on the first of these), FT on those of each of the ``rivals``, the
-    ceiling on all clients' training images (also its head alone, §8), and, where all have one
-    architecture, the uniform means of one-shot FedAvg and FedProx, with batch-norm statistics over the
-    images of prompts. And what ``likeness`` finds by client in the ceiling's features.
-    """
-    chosen, seed = Server.model_validate(settings["server"]), settings["seed"]
-    x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
-    tests = [torch.from_numpy(client.test).to(device) for client in partition.clients]
-    shape = tuple(x_test.shape[1:])
-    clients = [upload.frozen(device).model for _, upload in _of(uploads, "client")]
-    whole = settings["per_class"] * len(first_of_each(guided.labels, guided.style, 1))
-    rows: dict[str, dict[str, Any]] = {}
-    near: list[dict[str, float]] = []
+    settings: Mapping[str, Any]
+    dataset: Dataset
+    partition: Partition
+    device: Any
 
-    def fresh() -> nn.Module:
-        start = untrained(chosen.model, shape, dataset.n_classes, seed, settings["imagenet"])
-        return start.to(device)
+    @cached_property
+    def training(self) -> Server:
+        return Server.model_validate(self.settings["server"])
 
-    def note(row: str, model: nn.Module, losses: list[float], images: int) -> None:
-        rows[row] = scored(model, x_test, y_test, tests) | {"losses": losses, "images": images}
-        tell(len(rows), f"{row} {100 * np.mean(rows[row]['accuracy']):.1f} %")
+    @cached_property
+    def test(self) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Images, labels, and the rows of each client."""
+        dataset = self.dataset
+        x, y = self.tensors(dataset.test_images, dataset.test_labels)
+        return x, y, [torch.from_numpy(own.test).to(self.device) for own in self.partition.clients]
 
-    def fitted(row: str, x: Tensor, y: Tensor, loss: Loss, head: bool | None = None) -> nn.Module:
-        model, alone = fresh(), chosen.trains == "head" if head is None else head
-        passes = chosen.epochs if row in CEILINGS else round(chosen.epochs * whole / len(x))
+    def tensors(self, images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+        return tensors(images, labels, dict(self.settings), self.device)
+
+    def fitted(
+        self, row: str, x: Tensor, y: Tensor, loss: Loss, epochs: int, head: bool | None = None
+    ) -> tuple[nn.Module, dict[str, Any]]:
+        """A model that was trained on ``x`` and ``y``, and what is said of it."""
+        settings, training = self.settings, self.training.model_copy(update={"epochs": epochs})
+        seed, shape = settings["seed"], tuple(x.shape[1:])
+        classes, imagenet = self.dataset.n_classes, settings["imagenet"]
+        model = untrained(training.model, shape, classes, seed, imagenet).to(self.device)
         losses = train(
-            chosen.model_copy(update={"epochs": passes}),
+            training,
             model,
             x,
             y,
             loss,
-            address=(seed, "fedlmg", "server", len(x)),  # one order for all ways of a set
+            # The order of the images is the same for all ways of one set.
+            address=(seed, "fedlmg", "server", len(x)),
             who=f"the server ({row})",
-            head_alone=alone,
+            head_alone=training.trains == "head" if head is None else head,
         )
-        note(row, model, losses, len(x))
+        said = scored(model, *self.test)
+        return model, said | {"losses": losses, "images": len(x), "epochs": epochs}
+
+
+def serve(
+    server: Trainer,
+    uploads: Iterable[Upload],
+    images: Images,
+    *,
+    tell: Callable[[int, str], None],
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, float]]]:
+    """By row: accuracy by client, packed answers, mean loss per epoch, number of images and of epochs.
+
+    The ways of FedLMG on the guided images (also on the first ``sizes`` of each client and class), FT
+    on images of prompts alone (also on the first of these) and on those of each of the rivals, and the
+    ceiling on all clients' training images (also its head alone, the sheet's calibration, §8). Rows
+    of synthetic images take equally many steps, however few their images: ``epochs`` passes over
+    ``per_class`` for each client and class that it holds. And, where there are images of prompts,
+    what ``likeness`` and ``apart`` find by client in the features of the ceiling.
+    """
+    settings, clients = server.settings, sorted(uploads, key=lambda upload: upload.client)
+    teachers = [upload.frozen(server.device).model for upload in clients]
+    rows: dict[str, dict[str, Any]] = {}
+    guided, prompts = images.guided, images.prompts
+    pairs = len(np.unique(np.stack([guided.style, guided.labels], 1), axis=0))
+    seen_in_all = server.training.epochs * settings["per_class"] * pairs
+
+    def fit(row: str, x: Tensor, y: Tensor, loss: Loss, **more: Any) -> nn.Module:
+        epochs = max(1, round(seen_in_all / len(x)))
+        model, rows[row] = server.fitted(row, x, y, loss, **{"epochs": epochs} | more)
+        tell(len(rows), f"{row} {100 * np.mean(rows[row]['accuracy']):.1f} %")
         return model
 
-    x, y = tensors(guided.images, guided.labels, settings, device)
-    outputs = probabilities(clients, x)
-    specific = of_specific_teacher(outputs, torch.from_numpy(guided.style).to(device))
-    mean = outputs.mean(0)
-    fitted("fedlmg_ft", x, y, fine_tuning)
-    fitted("fedlmg_md", x, y, distilled(mean))
-    fitted("fedlmg_sd", x, y, distilled(specific))
-    for size in settings["sizes"]:
-        first = torch.from_numpy(first_of_each(guided.labels, guided.style, size)).to(device)
-        fitted(f"fedlmg_ft@{size}", x[first], y[first], fine_tuning)
-        fitted(f"fedlmg_md@{size}", x[first], y[first], distilled(mean[first]))
-        fitted(f"fedlmg_sd@{size}", x[first], y[first], distilled(specific[first]))
-    if prompts is not None:
-        x, y = tensors(prompts.images, prompts.labels, settings, device)
-        drawn = x if chosen.statistics == "recalibrated" else None
-        fitted("prompts", x, y, fine_tuning)
-        for size in settings["sizes"]:
-            first = torch.from_numpy(first_of_each(prompts.labels, prompts.style, size)).to(device)
-            fitted(f"prompts@{size}", x[first], y[first], fine_tuning)
-        fitted("feddf", x, y, distilled(probabilities(clients, x).mean(0), labelled=False))
-        for name, own in rivals.items():
-            fitted(name, *tensors(own.images, own.labels, settings, device), fine_tuning)
-        x, y = tensors(dataset.train_images, dataset.train_labels, settings, device)
-        held = torch.from_numpy(np.concatenate([each.train for each in partition.clients]))
-        x, y = x[held.to(device)], y[held.to(device)]
-        ceiling = fitted("ceiling", x, y, fine_tuning)
-        fitted("ceiling_head", x, y, fine_tuning, head=True)
-        seen = partial(_features, ceiling, settings, device)
-        near = likeness(dataset, partition, guided, prompts, seen)
-        if settings["averages"]:
-            note("fedavg", averaged(clients, fresh(), drawn), [], 0)
-            others = [upload.frozen(device).model for _, upload in _of(uploads, "prox")]
-            note("fedprox", averaged(others, fresh(), drawn), [], 0)
-    return rows, near
+    x, y = server.tensors(guided.images, guided.labels)
+    outputs = probabilities(teachers, x)
+    taught = {
+        "fedlmg_md": outputs.mean(0),
+        "fedlmg_sd": of_specific_teacher(outputs, torch.from_numpy(guided.style).to(x.device)),
+    }
+    for size in (None, *settings["sizes"]):
+        first = _first(guided, size).to(x.device)
+        for way in settings["ways"] if size is None else VARIED:
+            loss = distilled(taught[way][first]) if way in taught else fine_tuning
+            fit(way if size is None else f"{way}@{size}", x[first], y[first], loss)
+    if prompts is None:
+        return rows, []
+    x, y = server.tensors(prompts.images, prompts.labels)
+    for size in (None, *settings["sizes"]):
+        first = _first(prompts, size).to(x.device)
+        fit("prompts" if size is None else f"prompts@{size}", x[first], y[first], fine_tuning)
+    for name, drawn in images.rivals.items():
+        fit(name, *server.tensors(drawn.images, drawn.labels), fine_tuning)
+    x, y = server.tensors(server.dataset.train_images, server.dataset.train_labels)
+    held = torch.from_numpy(np.concatenate([each.train for each in server.partition.clients]))
+    x, y = x[held.to(x.device)], y[held.to(x.device)]
+    whole = {"epochs": server.training.epochs}
+    ceiling = fit("ceiling", x, y, fine_tuning, **whole)
+    fit("ceiling_head", x, y, fine_tuning, head=True, **whole)
+
+    def seen(shown: np.ndarray) -> Tensor:
+        x, _ = server.tensors(shown, np.zeros(len(shown), np.int64))
+        return features(ceiling, x).cpu()
+
+    places = server.dataset, server.partition, guided, prompts, seen
+    near = zip(likeness(*places), apart(*places, seed=settings["seed"]), strict=True)
+    return rows, [one | other for one, other in near]
 
 
-def _features(
-    model: nn.Module, settings: dict[str, Any], device: Any, images: np.ndarray
-) -> Tensor:
-    x, _ = tensors(images, np.zeros(len(images), np.int64), settings, device)
-    return features(model, x).cpu()
-
-
-def _of(uploads: dict[str, Upload], kind: str) -> list[tuple[str, Upload]]:
-    """The uploads of one kind, by client."""
-    found = [(name, upload) for name, upload in uploads.items() if name.startswith(kind)]
-    return sorted(found, key=lambda pair: pair[1].client)
+def _first(synthetic: Synthetic, size: int | None) -> Tensor:
+    """Rows of the first ``size`` images of each client and class; of all of them."""
+    if size is None:
+        return torch.arange(len(synthetic.labels))
+    return torch.from_numpy(first_of_each(synthetic.labels, synthetic.style, size))

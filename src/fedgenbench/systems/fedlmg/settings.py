@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 else:  # a literal is spelt out where it is checked by type
     ModelName = Literal[tuple(MODELS)]
 
+WAYS = ("fedlmg_ft", "fedlmg_md", "fedlmg_sd")
+# On fewer images, or on those of a variation: the paper's ablations have the first, its models the other.
+VARIED = ("fedlmg_ft", "fedlmg_sd")
+
 
 class Clients(SGDSettings):
     """Training of the clients' classifiers on cross-entropy, nothing else (sheet §4)."""
@@ -23,7 +27,6 @@ class Clients(SGDSettings):
     models: list[ModelName] = Field(
         min_length=1, description="Architectures: client i takes the i-th, counted round and round."
     )
-    prox: float = Field(ge=0, description="FedProx's μ for that baseline; its one round is ours.")
 
 
 class Server(SGDSettings):
@@ -43,3 +46,21 @@ class GuidedImagesSettings(Strict):
     sampler: Sampler = Field(description="Steps, text guidance, and images at a time.")
     guidance: Guidance = Field(description="How a classifier bends the sampling.")
     per_class: int = Field(ge=1, description="Images per client and class.")
+
+
+class MultiRound(Strict):
+    """FedAvg, FedProx, FedDyn and FedDF, which train in rounds (sheet §1.0).
+
+    Their clients train as those of the one shot do, but for the epochs; what else a method sets, its
+    entry of `methods` says.
+    """
+
+    rounds: int = Field(ge=1, description="Rounds.")
+    epochs: int = Field(ge=1, description="Passes of a client over its images, in a round.")
+    public: str = Field(
+        min_length=1,
+        description="FedDF's public images: a folder of pictures, or one picture whose squares, each as "
+        "wide as it is, stand below each other. The paper's are ImageNet's.",
+    )
+    public_images: int = Field(ge=2, description="How many of them, the first ones by name.")
+    distillation_epochs: int = Field(ge=1, description="FedDF's passes over them, in a round.")

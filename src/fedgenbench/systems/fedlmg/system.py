@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fedgenbench.federated.method import method_module
 from fedgenbench.models.registry import MODELS
 from fedgenbench.systems.base import JobKind, System
 from fedgenbench.systems.fedlmg.baseline_settings import FedDISC
 from fedgenbench.systems.fedlmg.experiment import FedLMG
-from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
+from fedgenbench.systems.fedlmg.public import fingerprint
+from fedgenbench.systems.fedlmg.settings import VARIED, WAYS
 
 if TYPE_CHECKING:
     from fedgenbench.plan.grid import Grid
@@ -27,6 +29,7 @@ GUIDED = JobKind(
 )
 RIVAL = JobKind("rival", f"{_HERE}.baseline:run", _DRAWN, pictures=("shown",))
 DENSE = JobKind("dense", f"{_HERE}.dense:run", inputs={"models": "models"})
+ROUNDS = JobKind("rounds", f"{_HERE}.multiround:run")
 SERVER = JobKind(
     "server",
     f"{_HERE}.server:run",
@@ -50,7 +53,7 @@ def plan(grid: Grid, name: str, seed: int) -> None:
         CLASSIFIERS,
         name,
         seed,
-        settings=shown | {"clients": block.clients.model_dump(), "averages": block.averages},
+        settings=shown | {"clients": block.clients.model_dump()},
         modules=modules,
         made_of=networks[:-1],
         name="all",
@@ -58,6 +61,8 @@ def plan(grid: Grid, name: str, seed: int) -> None:
     models: dict[str, tuple[Job, ...]] = {"models": (classifiers,)}
     drawn = _guided(grid, name, seed, shown, modules, models)
     baselines = _baselines(grid, name, seed, shown)
+    if block.multi_round:
+        _rounds(grid, name, seed, shown, modules, networks)
     if block.rivals and block.rivals.dense:
         grid.add(
             DENSE,
@@ -69,23 +74,50 @@ def plan(grid: Grid, name: str, seed: int) -> None:
             name="main",
             inputs=models,
         )
-    for row in ("main", *block.changes):
+    for row in ("main", *block.variations):
+        main = row == "main"
         # What needs no guidance stands beside main alone.
-        beside = (drawn["prompts"],) if row == "main" and "prompts" in drawn else ()
-        rivals = baselines if row == "main" else ()
+        beside = (drawn["prompts"],) if main and "prompts" in drawn else ()
+        rivals = baselines if main else ()
         grid.add(
             SERVER,
             name,
             seed,
             settings=trained
-            | {"sizes": block.sizes if row == "main" else []}
-            | {"averages": block.averages, "rivals": [job.name for job in rivals]}
-            | {"per_class": block.per_class},
+            | {"sizes": block.sizes if main else [], "ways": [*WAYS] if main else [*VARIED]}
+            | {"per_class": block.per_class, "upload_noise": block.upload_noise(row)}
+            | {"rivals": [job.name for job in rivals], "asked": [*block.other_bases]},
             modules=modules,
             made_of=networks[-1:],
             name=row,
             inputs=models | {"images": (drawn[row],), "prompts": beside, "rivals": rivals},
         )
+
+
+def _rounds(
+    grid: Grid,
+    name: str,
+    seed: int,
+    shown: dict[str, Any],
+    modules: tuple[str, ...],
+    networks: list[str],
+) -> None:
+    """The baselines of many rounds; those that average weights where all have one architecture."""
+    block: FedLMG = grid.settings.experiments[name].block("fedlmg")
+    assert block.multi_round is not None
+    methods = ("fedavg", "fedprox", "feddyn") if block.averages else ()
+    grid.add(
+        ROUNDS,
+        name,
+        seed,
+        settings=shown
+        | {"clients": block.clients.model_dump(), "server": block.server.model}
+        | {"multi_round": block.multi_round.model_dump()}
+        | {"methods": {method: grid.settings.methods[method] for method in methods}},
+        modules=(*modules, *map(method_module, methods)),
+        made_of=[*networks, fingerprint(block.multi_round.public)],
+        name="all",
+    )
 
 
 def _guided(
@@ -96,21 +128,18 @@ def _guided(
     modules: tuple[str, ...],
     models: dict[str, tuple[Job, ...]],
 ) -> dict[str, Job]:
-    """The images of ``main``, of prompts alone and of each ablation."""
+    """The images of ``main``, of prompts alone and of each variation."""
     block: FedLMG = grid.settings.experiments[name].block("fedlmg")
-    part = block.model_dump(include=set(GuidedImagesSettings.model_fields))
     drawn = {}
-    for row in ("main", *(("prompts",) if block.baselines else ()), *block.changes):
-        settings = part | {"guidance": block.guidance_of(row).model_dump()}
-        if row not in ("main", "prompts"):
-            settings["per_class"] = block.ablation_per_class
+    for row in ("main", *(("prompts",) if block.baselines else ()), *block.variations):
+        settings = block.drawn(row)
         drawn[row] = grid.add(
             GUIDED,
             name,
             seed,
-            settings=shown | {"drawn": settings},
+            settings=shown | {"drawn": settings, "upload_noise": block.upload_noise(row)},
             modules=modules,
-            made_of=[grid.fingerprint(block.base.source)],
+            made_of=[grid.fingerprint(settings["base"]["source"])],
             name=row,
             inputs=models,
         )
@@ -120,14 +149,12 @@ def _guided(
 def _baselines(grid: Grid, name: str, seed: int, shown: dict[str, Any]) -> tuple[Job, ...]:
     """The images of other one-shot methods, drawn as those of prompts alone are."""
     block: FedLMG = grid.settings.experiments[name].block("fedlmg")
-    plain = block.model_dump(include=set(GuidedImagesSettings.model_fields))
-    plain["guidance"] = block.guidance_of("prompts").model_dump()
     return tuple(
         grid.add(
             RIVAL,
             name,
             seed,
-            settings=shown | {"drawn": plain, "own": own.model_dump()},
+            settings=shown | {"drawn": block.drawn("prompts"), "own": own.model_dump()},
             modules=(f"{_HERE}.{baseline}",),
             # FedDISC has a diffusion model of its own.
             made_of=[
@@ -144,6 +171,6 @@ SYSTEM = System(
     order=3,
     title="FedLMG: images drawn under guidance of the clients' classifiers",
     settings=FedLMG,
-    kinds=(CLASSIFIERS, GUIDED, RIVAL, DENSE, SERVER),
+    kinds=(CLASSIFIERS, GUIDED, RIVAL, ROUNDS, DENSE, SERVER),
     plan=plan,
 )

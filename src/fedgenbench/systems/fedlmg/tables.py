@@ -15,7 +15,12 @@ from fedgenbench.systems.fedlmg.cost_tables import (
     digest_table,
     upload_table,
 )
-from fedgenbench.systems.fedlmg.guidance_tables import ablation_table, similarity_table, size_table
+from fedgenbench.systems.fedlmg.guidance_tables import (
+    ablation_table,
+    clients_table,
+    similarity_table,
+    size_table,
+)
 from fedgenbench.systems.fedlmg.numbers import (
     CONTROLS,
     OTHERS,
@@ -48,7 +53,10 @@ def tables(results: Results) -> list[Table]:
     published = fedlmg_published()
     experiments = experiments_of(results)
     made = [setup_table(results)] if experiments else []
-    made += [skew_table(results, experiment, published) for experiment in experiments]
+    crowds = experiments_of(results, "number of clients")
+    skewed = [experiment for experiment in experiments if experiment not in crowds]
+    made += [skew_table(results, experiment, published) for experiment in skewed]
+    made += [clients_table(results, crowds)] if crowds else []
     if not experiments:
         return made
     if any(setup(results, experiment)["ablations"] for experiment in experiments):
@@ -140,8 +148,14 @@ def skew_table(results: Results, experiment: str, published: FedLMGPublished) ->
     if mixed:
         notes.append(
             "The upper header is the client's architecture; one without batch norm guides by its "
-            "cross-entropy alone. Weights of different ones have no mean, so that FedAvg and FedProx "
-            f"have no row. The server's model is {here['server']['model']}."
+            "cross-entropy alone. Weights of different ones have no mean, so that FedAvg, FedProx and "
+            "FedDyn have no row; FedDF has a model of each. The server's model is "
+            f"{here['server']['model']}."
+        )
+    if rounds := here.get("rounds"):
+        notes.append(
+            f"FedAvg, FedProx, FedDyn and FedDF: the global model after {rounds} rounds of one epoch; "
+            "FedDF distils on public images. All others are of one shot."
         )
     dataset = results.experiments[experiment]["dataset"]
     columns, rows, more = beside(published, here["setting"], dataset, columns, rows)

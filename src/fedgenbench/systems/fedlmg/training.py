@@ -45,17 +45,6 @@ def distilled(teachers: Tensor, labelled: bool = True) -> Loss:
     return loss
 
 
-def proximal(anchor: nn.Module, mu: float) -> Loss:
-    """Cross-entropy + μ/2 ‖w − w₀‖² (FedProx); in one round w₀ is the shared initial model."""
-    start = {name: p.detach().clone() for name, p in anchor.named_parameters()}
-
-    def loss(model: Any, x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
-        distance = sum((p - start[name]).square().sum() for name, p in model.named_parameters())
-        return F.cross_entropy(model(x)[0], y) + mu / 2 * distance
-
-    return loss
-
-
 def train(
     settings: SGDSettings,
     model: nn.Module,
@@ -140,20 +129,13 @@ def of_specific_teacher(outputs: Tensor, style: Tensor) -> Tensor:
     return outputs[style, torch.arange(len(style), device=outputs.device)]
 
 
-def averaged(models: Sequence[nn.Module], into: nn.Module, x: Tensor | None) -> nn.Module:
-    """Uniform mean of all entries in float64 (one-shot FedAvg).
-
-    Its batch-norm statistics are those of its weights over images ``x``, without any the clients' mean.
-    """
+def mean_of(models: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Uniform mean of all entries, batch-norm statistics included, in float64 and in this order."""
     states = [model.state_dict() for model in models]
-    mean = {
+    return {
         name: torch.stack([state[name].double() for state in states]).mean(0).to(first.dtype)
         for name, first in states[0].items()
     }
-    into.load_state_dict(mean)
-    if x is not None:
-        recalibrate(into, x.__getitem__, len(x))
-    return into.eval()
 
 
 @torch.no_grad()

@@ -93,3 +93,21 @@ def _upload(name: str, known: dict[str, Any], tensors: dict[str, Tensor], output
         std=tuple(known["std"]),
         edge=known["shape"][1],
     )
+
+
+@torch.no_grad()
+def noised(upload: Upload, level: float, seed: int) -> Upload:
+    """``upload`` with Gaussian noise on every parameter, in place: ``level`` per cent of the deviation of
+    the tensor that it is in (Table 7; what its levels are counted in, the paper does not say).
+
+    Batch-norm statistics are left as they are: they are no parameters.
+    """
+    if level:
+        generator = torch.Generator().manual_seed(
+            torch_seed(seed, "fedlmg", "noise", upload.client)
+        )
+        for parameter in upload.model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            size = level / 100 * float(parameter.std(correction=0))
+            parameter.add_(noise.to(parameter.device), alpha=size)
+    return upload
