@@ -10,7 +10,7 @@ from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.settings import SGDSettings
 from fedgenbench.models import build
-from fedgenbench.systems.fedlmg.feddf import feddf
+from fedgenbench.systems.fedlmg.feddf import FedDF, feddf
 from fedgenbench.systems.fedlmg.public import fingerprint, read_public
 from fedgenbench.systems.fedlmg.training import mean_of, probabilities
 
@@ -35,19 +35,16 @@ def public(count=12):
 
 def played(folder, names=("mlp", "mlp"), server="mlp", rounds=2, tell=quiet, **changes):
     chosen = {"training": TRAINING, "distillation": TRAINING} | changes
-    return feddf(
+    plan = FedDF(
         chosen["training"],
         chosen["distillation"],
         rounds,
         lambda name: build(name, (3, 32, 32), 4, 5),
         names,
         server,
-        held(len(names)),
-        public(),
-        seed=0,
-        checkpoint=Checkpoint(folder, "one"),
-        tell=tell,
+        0,
     )
+    return feddf(plan, held(len(names)), public(), checkpoint=Checkpoint(folder, "one"), tell=tell)
 
 
 def entropy(model, teachers):

@@ -89,23 +89,23 @@ def train_clients(
             )
             checkpoint.put(name, model.state_dict(), {"losses": losses})
         models[name], report["losses"][name] = model.eval(), losses
-        facts[name] = {
-            "client": client,
-            "model": architecture,
-            "shape": list(x.shape[1:]),
-            "classes": sorted(set(y[rows].tolist())),
-            "mean": settings["mean"],
-            "std": settings["std"],
-        }
+        facts[name] = {"client": client, "model": architecture, "shape": list(x.shape[1:])}
+        facts[name] |= {"classes": sorted(set(y[rows].tolist()))}
+        facts[name] |= {key: settings[key] for key in ("mean", "std")}
         tell(len(models), f"loss {losses[-1]:.3f}")
         tested = torch.from_numpy(held.test).to(device)
         right += right_answers(models[f"client{client}"], x_test, y_test, [tested])
         report["images"].append(len(rows))
-        report["parameters"].append(parameters(model))
-        with torch.no_grad():
-            report["flops"].append(flops(partial(model, x[rows[:1]])))
+        _count(report, model, x[rows[:1]])
     said = answers({"client": packed(right)}, partition)
     return models, facts, report | {"own_test": shares(right)} | said
+
+
+def _count(report: dict[str, Any], model: nn.Module, image: Tensor) -> None:
+    """Adds the model's parameters and the operations of its pass of one image [1, C, H, W]."""
+    report["parameters"].append(parameters(model))
+    with torch.no_grad():
+        report["flops"].append(flops(partial(model, image)))
 
 
 def tensors(

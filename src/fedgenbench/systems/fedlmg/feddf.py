@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,29 +20,37 @@ from fedgenbench.systems.fedlmg.training import (
 )
 
 
+@dataclass(frozen=True)
+class FedDF:
+    """Training of clients and server, the rounds, and who has which architecture; ``start`` gives an
+    architecture's initial model."""
+
+    training: SGDSettings
+    distillation: SGDSettings
+    rounds: int
+    start: Callable[[str], nn.Module]
+    architectures: Sequence[str]
+    server: str
+    seed: int
+
+
 def feddf(
-    training: SGDSettings,
-    distillation: SGDSettings,
-    rounds: int,
-    start: Callable[[str], nn.Module],
-    architectures: Sequence[str],
-    server: str,
+    plan: FedDF,
     held: Sequence[tuple[Tensor, Tensor]],
     public: Tensor,
     *,
-    seed: int,
     checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> nn.Module:
-    """The server's model after ``rounds`` rounds (Algorithm 3 there: architectures may differ).
+    """The server's model after all rounds (Algorithm 3 there: architectures may differ).
 
     Each client trains the model of its architecture on its images ``held`` [n, C, H, W] and labels; the
     clients' models of one architecture are averaged; each average, and the server's own model where
     nobody has its architecture, is then taught by the mean softmax output of all clients' models on
-    the ``public`` images [m, C, H, W], which have no labels. ``start`` gives an architecture's
-    initial model. A finished round stays in ``checkpoint``.
+    the ``public`` images [m, C, H, W], which have no labels. A finished round stays in ``checkpoint``.
     """
-    models = {name: start(name) for name in dict.fromkeys((*architectures, server))}
+    architectures, rounds, seed = plan.architectures, plan.rounds, plan.seed
+    models = {name: plan.start(name) for name in dict.fromkeys((*architectures, plan.server))}
     nothing = torch.zeros(len(public), dtype=torch.long, device=public.device)
     first = 0
     for number in reversed(range(rounds)):
@@ -58,7 +67,13 @@ def feddf(
             mine = copy.deepcopy(models[name])
             address = (seed, "fedlmg", "feddf", client, number)
             train(
-                training, mine, x, y, fine_tuning, address=address, who=f"FedDF's client {client}"
+                plan.training,
+                mine,
+                x,
+                y,
+                fine_tuning,
+                address=address,
+                who=f"FedDF's client {client}",
             )
             sent.append(mine.eval())
         teachers = probabilities(sent, public).mean(0)
@@ -66,7 +81,7 @@ def feddf(
             if own := [m for m, a in zip(sent, architectures, strict=True) if a == name]:
                 model.load_state_dict(mean_of(own))
             train(
-                distillation,
+                plan.distillation,
                 model,
                 public,
                 nothing,
@@ -78,4 +93,4 @@ def feddf(
         state = {f"{n}/{k}": t for n, m in models.items() for k, t in m.state_dict().items()}
         checkpoint.put(f"round-{number}", state, {})
         tell(number + 1, f"FedDF, round {number + 1}")
-    return models[server]
+    return models[plan.server]

@@ -63,7 +63,7 @@ def images(
     compared here: it is left out.
 
     All noise of an image depends on ``seed``, client, class and the image's number alone. The report
-    has, by client, the bytes of its centroids in half precision and the seconds that they took.
+    has, by client, bytes of its centroids in half precision and their seconds.
     Finished clients and batches are kept in ``checkpoint``; ``tell`` gets the number of images that
     are there.
 
@@ -74,15 +74,7 @@ def images(
     pipeline = load_unclip(own.base.source, PRECISIONS[own.base.precision], device)
     prompts = class_embeddings(pipeline, contest.prompt, dataset.card["classes"])
     orders: list[Order] = []
-    report: dict[str, Any] = {"upload_bytes": {}, "client_seconds": {}, "notes": []}
-    first = dataset.train_images[:1]
-    asked = (
-        flops(lambda: features(pipeline, first, Batch(1, "an image"))),
-        parameters(pipeline.image_encoder),
-    )
-    report["client_flops"], report["download_parameters"] = (
-        dict.fromkeys(range(len(partition.clients)), value) for value in asked
-    )
+    report: dict[str, Any] = _asked(pipeline, dataset.train_images[:1], len(partition.clients))
     for client, held in enumerate(partition.clients):
         name = f"centroids-{client}"
         found = checkpoint.get(name)
@@ -92,7 +84,7 @@ def images(
             private = dataset.train_images[held.train]
             labels = dataset.train_labels[held.train]
             sent = upload(own, pipeline, private, labels, (seed, "feddisc", client), batch)
-            if not all(np.isfinite(array).all() for array in sent.values()):
+            if not all(np.isfinite(a).all() for a in sent.values()):
                 raise UserError(
                     f"client {client}: a feature of its images is not finite in half precision; set "
                     "fedlmg.rivals.feddisc.base.precision to bf16 or fp32"
@@ -135,6 +127,17 @@ def images(
         style=np.array([order.client for order in orders]),
         report=report | {"seconds_per_image": seconds / len(orders)},
     )
+
+
+def _asked(pipeline: Any, image: np.ndarray, clients: int) -> dict[str, Any]:
+    """The report before any client has worked: operations of embedding one image, and the encoder's
+    parameters, which every client is given."""
+    counts = {
+        "client_flops": flops(lambda: features(pipeline, image, Batch(1, "an image"))),
+        "download_parameters": parameters(pipeline.image_encoder),
+    }
+    same = {name: dict.fromkeys(range(clients), count) for name, count in counts.items()}
+    return {"upload_bytes": {}, "client_seconds": {}, "notes": []} | same
 
 
 @torch.no_grad()

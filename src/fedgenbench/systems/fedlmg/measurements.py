@@ -135,10 +135,7 @@ def setups(
         elif kind == "rounds":
             setup["rounds"] = settings["multi_round"]["rounds"]
         elif kind == "guided":
-            chosen = settings["drawn"]["guidance"]
-            chosen = chosen | {"upload_noise": settings["upload_noise"]}
-            chosen |= {"base": settings["drawn"]["base"]["source"]}
-            setup.setdefault("guided", {})[name] = chosen
+            setup.setdefault("guided", {})[name] = _decided(settings)
             if name not in ("main", "prompts"):
                 setup["ablation_per_class"] = settings["drawn"]["per_class"]
             if name == "main":
@@ -146,15 +143,22 @@ def setups(
                 setup["drawn"] |= {"steps": settings["drawn"]["sampler"]["steps"]}
     for setup in found.values():
         guided = setup.pop("guided")
-        setup["guidance"] = {
-            key: v for key, v in guided["main"].items() if key not in ("upload_noise", "base")
-        }
+        setup["guidance"] = {k: v for k, v in guided["main"].items() if k not in OF_VARIATIONS}
         setup["ablations"] = {
             name: {key: v for key, v in guidance.items() if v != guided["main"][key]}
             for name, guidance in guided.items()
             if name not in ("main", "prompts")
         }
     return found
+
+
+OF_VARIATIONS = ("upload_noise", "base")  # what they may change beside the guidance
+
+
+def _decided(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The guidance of images, the noise on uploads and the model that draws them."""
+    of_all = (settings["upload_noise"], settings["drawn"]["base"]["source"])
+    return settings["drawn"]["guidance"] | dict(zip(OF_VARIATIONS, of_all, strict=True))
 
 
 def _setting(models: list[str], scheme: Mapping[str, Any]) -> str:

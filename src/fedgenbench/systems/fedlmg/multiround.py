@@ -11,7 +11,7 @@ from torch import nn
 from fedgenbench.data.answers import answers
 from fedgenbench.federated.run import federate
 from fedgenbench.systems.fedlmg.clients import tensors
-from fedgenbench.systems.fedlmg.feddf import feddf
+from fedgenbench.systems.fedlmg.feddf import FedDF, feddf
 from fedgenbench.systems.fedlmg.public import read_public
 from fedgenbench.systems.fedlmg.settings import Clients, MultiRound
 from fedgenbench.systems.fedlmg.training import scored
@@ -92,19 +92,17 @@ def _taught(context: Context, tell: Any) -> dict[str, Any]:
         arguments = _shape(context), dataset.n_classes, context.seed, settings["imagenet"]
         return untrained(name, *arguments).to(device)
 
-    model = feddf(
+    plan = FedDF(
         clients.model_copy(update={"epochs": multi.epochs}),
         clients.model_copy(update={"epochs": multi.distillation_epochs}),
         multi.rounds,
         start,
         names,
         settings["server"],
-        [(x[own], y[own]) for own in rows],
-        public,
-        seed=context.seed,
-        checkpoint=context.checkpoint.below("feddf"),
-        tell=tell,
+        context.seed,
     )
+    held = [(x[own], y[own]) for own in rows]
+    model = feddf(plan, held, public, checkpoint=context.checkpoint.below("feddf"), tell=tell)
     tests = [torch.from_numpy(held.test).to(device) for held in context.partition.clients]
     x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
     return scored(model, x_test, y_test, tests)
