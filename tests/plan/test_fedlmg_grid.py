@@ -19,11 +19,12 @@ def put(raw, address, value):
     ("address", "value", "wanted"),
     [
         ("sizes", [50], f"{ONE_SHOT}.fedlmg.sizes: 50 is not below per_class"),
-        ("ablation_per_class", 4, "ablation_per_class: 4 is neither per_class nor one of sizes"),
+        ("ablation_per_class", 5, "ablation_per_class: 5 is neither per_class nor one of sizes"),
         ("ablations/main", {}, "ablations: 'main' is a row already"),
         ("ablations/more", {"steps": 1}, f"{ONE_SHOT}.fedlmg.ablations.more"),
         ("baselines", False, f"{ONE_SHOT}.fedlmg.rivals: they stand beside the baselines"),
         ("rivals/fgl/prompt", "a {label}", f"{ONE_SHOT}.fedlmg.rivals.fgl.prompt"),
+        ("noises", [-20], f"{ONE_SHOT}.fedlmg.noises.0 = -20"),
         ("clients/models", ["resnet19"], f"{ONE_SHOT}.fedlmg.clients.models.0 = 'resnet19'"),
     ],
 )
@@ -59,20 +60,21 @@ def test_the_jobs_of_one_shot(raw, grid):
     ablations = raw["experiments"][ONE_SHOT]["fedlmg"]["ablations"]
     assert own == {
         ("classifiers", "all"),
-        *(("guided", name) for name in ("main", "prompts", *ablations)),
+        *(("guided", name) for name in ("main", "prompts", *ablations, "noise_50", "noise_100")),
+        ("rounds", "all"),
         *(("rival", name) for name in ("fgl", "feddisc", "feddeo")),
         ("dense", "main"),
-        *(("server", name) for name in ("main", *ablations)),
+        *(("server", name) for name in ("main", *ablations, "noise_50", "noise_100")),
     }
 
 
 def test_a_null_leaves_an_ablation_or_a_rival_out(raw, grid):
-    put(raw, f"{FEDLMG}/ablations/no_editing", None)
+    put(raw, f"{FEDLMG}/ablations/latent", None)
     put(raw, f"{FEDLMG}/rivals/feddeo", None)
     put(raw, f"{FEDLMG}/rivals/dense", None)
     raw["scales"] = {}  # which change what is left out
     own = {key[1:] for key in jobs(grid(raw)) if key[0] == ONE_SHOT}
-    assert not {("guided", "no_editing"), ("server", "no_editing"), ("rival", "feddeo")} & own
+    assert not {("guided", "latent"), ("server", "latent"), ("rival", "feddeo")} & own
     assert ("dense", "main") not in own
     assert ("rival", "fgl") in own
 
@@ -82,8 +84,8 @@ def test_a_null_leaves_an_ablation_or_a_rival_out(raw, grid):
     [
         ("rivals/fgl/negative", "blurred", {("rival", "fgl"), ("server", "main")}),
         ("rivals/dense/epochs", 1, {("dense", "main")}),
-        ("sizes", [2], {("server", "main")}),
-        ("ablations/no_editing/step", 0.5, {("guided", "no_editing"), ("server", "no_editing")}),
+        ("sizes", [4], {("server", "main")}),
+        ("ablations/latent/strength", 0.5, {("guided", "latent"), ("server", "latent")}),
     ],
 )
 def test_a_change_makes_only_what_it_decides_stale(raw, grid, address, value, stale):
