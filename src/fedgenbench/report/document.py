@@ -144,11 +144,6 @@ def _paper(report: Report, section: Section) -> Page:
 
 def _write(page: Page, pages: Sequence[Page], results: Results, folder: Path) -> list[Path]:
     """``page`` as HTML and PDF."""
-    import matplotlib
-    import typst
-
-    from fedgenbench.report.glyphs import lacking, with_code_points
-
     path = folder / page.name
     # Named here, so that an edit of any of them is seen as one of the report.
     style, script = (
@@ -171,6 +166,18 @@ def _write(page: Page, pages: Sequence[Page], results: Results, folder: Path) ->
     )
     write_text(path.with_suffix(".html"), html)
 
+    with atomic_path(path.with_suffix(".pdf")) as temporary:
+        temporary.write_bytes(_pdf(page))
+    return [path.with_suffix(".html"), path.with_suffix(".pdf")]
+
+
+def _pdf(page: Page) -> bytes:
+    """``page`` set by typst."""
+    import matplotlib
+    import typst
+
+    from fedgenbench.report.glyphs import lacking, with_code_points
+
     # The text reaches typst as data, never as markup, so nothing has to be escaped.
     content: dict[str, Any] = {
         "title": page.title,
@@ -191,10 +198,10 @@ def _write(page: Page, pages: Sequence[Page], results: Results, folder: Path) ->
     if lost := lacking(text):
         content["summary"]["paragraphs"].append(
             f"The fonts of this file lack {counted(len(lost), 'character')} of names here, which "
-            f"stand as their code points; {path.name}.html shows them."
+            f"stand as their code points; {page.name}.html shows them."
         )
         text = json.dumps(content, ensure_ascii=False)
-    pdf = typst.compile(  # type: ignore[call-overload]  # the stub has one type for all inputs
+    pdf: bytes = typst.compile(  # type: ignore[call-overload]  # the stub has one type for all inputs
         (TEMPLATES / "report.typ").read_bytes(),
         format="pdf",
         sys_inputs={"content": with_code_points(text)},
@@ -202,9 +209,7 @@ def _write(page: Page, pages: Sequence[Page], results: Results, folder: Path) ->
         font_paths=[str(Path(matplotlib.get_data_path(), "fonts", "ttf"))],
         timestamp=0,
     )
-    with atomic_path(path.with_suffix(".pdf")) as temporary:
-        temporary.write_bytes(pdf)
-    return [path.with_suffix(".html"), path.with_suffix(".pdf")]
+    return pdf
 
 
 def _drawn(forest: Forest) -> dict[str, Any]:
