@@ -180,7 +180,7 @@ if workflow.is_main_process:
 
 onstart:
     try:
-        started(config["device"], workflow.local_exec)
+        started(config["device"], workflow.local_exec, workflow.resource_settings.cores)
     except UserError as error:
         sys.exit(f"\n{error}\n")
     if workflow.local_exec:

@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
     (project / ".snakemake/locks").mkdir(parents=True)
     monkeypatch.chdir(project)
     (project / ".snakemake/locks/0.output.lock").write_text("results/a.json\n")
-    started("cpu", local=True)
+    started("cpu", local=True, cores=2)
     return project
 
 
@@ -145,9 +145,17 @@ def test_what_a_user_should_know_before_jobs_start(monkeypatch):
     assert said.startswith("device: cuda, but no GPU is visible here")
 
 
+def test_no_core_at_all_stops_a_local_run_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="--cores 0 leaves no core"):
+        started("cpu", local=True, cores=0)
+    started("cpu", local=False, cores=0)
+    started("cpu", local=True, cores=None)
+
+
 def test_a_gpu_that_is_not_there_stops_a_local_run_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "")
-    started("cuda", local=False)
+    started("cuda", local=False, cores=2)
     with pytest.raises(UserError, match="device: cuda, but no GPU"):
-        started("cuda", local=True)
+        started("cuda", local=True, cores=2)

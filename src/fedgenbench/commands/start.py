@@ -38,12 +38,16 @@ def remarks(device: str, cores: int | None) -> list[str]:
     return found
 
 
-def started(device: str, local: bool) -> None:
+def started(device: str, local: bool, cores: int | None) -> None:
     """Called by Snakemake once it holds its lock; ``local``: jobs run on this machine.
 
     Raises:
-        UserError: no job with a GPU could run.
+        UserError: no job, or none with a GPU, could run.
     """
+    if local and cores == 0:
+        raise UserError(
+            "--cores 0 leaves no core for a job, and Snakemake would wait for ever: give 1"
+        )
     write_json(HOLDER, {"host": socket.gethostname(), "local": local})
     if local and device == "cuda" and not visible_gpus():
         raise UserError(NO_GPU)
