@@ -146,9 +146,10 @@ class Federation:
             aggregate = stack_slots([{"model": self.server["model"]}])
             refined = engine.train(aggregate, phases, order, [SERVER])
             self.server = self.server | row_of(refined, 0)
-        self.server, again = engine.settled(self.server, [chosen[row] for row in good])
-        entry["bytes_down"] += again
-        entry["bytes_up"] += again
+        else:  # what the server trains has the statistics of the images that it was trained on
+            self.server, again = engine.settled(self.server, [chosen[row] for row in good])
+            entry["bytes_down"] += again
+            entry["bytes_up"] += again
         if evaluated:
             entry["trained"] = self._scored("trained", self._right(self.clients))
             if (model := method.global_model(self.server)) is not None:

@@ -42,4 +42,5 @@ class FGL(Method):
         return super().aggregate(server, uploads, weights, clients)
 
     def refine(self) -> list[Phase]:
-        return [Phase(self.settings.server_epochs, self.step, on="synthetic")]
+        epochs = self.settings.server_epochs
+        return [Phase(epochs, self.step, on="synthetic")] if epochs else []

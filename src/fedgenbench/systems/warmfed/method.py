@@ -65,9 +65,6 @@ class WarmFed(FGL):
             "none": [own],
         }[self.settings.site]
 
-    def refine(self) -> list[Phase]:
-        return super().refine() if self.settings.server_epochs else []
-
     def hands_out_images(self) -> bool:
         return self.settings.site == "client_pre" and self.settings.local_epochs > 0
 
