@@ -52,7 +52,7 @@ rule tables:
         "../workflow_scripts/tables.py"
 
 
-# `snakemake tables/warmfed_global`: one table, and the jobs that it shows.
+# `snakemake tables/NAME`: one table, and the jobs that it shows.
 rule table:
     input:
         lambda wildcards: [job.metrics for job in table_jobs(wildcards)],
