@@ -108,24 +108,28 @@ class Measured:
 
 @dataclass(frozen=True)
 class Measure:
-    """A function of the results and a claim's arguments, of type ``arguments``."""
+    """A function of the results and a claim's arguments, of type ``arguments``.
+
+    learnt: can what it finds against a claim be due to methods that had not learnt enough?
+    """
 
     name: str
     unit: str
     arguments: type[Strict]
     function: Callable[[Results, Any], Measured]
+    learnt: bool = True
 
     def __call__(self, results: Results, arguments: Strict) -> Measured:
         return self.function(results, arguments)
 
 
 def measure(
-    arguments: type[Strict], unit: str
+    arguments: type[Strict], unit: str, learnt: bool = True
 ) -> Callable[[Callable[[Results, Any], Measured]], Measure]:
     """Gives a function the name under which claims call it, its own."""
 
     def named(function: Callable[[Results, Any], Measured]) -> Measure:
-        return Measure(function.__name__, unit, arguments, function)
+        return Measure(function.__name__, unit, arguments, function, learnt)
 
     return named
 

@@ -141,7 +141,8 @@ def _verdict(claim: PaperClaim, results: Results) -> tuple[str, list[str], Judge
     elif against:
         decisive = min(against, key=lambda each: (each.level, each.interval.mean))
         verdict = "no effect" if decisive.negligible else "contradicted"
-        learning = steep_sentences(results, decisive.difference.titles)
+        if claim.measure.learnt:
+            learning = steep_sentences(results, decisive.difference.titles)
         if verdict == "contradicted" and learning:
             verdict = "undecided"
             learning.insert(0, "It would be contradicted, had methods learnt more:")

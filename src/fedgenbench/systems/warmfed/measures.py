@@ -141,7 +141,7 @@ class MoreClients(Strict):
     times: Annotated[int, Field(ge=2)]
 
 
-@measure(MoreClients, unit="%")
+@measure(MoreClients, unit="%", learnt=False)  # bytes do not depend on it
 def traffic_of_a_client(results: Results, of: MoreClients) -> Measured:
     """By how much one client's traffic of the whole run shrinks with more clients, in % of what it is.
 
