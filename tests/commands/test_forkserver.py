@@ -342,6 +342,7 @@ def test_no_module_asks_for_a_gpu_while_it_loads():
 
 
 def test_the_server_asks_for_gpus_without_taking_one(starter):
-    assert starter.server.environ()["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
+    # Until it has begun, its variables are those of the process that it was forked from.
+    wait_until(lambda: starter.server.environ().get("PYTORCH_NVML_BASED_CUDA_CHECK") == "1")
     said = starter.run("import os\nprint('PYTORCH_NVML_BASED_CUDA_CHECK' in os.environ)\n").stdout
     assert said == "False\n"

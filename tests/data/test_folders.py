@@ -688,7 +688,12 @@ def test_the_real_entries(dataset):
     assert spec["optional"] is True
     assert (spec["files"], spec["sources"]) == ({}, [])
     assert callable(import_module(*reader_modules(dataset)).listing)
-    by_number = {"domainnet_345": 345, "domainnet_90": 90, "domainnet_90_six": 90}
+    by_number = {
+        "domainnet_345": 345,
+        "domainnet_30": 345,
+        "domainnet_90": 90,
+        "domainnet_90_six": 90,
+    }
     classes = spec["classes"] or [None] * by_number.get(dataset, 60)  # NICO++ has 60
     for part in ("train", "test"):
         assert len(facts[part]) == len(classes)

@@ -307,7 +307,7 @@ def test_another_class_for_a_model_moves_its_jobs(grid, monkeypatch, model, expe
     monkeypatch.setitem(MODELS, model, (MODELS[model][0], "Another"))
     jobs = moved(grid, Grid(grid.settings), job_digests)
     trained = {"federate", "warm", "uploads", "fit", "aggregate", "newcomers"}
-    trained |= {"classifiers", "guided", "dense", "server"}
+    trained |= {"classifiers", "guided", "rounds", "dense", "server"}
     assert jobs == {
         key for key in job_digests(grid) if key[0] in trained and key[1].startswith(experiments)
     }
@@ -406,6 +406,7 @@ def test_experiments_without_their_data_are_left_out_and_named(raw, load_raw, mo
         "role": "main",
         "leave_one_out": False,
         "reason": "not run at this scale",
+        "command": "snakemake paper --config experiments=cifar10-100",
     }
     pretend(None)
     with_it = grid_of(load_raw(raw))

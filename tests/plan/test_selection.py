@@ -88,7 +88,13 @@ def test_blocks_belong_to_their_method(scales):
     [
         ("pfedgpa", {FASHION, "cifar10-10", "emnist-10"}),
         ("warmfed", {EMOJI, SIXTY}),
-        ("fedlmg", {f"{EMOJI}-{e}" for e in ("oneshot", "labels", "overlap", "mixed", "extreme")}),
+        (
+            "fedlmg",
+            {
+                *(f"{EMOJI}-{e}" for e in ("oneshot", "labels", "overlap", "mixed", "extreme")),
+                *(f"{EMOJI}-{clients}clients" for clients in (30, 60)),
+            },
+        ),
     ],
 )
 def test_a_paper_is_its_experiments(scales, paper, experiments):

@@ -104,7 +104,7 @@ PROBLEMS = [
     (
         "fedlmg",
         lambda block: {"sizes": [block.per_class], "ablation_per_class": 1, "baselines": False},
-        [".sizes", ".ablation_per_class", ".rivals"],
+        [".sizes", ".ablation_per_class", ".rivals", ".multi_round"],
     ),
     (
         "fedlmg",

@@ -181,7 +181,7 @@ def _captioner(source: str, dtype: torch.dtype, device: Any) -> tuple[Any, Any]:
             )
     # Some layers that a caption does not need may be there, none may be drawn at random.
     require_whole(found | {"unexpected_keys": ()}, f"the captioning model {source}: its weights")
-    return processor, model.to(device).eval()
+    return processor, model.to(device).eval().requires_grad_(False)
 
 
 def _captioned(processor: Any, model: Any, private: np.ndarray, batch: Batch) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from fedgenbench.core.digest import digest
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import sha256_file
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -30,6 +32,7 @@ def read_public(source: str, count: int, shape: tuple[int, ...]) -> np.ndarray:
     Raises:
         UserError: the source is not here, or has fewer.
     """
+    import numpy as np
     from PIL import Image
 
     height, width, channels = shape
