@@ -61,7 +61,7 @@ def answer(results: Results) -> Answer:
     )
     parts = [
         f"{in_order(gains)} from {label}"
-        for other, label in (("fedavg", "one-shot FedAvg"), ("ceiling", "the ceiling"))
+        for other, label in (("fedavg", "FedAvg in rounds"), ("ceiling", "the ceiling"))
         if (gains := differences(results, other))
     ]
     more = f" It is {' and '.join(parts)}." if parts else ""
