@@ -71,6 +71,14 @@ def partition_path(wildcards):
     return "data/partitions/{experiment}/seed{seed}-{digest}.json".format(**wildcards)
 
 
+def raw_files(wildcards):
+    marker = f"data/raw/{wildcards.dataset}/SOURCE.json"
+    prepared = f"data/prepared/{wildcards.dataset}-{wildcards.digest}/card.json"
+    # Snakemake plans nothing after a job that runs again, not even what is missing, if all that hangs on
+    # it is ancient. Other pins are another digest, so what is prepared from them is not there yet.
+    return ancient(marker) if os.path.exists(prepared) else marker
+
+
 def metrics_files(scale):
     return [job.metrics for job in GRIDS[scale].jobs.values()]
 

@@ -3,14 +3,6 @@
 # reason to train again: hence ancient().
 
 
-def raw_files(wildcards):
-    marker = f"data/raw/{wildcards.dataset}/SOURCE.json"
-    prepared = f"data/prepared/{wildcards.dataset}-{wildcards.digest}/card.json"
-    # Snakemake plans nothing after a job that runs again, not even what is missing, if all that hangs on
-    # it is ancient. Other pins are another digest, so what is prepared from them is not there yet.
-    return ancient(marker) if os.path.exists(prepared) else marker
-
-
 rule fetch:
     output:
         "data/raw/{dataset}/SOURCE.json",
