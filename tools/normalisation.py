@@ -21,7 +21,7 @@ from torch import Tensor
 from fedgenbench.data.dataset import load as load_dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.federated.rounds import Federation
-from fedgenbench.federated.run import federated_data, federation
+from fedgenbench.federated.run import data_of, federation
 from fedgenbench.federated.synthetic import read, read_model, subset
 from fedgenbench.federated.types import Slots, State
 from fedgenbench.plan.grid import Grid
@@ -104,16 +104,7 @@ def play(job: Job, statistics: str) -> dict[str, list[float]]:
     synthetic = read(images, dataset) if images else None
     if synthetic:
         synthetic = subset(synthetic, settings["subset"], settings["seed"])
-    data = federated_data(
-        dataset,
-        partition,
-        settings["mean"],
-        settings["std"],
-        settings["augment"],
-        "cpu",
-        settings["score_on"],
-        synthetic,
-    )
+    data = data_of(settings, dataset, partition, "cpu", synthetic)
     run = federation(settings, data, dataset.n_classes, warm=read_model(warm[0]) if warm else None)
     seen = watched(run) if statistics == "recalibrated" and job.name in SERVERS else {}
     history = run.run()

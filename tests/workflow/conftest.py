@@ -54,3 +54,12 @@ def recorded(finished, once, sh):
         recording.make(finished, base, sh)
 
     return once("recorded", build) / "origin"
+
+
+@pytest.fixture
+def clone(recorded, tmp_path, sh):
+    """A fresh clone of it, which knows the store that its results were pushed to."""
+    sh(tmp_path, "git", "clone", "-q", str(recorded), "clone")
+    store = str(recorded.with_name("store"))
+    sh(tmp_path / "clone", "dvc", "remote", "modify", "-q", "store", "url", store)
+    return tmp_path / "clone"

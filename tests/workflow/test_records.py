@@ -16,14 +16,6 @@ MADE = "results/embedded/from_records"
 
 
 @pytest.fixture
-def clone(recorded, tmp_path, sh):
-    sh(tmp_path, "git", "clone", "-q", str(recorded), "clone")
-    store = str(recorded.with_name("store"))
-    sh(tmp_path / "clone", "dvc", "remote", "modify", "-q", "store", "url", store)
-    return tmp_path / "clone"
-
-
-@pytest.fixture
 def report(sh):
     """Calls the command in a folder."""
 

@@ -10,14 +10,6 @@ RESULTS = ("data/prepared", "data/partitions", "results/runs", "results/embedded
 RUN = "results/runs/fashion_mnist-10"
 
 
-@pytest.fixture
-def clone(recorded, tmp_path, sh):
-    sh(tmp_path, "git", "clone", "-q", str(recorded), "clone")
-    store = str(recorded.with_name("store"))
-    sh(tmp_path / "clone", "dvc", "remote", "modify", "-q", "store", "url", store)
-    return tmp_path / "clone"
-
-
 def test_a_clone_has_the_results_and_nothing_to_do(recorded, clone, sh):
     assert not (clone / "results/runs").exists()
     # A remark in the code is no reason to refuse.

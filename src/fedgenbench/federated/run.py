@@ -121,6 +121,31 @@ def score(history: list[dict[str, Any]], last: int) -> dict[str, list[float]]:
     }
 
 
+def data_of(
+    settings: dict[str, Any],
+    dataset: Dataset,
+    partition: Partition,
+    device: str,
+    synthetic: Synthetic | None = None,
+) -> FederatedData:
+    """The clients' data as a run of ``settings`` sees them, with the server's images if it has any.
+
+    Raises:
+        UserError: the partition is of another state of the data set.
+    """
+    partition.require(dataset)
+    return federated_data(
+        dataset,
+        partition,
+        settings["mean"],
+        settings["std"],
+        settings["augment"],
+        device,
+        settings["score_on"],
+        synthetic,
+    )
+
+
 def federate(
     settings: dict[str, Any],
     dataset: Dataset,
@@ -137,21 +162,11 @@ def federate(
 
     ``adapter_bytes`` is what a client sent, on average, for the synthetic images.
     """
-    partition.require(dataset)
     if (without := settings.get("without")) is not None:
         partition = left_out(partition, without)
     if synthetic:
         synthetic = subset(synthetic, settings["subset"], settings["seed"])
-    data = federated_data(
-        dataset,
-        partition,
-        settings["mean"],
-        settings["std"],
-        settings["augment"],
-        device,
-        settings["score_on"],
-        synthetic,
-    )
+    data = data_of(settings, dataset, partition, device, synthetic)
     run = federation(
         settings,
         data,

@@ -8,8 +8,8 @@ from tiny_study import SETTINGS, changed, toy
 from fedgenbench.core.answers import shares, unpacked
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
-from fedgenbench.federated.run import federation
-from fedgenbench.systems.pfedgpa.clients import Clients, data_of
+from fedgenbench.federated.run import data_of, federation
+from fedgenbench.systems.pfedgpa.clients import Clients
 from fedgenbench.systems.pfedgpa.diffusion import alphas_bar
 from fedgenbench.systems.pfedgpa.newcomers import Newcomers, newcomers
 from fedgenbench.systems.pfedgpa.study_settings import NewcomerSettings

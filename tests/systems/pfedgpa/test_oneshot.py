@@ -12,8 +12,7 @@ from fedgenbench.core.answers import shares, unpacked
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.federated.data import BatchOrder
-from fedgenbench.federated.run import federation
-from fedgenbench.systems.pfedgpa.clients import data_of
+from fedgenbench.federated.run import data_of, federation
 from fedgenbench.systems.pfedgpa.generator import Generator
 from fedgenbench.systems.pfedgpa.oneshot import Study, aggregate, fit, read, save, uploads
 from fedgenbench.systems.pfedgpa.study_settings import OneShotSettings

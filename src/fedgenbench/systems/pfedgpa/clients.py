@@ -7,33 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from fedgenbench.core.answers import shares
-from fedgenbench.data.dataset import Dataset
-from fedgenbench.data.partition import Partition
 from fedgenbench.federated.data import BatchOrder, FederatedData, in_twos
 from fedgenbench.federated.engine import ENGINES
 from fedgenbench.federated.method import Method
-from fedgenbench.federated.run import federated_data
 from fedgenbench.federated.types import State
-
-
-def data_of(
-    settings: dict[str, Any], dataset: Dataset, partition: Partition, device: str
-) -> FederatedData:
-    """The clients' data as the run that ``settings`` (``grid.Run.settings``) describe sees them.
-
-    Raises:
-        UserError: the partition is of another state of the data set.
-    """
-    partition.require(dataset)
-    return federated_data(
-        dataset,
-        partition,
-        settings["mean"],
-        settings["std"],
-        settings["augment"],
-        device,
-        settings["score_on"],
-    )
 
 
 class Clients:

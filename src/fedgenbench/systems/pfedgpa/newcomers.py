@@ -24,11 +24,11 @@ from fedgenbench.data.answers import answers
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
 from fedgenbench.federated.rounds import Federation
-from fedgenbench.federated.run import federation
+from fedgenbench.federated.run import data_of, federation
 from fedgenbench.federated.types import State
 from fedgenbench.systems.job import Context
 from fedgenbench.systems.pfedgpa.buffer import ReplayBuffer
-from fedgenbench.systems.pfedgpa.clients import Clients, data_of
+from fedgenbench.systems.pfedgpa.clients import Clients
 from fedgenbench.systems.pfedgpa.diffusion import grid
 from fedgenbench.systems.pfedgpa.generator import Generator
 from fedgenbench.systems.pfedgpa.inversion import Sign, guided_sample, noise_of, sample

@@ -23,11 +23,11 @@ from fedgenbench.core.files import sha256_file
 from fedgenbench.data.answers import answers
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
-from fedgenbench.federated.run import federation
+from fedgenbench.federated.run import data_of, federation
 from fedgenbench.federated.server import finite_faults, weighted_mean
 from fedgenbench.federated.types import State
 from fedgenbench.systems.pfedgpa.buffer import ReplayBuffer
-from fedgenbench.systems.pfedgpa.clients import Clients, data_of
+from fedgenbench.systems.pfedgpa.clients import Clients
 from fedgenbench.systems.pfedgpa.diagnostics import generation_log
 from fedgenbench.systems.pfedgpa.generator import Generator
 from fedgenbench.systems.pfedgpa.method import PFedGPA
