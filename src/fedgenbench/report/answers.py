@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fedgenbench.core.wording import counted
 from fedgenbench.report.statistics import Interval
 from fedgenbench.report.words import signed, verdict
 
+# Title of an experiment, a place -> an effect there.
+Differences = Mapping[str, Interval | None]
 # Answer -> tone of its word.
 ANSWERS = {"yes": "good", "no": "bad", "not decided": "open", "not run here": "mute"}
 # Beside a colour, for whoever sees none.
@@ -23,6 +25,35 @@ class Answer:
     answer: str
     text: str
 
+    @classmethod
+    def of(
+        cls,
+        question: str,
+        carrying: Differences,
+        first: str,
+        beside: Iterable[tuple[str, Differences]],
+        lead: str = "",
+    ) -> Answer:
+        """The answer of the differences ``carrying`` it.
+
+        ``first`` is the sentence on them, ``beside`` what the second one says at the same places after
+        its ``lead``, with the differences: each has {} where their numbers go.
+        """
+        if (answer := answer_of(carrying)) == "not run here":
+            return cls(question, answer, "No run of it stands beside its baseline.")
+        named = _run(carrying)
+        same = [
+            (words, {place: each for place, each in _run(differences).items() if place in named})
+            for words, differences in beside
+        ]
+        parts = [
+            words.format(in_order(known) if known.keys() == named.keys() else by_place(known))
+            for words, known in same
+            if known
+        ]
+        second = f" {lead}{' and '.join(parts)}." if parts else ""
+        return cls(question, answer, first.format(by_place(carrying)) + second)
+
     @property
     def tone(self) -> str:
         return ANSWERS[self.answer]
@@ -32,9 +63,13 @@ class Answer:
         return SYMBOLS[self.tone]
 
 
-def answer_of(differences: Mapping[str, Interval | None]) -> str:
+def _run(differences: Differences) -> dict[str, Interval]:
+    return {place: each for place, each in differences.items() if each is not None}
+
+
+def answer_of(differences: Differences) -> str:
     """By place: "yes" where all are above 0, "no" where one is below and none above."""
-    shown = {verdict(interval) for interval in differences.values() if interval is not None}
+    shown = {verdict(interval) for interval in _run(differences).values()}
     if not shown:
         return "not run here"
     if shown == {"higher"}:
@@ -42,16 +77,14 @@ def answer_of(differences: Mapping[str, Interval | None]) -> str:
     return "no" if "lower" in shown and "higher" not in shown else "not decided"
 
 
-def in_order(differences: Mapping[str, Interval | None]) -> str:
+def in_order(differences: Differences) -> str:
     """Such as ``+2.1 ± 9.9 and −0.3 ± 1.0 points``, in the order of places that were named before."""
-    shown = [signed(interval) for interval in differences.values() if interval is not None]
-    return f"{' and '.join(shown)} points"
+    return f"{' and '.join(map(signed, _run(differences).values()))} points"
 
 
-def by_place(differences: Mapping[str, Interval | None]) -> str:
+def by_place(differences: Differences) -> str:
     """Such as ``+16.6 ± 17.3 points (EmojiDomains, 6 clients; 3 seeds)``, all places after each other."""
     return ", ".join(
         f"{signed(interval)} points ({title}; {counted(interval.n, 'seed')})"
-        for title, interval in differences.items()
-        if interval is not None
+        for title, interval in _run(differences).items()
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedgenbench.core.wording import counted
-from fedgenbench.report.answers import Answer, answer_of, by_place, in_order
+from fedgenbench.report.answers import Answer
 from fedgenbench.report.forest import Effect, Forest
 from fedgenbench.report.results import Results, distinct
 from fedgenbench.report.section import Illustration, Section
@@ -50,22 +50,16 @@ def section(results: Results, figures: Sequence[Illustration]) -> Section:
 
 def answer(results: Results) -> Answer:
     """Does guidance beat prompts?"""
-    question = "Do images guided by clients' classifiers beat images from prompts alone?"
-    guided = differences(results, "prompts")
-    if answer_of(guided) == "not run here":
-        return Answer(
-            question, "not run here", "No model of guided images stands beside its baseline."
-        )
-    text = (
-        f"Under feature skew the specific teacher's model is {by_place(guided)} from prompts alone."
+    return Answer.of(
+        "Do images guided by clients' classifiers beat images from prompts alone?",
+        differences(results, "prompts"),
+        "Under feature skew the specific teacher's model is {} from prompts alone.",
+        (
+            ("{} from FedAvg in rounds", differences(results, "fedavg")),
+            ("{} from the ceiling", differences(results, "ceiling")),
+        ),
+        lead="It is ",
     )
-    parts = [
-        f"{in_order(gains)} from {label}"
-        for other, label in (("fedavg", "FedAvg in rounds"), ("ceiling", "the ceiling"))
-        if (gains := differences(results, other))
-    ]
-    more = f" It is {' and '.join(parts)}." if parts else ""
-    return Answer(question, answer_of(guided), text + more)
 
 
 def differences(results: Results, other: str) -> dict[str, Interval | None]:

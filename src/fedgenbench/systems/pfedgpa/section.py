@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from fedgenbench.core.wording import counted
-from fedgenbench.report.answers import Answer, answer_of, by_place, in_order
+from fedgenbench.report.answers import Answer
 from fedgenbench.report.forest import Effect, Forest
 from fedgenbench.report.notes import alone_is_best
 from fedgenbench.report.published_tables import published_bullets
@@ -51,19 +51,16 @@ def section(results: Results, figures: Sequence[Illustration]) -> Section:
 
 def answer(results: Results) -> Answer:
     """Does generation beat sending back the own upload?"""
-    question = "Does generating a client's weights beat sending back its own upload?"
-    gains = differences(results, "pfedgpa_own")
-    if answer_of(gains) == "not run here":
-        return Answer(question, "not run here", "No run of it stands beside its baseline.")
-    text = f"Generation moves personalised accuracy by {by_place(gains)} against the own upload."
-    parts = [
-        f"{in_order(gains)} from {label}"
-        for other, label in (("local", "training on each client alone"), ("fedavg", "FedAvg"))
-        if (gains := differences(results, other))
-    ]
-    answer = answer_of(differences(results, "pfedgpa_own"))
-    more = f" It is {' and '.join(parts)}." if parts else ""
-    return Answer(question, answer, text + more)
+    return Answer.of(
+        "Does generating a client's weights beat sending back its own upload?",
+        differences(results, "pfedgpa_own"),
+        "Generation moves personalised accuracy by {} against the own upload.",
+        (
+            ("{} from training on each client alone", differences(results, "local")),
+            ("{} from FedAvg", differences(results, "fedavg")),
+        ),
+        lead="It is ",
+    )
 
 
 def differences(results: Results, other: str) -> dict[str, Interval | None]:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from fedgenbench.core.wording import counted
-from fedgenbench.report.answers import Answer, answer_of, by_place, in_order
+from fedgenbench.report.answers import Answer
 from fedgenbench.report.forest import Effect, Forest
 from fedgenbench.report.notes import alone_is_best
 from fedgenbench.report.published_tables import published_bullets
@@ -52,23 +52,21 @@ def section(results: Results, figures: Sequence[Illustration]) -> Section:
 
 def answer(results: Results) -> Answer:
     """Does the warm start help?"""
-    question = "Does a warm start from clients' adapters help?"
-    firsts = differences(results, one_shot, "fedavg_warm", "fedavg")
-    if answer_of(firsts) == "not run here":
-        return Answer(question, "not run here", "No run of it stands beside its baseline.")
-    lasts = differences(results, Results.by_seed, WARMFED, "fedavg")
-    prompts = differences(results, one_shot, WARMFED, "fgl")
-    text = f"One-shot, it moves FedAvg's global model by {by_place(firsts)}."
-    parts = [
-        f"{words} by {in_order(gains)}"
-        for words, gains in (
-            ("After the last round WarmFed differs from FedAvg", lasts),
-            ("one-shot its images differ in worth from those of prompts alone (FGL)", prompts),
-        )
-        if gains
-    ]
-    more = f" {'; '.join(parts)}." if parts else ""
-    return Answer(question, answer_of(firsts), text + more)
+    return Answer.of(
+        "Does a warm start from clients' adapters help?",
+        differences(results, one_shot, "fedavg_warm", "fedavg"),
+        "One-shot, it moves FedAvg's global model by {}.",
+        (
+            (
+                "After the last round WarmFed differs from FedAvg by {}",
+                differences(results, Results.by_seed, WARMFED, "fedavg"),
+            ),
+            (
+                "one-shot its images differ in worth from those of prompts alone (FGL) by {}",
+                differences(results, one_shot, WARMFED, "fgl"),
+            ),
+        ),
+    )
 
 
 def differences(
