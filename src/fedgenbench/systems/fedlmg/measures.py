@@ -212,7 +212,13 @@ class Times(_Where):
 @measure(Times, unit="times")
 def times_of_one_shot(results: Results, of: Times) -> Measured:
     """What each method asks of a client, over what FedLMG's one shot does; parameters or operations."""
-    from fedgenbench.systems.fedlmg.numbers import LABELS, of_baseline, of_clients, setup
+    from fedgenbench.systems.fedlmg.numbers import (
+        LABELS,
+        MULTI_ROUND,
+        of_baseline,
+        of_clients,
+        setup,
+    )
 
     measured = Measured()
     for experiment in _experiments(results, of, measured):
@@ -221,7 +227,7 @@ def times_of_one_shot(results: Results, of: Times) -> Measured:
         own = of_clients(results, experiment, quantity).mean(axis=1)
         rounds = setup(results, experiment).get("rounds")
         for method in of.methods:
-            if method in ("fedavg", "fedprox", "feddyn", "feddf"):
+            if method in MULTI_ROUND:
                 found = (
                     own * (2 * rounds - 1 if of.asked == "traffic" else rounds) if rounds else None
                 )

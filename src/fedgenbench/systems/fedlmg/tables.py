@@ -5,9 +5,11 @@ from typing import Any
 
 import pandas as pd
 
+from fedgenbench.core.wording import counted
 from fedgenbench.report.results import Results
 from fedgenbench.report.statistics import significantly_best
 from fedgenbench.report.tables import Cell, Column, Row, Table, cells_of, percent
+from fedgenbench.report.words import listed
 from fedgenbench.systems.fedlmg.cost_tables import (
     asked_table,
     compared_baselines,
@@ -23,6 +25,7 @@ from fedgenbench.systems.fedlmg.guidance_tables import (
 )
 from fedgenbench.systems.fedlmg.numbers import (
     CONTROLS,
+    MULTI_ROUND,
     OTHERS,
     WAYS,
     accuracies,
@@ -83,8 +86,9 @@ def setup_table(results: Results) -> Table:
             f"{entry['partition']}",
             f"{', '.join(architectures(results, experiment))}; {_training(clients)}",
             f"{server['model']}{trains}; {_training(server)}",
-            f"{here['drawn']['per_class']} images per client and class; {here['drawn']['steps']} "
-            f"steps ({guidance['scheduler']}), M = {guidance['editing_steps']}, "
+            f"{counted(here['drawn']['per_class'], 'image')} per client and class; "
+            f"{counted(here['drawn']['steps'], 'step')} "
+            f"({guidance['scheduler']}), M = {guidance['editing_steps']}, "
             f"η = {guidance['editing_step']:g}, λ = {guidance['batch_norm']:g}, "
             f"{FORMS[guidance['form']]}, strength {guidance['strength']:g}",
             entry["note"] or "–",
@@ -102,7 +106,8 @@ def setup_table(results: Results) -> Table:
 
 def _training(settings: Mapping[str, Any]) -> str:
     return (
-        f"{settings['epochs']} epochs, batch {settings['batch_size']}, SGD lr {settings['lr']:g}, "
+        f"{counted(settings['epochs'], 'epoch')}, "
+        f"batch {settings['batch_size']}, SGD lr {settings['lr']:g}, "
         f"momentum {settings['momentum']:g}, weight decay {settings['weight_decay']:g}"
     )
 
@@ -152,9 +157,9 @@ def skew_table(results: Results, experiment: str, published: FedLMGPublished) ->
             "FedDyn have no row; FedDF has a model of each. The server's model is "
             f"{here['server']['model']}."
         )
-    if rounds := here.get("rounds"):
+    if trained := [row.label for row in rows if row.id in MULTI_ROUND]:
         notes.append(
-            f"FedAvg, FedProx, FedDyn and FedDF: the global model after {rounds} rounds of one epoch; "
+            f"{listed(trained)}: the global model after {counted(here['rounds'], 'round')} of one epoch; "
             "FedDF distils on public images. All others are of one shot."
         )
     dataset = results.experiments[experiment]["dataset"]
