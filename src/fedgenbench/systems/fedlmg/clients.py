@@ -94,7 +94,7 @@ def train_clients(
         facts[name] |= {key: settings[key] for key in ("mean", "std")}
         tell(len(models), f"loss {losses[-1]:.3f}")
         tested = torch.from_numpy(held.test).to(device)
-        right += right_answers(models[f"client{client}"], x_test, y_test, [tested])
+        right += right_answers(model, x_test, y_test, [tested])
         report["images"].append(len(rows))
         _count(report, model, x[rows[:1]])
     said = answers({"client": packed(right)}, partition)

@@ -61,7 +61,6 @@ def _printed_costs() -> str:
     return f"{APART}, million parameters up and down, and GFLOPs: {', '.join(words)}."
 
 
-PRINTED_COSTS = _printed_costs()
 ASKED = TableSpec(
     "fedlmg_asked",
     "What each method asks of a client and of the server",
@@ -76,8 +75,7 @@ ASKED = TableSpec(
     (
         "Mean over clients, all rounds together; a kB is a thousand bytes. Download: weights that a "
         "client has to be given. An image: forward passes of one training image, in each round one, "
-        "counted by torch; a step of training is about three. "
-        f"{PRINTED_COSTS}",
+        "counted by torch; a step of training is about three.",
     ),
     measured_notes=(
         "Time: training of a classifier, captions, features, or descriptions. Images: drawing "
@@ -168,11 +166,9 @@ def asked_table(results: Results) -> Table:
                 label = "FedLMG" if row == "fedlmg_sd" else LABELS[row]
                 texts = {"sends": sent}
                 if row not in MULTI_ROUND:
-                    texts |= dict.fromkeys(
-                        {"upload", "download", "flops", "time", "images"} - {*costs}, "0"
-                    )
+                    texts |= dict.fromkeys(NOTHING - {*costs}, "0")
                 rows.append(Numbers(row, label, pd.DataFrame(costs), title, texts))
-    return ASKED.table(results, rows, job_notes(results, used))
+    return ASKED.table(results, rows, (_printed_costs(), *job_notes(results, used)))
 
 
 def compared_baselines(results: Results, experiment: str) -> set[str]:

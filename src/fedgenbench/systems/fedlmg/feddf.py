@@ -19,6 +19,8 @@ from fedgenbench.systems.fedlmg.training import (
     train,
 )
 
+PART = "rounds"  # of the checkpoint
+
 
 @dataclass(frozen=True)
 class FedDF:
@@ -47,20 +49,18 @@ def feddf(
     Each client trains the model of its architecture on its images ``held`` [n, C, H, W] and labels; the
     clients' models of one architecture are averaged; each average, and the server's own model where
     nobody has its architecture, is then taught by the mean softmax output of all clients' models on
-    the ``public`` images [m, C, H, W], which have no labels. A finished round stays in ``checkpoint``.
+    the ``public`` images [m, C, H, W], which have no labels. ``checkpoint`` has the last finished round.
     """
     architectures, rounds, seed = plan.architectures, plan.rounds, plan.seed
     models = {name: plan.start(name) for name in dict.fromkeys((*architectures, plan.server))}
     nothing = torch.zeros(len(public), dtype=torch.long, device=public.device)
     first = 0
-    for number in reversed(range(rounds)):
-        if kept := checkpoint.tensors(f"round-{number}"):
-            for name, model in models.items():
-                head = f"{name}/"
-                state = {k.removeprefix(head): t for k, t in kept[0].items() if k.startswith(head)}
-                model.load_state_dict(state)
-            first = number + 1
-            break
+    if kept := checkpoint.tensors(PART):
+        for name, model in models.items():
+            head = f"{name}/"
+            state = {k.removeprefix(head): t for k, t in kept[0].items() if k.startswith(head)}
+            model.load_state_dict(state)
+        first = kept[1]["round"] + 1
     for number in range(first, rounds):
         sent = []
         for client, (name, (x, y)) in enumerate(zip(architectures, held, strict=True)):
@@ -91,6 +91,6 @@ def feddf(
             )
             model.eval()
         state = {f"{n}/{k}": t for n, m in models.items() for k, t in m.state_dict().items()}
-        checkpoint.put(f"round-{number}", state, {})
+        checkpoint.put(PART, state, {"round": number})
         tell(number + 1, f"FedDF, round {number + 1}")
     return models[plan.server]

@@ -152,9 +152,6 @@ def _printed_sizes() -> str:
     return f"{APART}, {table.dataset}, FT, by images per client and class: {values} %."
 
 
-PRINTED_SIZES = _printed_sizes()
-
-
 def size_table(results: Results) -> Table:
     """L6: fewer images per client and class."""
     by_size = {
@@ -173,7 +170,7 @@ def size_table(results: Results) -> Table:
         (
             "Accuracy in %. The first images of each client and class, trained on for as many steps as "
             "all of them. Prompts alone: from the same noise, without guidance. "
-            f"{PRINTED_SIZES}",
+            f"{_printed_sizes()}",
         ),
     )
     rows = [

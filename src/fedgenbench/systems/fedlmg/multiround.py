@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,21 +25,22 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
     images; a killed job goes on from the last round that it kept."""
     settings, partition = context.settings, context.partition
     rounds = settings["multi_round"]["rounds"]
-    methods = [*settings["methods"], "feddf"]
-    tell = context.progress(rounds * len(methods))
-    rows: dict[str, Any] = {}
-    for method in settings["methods"]:
-        rows[method] = _played(context, method, lambda done, note: tell(done, note))
-    taught = _taught(context, lambda done, note: tell(rounds * (len(methods) - 1) + done, note))
-    rows["feddf"] = taught | {"losses": [], "images": settings["multi_round"]["public_images"]}
+    methods = list(settings["methods"])
+    tell = context.progress(rounds * (len(methods) + 1))
+
+    def after(others: int) -> Callable[[int, str], None]:
+        """``tell`` for a method that begins when so many others are done."""
+        return lambda done, note: tell(rounds * others + done, note)
+
+    rows = {each: _played(context, each, after(n)) for n, each in enumerate(methods)}
+    rows["feddf"] = _taught(context, after(len(methods)))
+    said = answers({"feddf": rows["feddf"].pop("answers")}, partition)
     means = {row: np.mean(each["accuracy"]) for row, each in rows.items()}
     line = ", ".join(f"{row} {100 * value:.1f}" for row, value in means.items())
-    said = answers({"feddf": taught.pop("answers")}, partition)
-    del rows["feddf"]["answers"]
     return {"rows": rows, "rounds": rounds} | said, line
 
 
-def _played(context: Context, method: str, tell: Any) -> dict[str, Any]:
+def _played(context: Context, method: str, tell: Callable[[int, str], None]) -> dict[str, Any]:
     """A method of the field in as many rounds, on one shot's clients and from the same weights."""
     settings, multi = context.settings, context.settings["multi_round"]
     clients = settings["clients"]
@@ -62,9 +64,7 @@ def _played(context: Context, method: str, tell: Any) -> dict[str, Any]:
     }
     warm = None
     if settings["imagenet"]:
-        shape = _shape(context)
-        start = untrained(model, shape, len(context.classes), context.seed, settings["imagenet"])
-        warm = dict(start.state_dict())
+        warm = dict(_untrained(context, model).state_dict())
     metrics = federate(
         chosen,
         context.dataset,
@@ -77,7 +77,7 @@ def _played(context: Context, method: str, tell: Any) -> dict[str, Any]:
     return {"accuracy": metrics["score"]["global"], "losses": [], "images": 0}
 
 
-def _taught(context: Context, tell: Any) -> dict[str, Any]:
+def _taught(context: Context, tell: Callable[[int, str], None]) -> dict[str, Any]:
     """FedDF, whatever the clients' architectures."""
     settings, dataset, device = context.settings, context.dataset, context.device
     multi = MultiRound.model_validate(settings["multi_round"])
@@ -87,16 +87,11 @@ def _taught(context: Context, tell: Any) -> dict[str, Any]:
     public, _ = tensors(images, np.zeros(len(images), np.int64), settings, device)
     rows = [torch.from_numpy(held.train).to(device) for held in context.partition.clients]
     names = [clients.models[client % len(clients.models)] for client in range(len(rows))]
-
-    def start(name: str) -> nn.Module:
-        arguments = _shape(context), dataset.n_classes, context.seed, settings["imagenet"]
-        return untrained(name, *arguments).to(device)
-
     plan = FedDF(
         clients.model_copy(update={"epochs": multi.epochs}),
         clients.model_copy(update={"epochs": multi.distillation_epochs}),
         multi.rounds,
-        start,
+        lambda name: _untrained(context, name).to(device),
         names,
         settings["server"],
         context.seed,
@@ -105,9 +100,12 @@ def _taught(context: Context, tell: Any) -> dict[str, Any]:
     model = feddf(plan, held, public, checkpoint=context.checkpoint.below("feddf"), tell=tell)
     tests = [torch.from_numpy(held.test).to(device) for held in context.partition.clients]
     x_test, y_test = tensors(dataset.test_images, dataset.test_labels, settings, device)
-    return scored(model, x_test, y_test, tests)
+    said = {"losses": [], "images": multi.public_images}
+    return scored(model, x_test, y_test, tests) | said
 
 
-def _shape(context: Context) -> tuple[int, int, int]:
+def _untrained(context: Context, name: str) -> nn.Module:
+    """What everybody of an architecture starts from."""
     height, width, channels = context.dataset.train_images.shape[1:]
-    return channels, height, width
+    shape, classes = (channels, height, width), context.dataset.n_classes
+    return untrained(name, shape, classes, context.seed, context.settings["imagenet"])
