@@ -12,10 +12,10 @@ from fedgenbench.core.products import forget_altered
 from fedgenbench.core.scales import SCALES
 from fedgenbench.plan import needs
 from fedgenbench.plan import settings as configuration
+from fedgenbench.plan.collection import collection
 from fedgenbench.plan.forecast import forecast
 from fedgenbench.plan.grid import Grid
 from fedgenbench.plan.jobs import job_code, source_digest
-from fedgenbench.plan.notes import newcomer_main
 from fedgenbench.plan.selection import require_known, select
 from fedgenbench.plan.tables import jobs_of_table
 from fedgenbench.systems import base as systems
@@ -95,10 +95,6 @@ def picture_files(scale):
     return [entry[3] for entry in GRIDS[scale].pictures()]
 
 
-def cards(scale):
-    return {name: f"{part.folder}/card.json" for name, part in GRIDS[scale].used_data.items()}
-
-
 def table_jobs(wildcards):
     try:
         return jobs_of_table(GRIDS[SCALE], wildcards.table)
@@ -107,25 +103,8 @@ def table_jobs(wildcards):
 
 
 def table_collection(wildcards):
-    """What is collected of the jobs of one table: the arguments of ``Collection``."""
-    grid, jobs = GRIDS[SCALE], table_jobs(wildcards)
-    places, there = {job.folder for job in jobs}, {job.experiment for job in jobs}
-    notes = {name: entry for name, entry in grid.experiment_notes.items() if name in there}
-    return {
-        "scale": SCALE,
-        "jobs": [entry for entry in grid.listing() if entry[-1] in places],
-        "pictures": [],
-        "experiments": notes,
-        "methods": grid.method_notes,
-        "absent": grid.absent_notes,
-        "newcomer_main": newcomer_main(grid),
-        "confidence": ALL_SETTINGS[SCALE].confidence,
-        "cards": {
-            name: path
-            for name, path in cards(SCALE).items()
-            if name in {entry["dataset"] for entry in notes.values()}
-        },
-    }
+    """What is collected of the jobs of one table, which shows no picture."""
+    return collection(GRIDS[SCALE], table_jobs(wildcards)) | {"pictures": []}
 
 
 def manifest(scale, product):

@@ -6,7 +6,7 @@ rule collect:
         lambda wildcards: metrics_files(wildcards.scale),
         lambda wildcards: [job.file("run") for job in GRIDS[wildcards.scale].jobs.values()],
         lambda wildcards: picture_files(wildcards.scale),
-        ancient(lambda wildcards: list(cards(wildcards.scale).values())),
+        ancient(lambda wildcards: list(GRIDS[wildcards.scale].cards.values())),
     output:
         context="results/{scale}/collected-{digest}/context.json",
         frames=expand(
@@ -21,14 +21,7 @@ rule collect:
     threads: 1
     params:
         code=lambda wildcards: GRIDS[wildcards.scale].product_code("collect"),
-        jobs=lambda wildcards: GRIDS[wildcards.scale].listing(),
-        pictures=lambda wildcards: GRIDS[wildcards.scale].pictures(),
-        absent=lambda wildcards: GRIDS[wildcards.scale].absent_notes,
-        newcomer_main=lambda wildcards: newcomer_main(GRIDS[wildcards.scale]),
-        experiments=lambda wildcards: GRIDS[wildcards.scale].experiment_notes,
-        methods=lambda wildcards: GRIDS[wildcards.scale].method_notes,
-        cards=lambda wildcards: cards(wildcards.scale),
-        confidence=lambda wildcards: ALL_SETTINGS[wildcards.scale].confidence,
+        collection=lambda wildcards: collection(GRIDS[wildcards.scale]),
     script:
         "../workflow_scripts/collect.py"
 
@@ -100,7 +93,7 @@ rule report:
         figures=lambda wildcards: manifest(wildcards.scale, "figures"),
         pictures=lambda wildcards: picture_files(wildcards.scale),
         foundation=FOUNDATION_RECORD,
-        cards=ancient(lambda wildcards: list(cards(wildcards.scale).values())),
+        cards=ancient(lambda wildcards: list(GRIDS[wildcards.scale].cards.values())),
     output:
         "results/{scale}/report/report-{digest}.json",
     log:

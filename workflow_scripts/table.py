@@ -6,15 +6,12 @@ from fedgenbench.core.job import job
 
 with job(snakemake):
     from fedgenbench.core.errors import UserError
-    from fedgenbench.core.files import read_json
     from fedgenbench.report.tables import apart, emit
     from fedgenbench.systems.base import parts
     from fedgenbench.systems.collected import results_of
     from fedgenbench.systems.collecting import Collection, collected
 
-    asked = dict(snakemake.params.collection)
-    asked["cards"] = {name: read_json(path) for name, path in asked["cards"].items()}
-    results = results_of(*collected(Collection(**asked)))
+    results = results_of(*collected(Collection.read(snakemake.params.collection)))
     made = {each.id: each for _, system in parts("tables") for each in system.tables(results)}
     name = snakemake.wildcards.table
     if name not in made:

@@ -105,7 +105,7 @@ def _write_records(scale: str, grid: Grid) -> None:
         raise UserError(
             f"{folder} is missing: `dvc repro` collects what was run; then record again"
         )
-    cards = {name: read_json(f"{part.folder}/card.json") for name, part in grid.used_data.items()}
+    cards = {name: read_json(path) for name, path in grid.cards.items()}
     write_records(place_of(scale), *read(folder), cards, grid.differences)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from fedgenbench.commands.plan import asked
 from fedgenbench.commands.reproduced import Reproduced, compared
-from fedgenbench.core.files import read_json, write_json
+from fedgenbench.core.files import write_json
+from fedgenbench.plan.collection import collection
 from fedgenbench.plan.grid import Grid
 from fedgenbench.plan.jobs import Job
-from fedgenbench.plan.notes import newcomer_main
 from fedgenbench.systems.collecting import Collection, collected
 from fedgenbench.systems.records import (
     joined,
@@ -70,30 +70,8 @@ def make(scale: str | None = None) -> tuple[Path, Reproduced]:
     return made / "report/report.html", found
 
 
-def collection(grid: Grid, jobs: list[Job]) -> Collection:
-    """What is to be collected of some finished jobs of a grid."""
-    there = {job.experiment for job in jobs}
-    used = {entry["dataset"] for name, entry in grid.experiment_notes.items() if name in there}
-    places = {job.folder for job in jobs}
-    return Collection(
-        scale=grid.settings.scale,
-        jobs=[entry for entry in grid.listing() if entry[-1] in places],
-        pictures=[each for each in grid.pictures() if str(Path(each[-1]).parent) in places],
-        experiments={n: entry for n, entry in grid.experiment_notes.items() if n in there},
-        methods=grid.method_notes,
-        absent=grid.absent_notes,
-        newcomer_main=newcomer_main(grid),
-        confidence=grid.settings.confidence,
-        cards={
-            n: read_json(f"{part.folder}/card.json")
-            for n, part in grid.used_data.items()
-            if n in used
-        },
-    )
-
-
 def _of_here(grid: Grid, jobs: list[Job]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The jobs that nobody recorded, as records have theirs."""
-    asked_for = collection(grid, jobs)
+    asked_for = Collection.read(collection(grid, jobs))
     frames, context = collected(asked_for)
     return frames, context | {"cards": dict(asked_for.cards)}

@@ -178,6 +178,11 @@ class Grid:
         used = {experiment.dataset for experiment in self.settings.experiments.values()}
         return {name: part for name, part in self.prepared.items() if name in used}
 
+    @property
+    def cards(self) -> dict[str, str]:
+        """The cards of these data sets, by path."""
+        return {name: f"{part.folder}/card.json" for name, part in self.used_data.items()}
+
     def listing(self) -> list[list[Any]]:
         """Kind, experiment, name, seed, client, digest and folder of every job."""
         return [

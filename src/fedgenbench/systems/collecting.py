@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from fedgenbench.core.files import atomic_path, write_json
+from fedgenbench.core.files import atomic_path, read_json, write_json
 from fedgenbench.report.collect import client_domains, collect, read_jobs, without_measured
 from fedgenbench.report.store import shown_pictures
 from fedgenbench.systems.base import parts
@@ -33,6 +33,12 @@ class Collection:
     newcomer_main: Sequence[float] | None
     confidence: float
     cards: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> Collection:
+        """From ``plan.collection``'s fields: the cards are read."""
+        cards = {name: read_json(path) for name, path in fields["cards"].items()}
+        return cls(**dict(fields) | {"cards": cards})
 
 
 def collected(asked: Collection) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
