@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fedgenbench.report.statistics import Interval
-from fedgenbench.report.words import verdict
+from fedgenbench.report.words import typeset, verdict, with_half
 
 # How far an axis reaches beyond means, bounds and published effects, in their spread: an interval that
 # is much wider than all of them lie apart is cut, with an arrow.
@@ -50,18 +50,14 @@ class Effect:
     @property
     def text(self) -> str:
         """Such as ``+4.7 ± 14.0``."""
-        if self.interval is None:
-            return "–"
-        text = f"{round(self.interval.mean, 1) + 0.0:+.1f}".replace("-", "−")
-        return text if self.interval.half is None else f"{text} ± {self.interval.half:.1f}"
+        return "–" if self.interval is None else with_half(self.interval)
 
     @property
     def published_text(self) -> str:
         """Such as ``+1.2 to +5.1``; empty where nothing is published."""
         if self.published is None:
             return ""
-        ends = dict.fromkeys(f"{end:+.1f}".replace("-", "−") for end in self.published)
-        return " to ".join(ends)
+        return " to ".join(dict.fromkeys(map(typeset, self.published)))
 
 
 @dataclass(frozen=True)
@@ -137,5 +133,4 @@ def _axis(effects: Sequence[Effect]) -> tuple[float, float]:
 
 
 def _end(value: float) -> str:
-    digits = 0 if abs(value) >= 10 else 1
-    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
+    return typeset(value, "+z.0f" if abs(value) >= 10 else "+z.1f")

@@ -13,6 +13,7 @@ from fedgenbench.report.measuring import Difference
 from fedgenbench.report.power import MOST_SEEDS, holm
 from fedgenbench.report.results import Results, distinct
 from fedgenbench.report.statistics import SEEDS, Interval
+from fedgenbench.report.words import typeset
 
 # Verdict -> tone of its cell; the order is that of the tally.
 VERDICTS = {
@@ -249,6 +250,5 @@ def _low(interval: Interval) -> float:
 
 
 def _number(value: float | None) -> str:
-    """One decimal, with a true minus and no minus zero."""
     assert value is not None  # of ``SEEDS`` seeds or more
-    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
+    return typeset(value, "z.1f")

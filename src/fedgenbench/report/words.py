@@ -15,11 +15,20 @@ def difference(results: Results, a: pd.Series, b: pd.Series) -> Interval | None:
     return mean_interval(paired, results.confidence) if len(paired) else None
 
 
+def typeset(value: float, form: str = "+z.1f") -> str:
+    """A number with a true minus; the ``z`` of ``form`` keeps zero from having one."""
+    return f"{value:{form}}".replace("-", "−")
+
+
+def with_half(interval: Interval) -> str:
+    """A difference and half of its interval, such as ``+0.3 ± 0.5``."""
+    text = typeset(interval.mean)
+    return text if interval.half is None else f"{text} ± {interval.half:.1f}"
+
+
 def signed(interval: Interval) -> str:
     """A difference of accuracies in [-1, 1] as points, such as ``+0.3 ± 0.5``."""
-    mean = round(100 * interval.mean, 1) + 0.0  # no minus zero
-    text = f"{mean:+.1f}".replace("-", "−")
-    return text if interval.half is None else f"{text} ± {100 * interval.half:.1f}"
+    return with_half(interval.scaled(100))
 
 
 def verdict(interval: Interval | None) -> str:
