@@ -54,6 +54,11 @@ CHANGES = {
     "no_batch_norm": {"batch_norm": 0.0},
     "no_editing": {"editing_steps": 0},
 }
+TRIALS = [
+    {"size": 1.0, "steps": 0, "cross_entropy": 0.5, "batch_norm": 10.0},
+    {"size": 0.5, "steps": 2, "cross_entropy": 0.25, "batch_norm": 8.0},
+    {"size": 0.5, "steps": 4, "cross_entropy": 0.75, "batch_norm": 7.0},
+]
 ASKED = ["base_strict"]
 # experiment -> title, scheme, clients' architectures, ablations
 MADE = {
@@ -117,6 +122,8 @@ def write_jobs(folder: Path, seeds: int = 3) -> list[tuple[Address, dict[str, An
                 if experiment == "emoji_domains-many":
                     for row in jobs["server", name]["rows"].values():
                         row["accuracy"] = [value - CROWDED for value in row["accuracy"]]
+            if ablations and not seed:
+                jobs["editing", "trials"] = {"settings": {}, "trials": TRIALS}
             if ablations:
                 jobs |= {("rival", name): _rival(size) for name, size in RIVALS.items()}
                 accuracy = [DENSE + SPLIT[seed] + APART * (client - 1) for client in range(3)]

@@ -142,6 +142,7 @@ def test_tables_in_the_order_of_the_report(made):
         *(f"fedlmg_{name}" for name in synthetic_fedlmg.MADE if not name.endswith("many")),
         "fedlmg_clients",
         "fedlmg_ablations",
+        "fedlmg_editing",
         "fedlmg_sizes",
         "fedlmg_likeness",
         "fedlmg_uploads",
@@ -247,6 +248,11 @@ def test_sizes_likeness_uploads_and_cost(made):
     assert [c.label for c in table.columns] == ["1", "2"]
     assert cells(table, "fedlmg_ft") == [f"48.0 ± {OWN:.1f}", f"62.0 ± {OWN:.1f}"]
     assert cells(table, "prompts") == [f"45.0 ± {OTHER:.1f}", f"50.0 ± {OTHER:.1f}"]
+    tried = made["fedlmg_editing"]
+    # With λ = 0.1; two steps of a half are what the images of the tables are made with.
+    assert cells(tried, "none-0") == ["0.500", "10.000", "1.500", ""]
+    assert cells(tried, "0.5-2") == ["0.250", "8.000", "1.050", "yes"]
+    assert cells(tried, "0.5-4") == ["0.750", "7.000", "1.450", ""]
     near = made["fedlmg_likeness"]
     assert cells(near, "prompts", "EmojiDomains, one shot") == [
         *("4.000 ± 0.000", "0.2000 ± 0.0000", "20.0 ± 0.0", "20.00 ± 0.00")
@@ -391,7 +397,7 @@ def test_bullets_say_what_is_cut_and_what_is_missing(grid):
 # Figures ----------------------------------------------------------------------------------------
 def test_figures_of_feature_skew_alone(drawn):
     assert list(drawn) == [
-        f"fedlmg_{kind}_{EMOJI}" for kind in ("guided", "editing", "losses", "sizes")
+        f"fedlmg_{kind}_{EMOJI}" for kind in ("guided", "editing", "losses", "trials", "sizes")
     ]
 
 
@@ -442,6 +448,13 @@ def test_accuracy_by_size_between_its_references(drawn):
     assert curves[2] == pytest.approx([50.0, 66.0])
     texts = {t.get_text() for t in axes.findobj(matplotlib.text.Text)}
     assert {"FedLMG, FT", "FedLMG, SD", "Prompts alone", "Ceiling"} <= texts
+
+
+def test_a_line_per_size_of_an_editing_step(drawn):
+    entropy, distance = drawn[f"fedlmg_trials_{EMOJI}"].drawing.axes
+    assert entropy.lines[0].get_ydata().tolist() == [0.5, 0.25, 0.75]
+    assert distance.lines[0].get_ydata().tolist() == [10.0, 8.0, 7.0]
+    assert distance.lines[0].get_xdata().tolist() == [0, 2, 4]
 
 
 def test_equal_reports_give_equal_bytes(grid, tmp_path):

@@ -16,7 +16,13 @@ from fedgenbench.images.settings import Base
 from fedgenbench.models.limits import PRETRAINED, alone, small
 from fedgenbench.systems.base import Block, Place
 from fedgenbench.systems.fedlmg.baseline_settings import DRAWING, Rivals
-from fedgenbench.systems.fedlmg.settings import Clients, GuidedImagesSettings, MultiRound, Server
+from fedgenbench.systems.fedlmg.settings import (
+    Clients,
+    Editing,
+    GuidedImagesSettings,
+    MultiRound,
+    Server,
+)
 
 
 class FedLMG(Block, GuidedImagesSettings):
@@ -51,6 +57,10 @@ class FedLMG(Block, GuidedImagesSettings):
     bases: dict[PlainName, Base | None] | None = Field(
         description="Rows that draw with another diffusion model; where its folder is not here, the row "
         "is left out and tables say so. null leaves one out, or all."
+    )
+    editing: Editing | None = Field(
+        description="Trials of the editing of noise, in the first repetition: their losses on the "
+        "server's own images are what `guidance` is set by. null: none are made."
     )
     multi_round: MultiRound | None = Field(
         description="FedAvg, FedProx, FedDyn and FedDF in rounds; needs `baselines`."
@@ -88,6 +98,13 @@ class FedLMG(Block, GuidedImagesSettings):
             part["base"] = self.other_bases[row].model_dump()
         if row not in ("main", "prompts"):
             part["per_class"] = self.ablation_per_class
+        return part
+
+    def tried(self) -> dict[str, Any]:
+        """What decides the images of the trials of editing; not how ``main`` is edited now."""
+        assert self.editing
+        part = self.drawn("main") | {"per_class": self.editing.per_class}
+        part["guidance"] |= {"editing_steps": 0, "editing_step": 1.0}
         return part
 
     def upload_noise(self, row: str) -> float:
@@ -192,6 +209,10 @@ class FedLMG(Block, GuidedImagesSettings):
             chosen = self.guidance_of(row)
             each = 4 * plain if chosen.form == "noise" else 5 * plain
             gradients += held * count * (chosen.editing_steps + each)
+        if tried := self.editing:  # in one repetition of all
+            taken = len(tried.sizes) * (sum(tried.steps) + self.sampler.steps * len(tried.steps))
+            seeds = len(place.settings.seeds)
+            gradients += held * tried.per_class * (taken + self.sampler.steps) / seeds
         # All rows of synthetic images take as many steps: three of FedLMG, two of a variation or size.
         rows = 3 + 2 * len(self.sizes) + 2 * len(self.variations)
         rows += (1 + len(self.sizes) + len(rivals)) * self.baselines

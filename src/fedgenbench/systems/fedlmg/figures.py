@@ -2,6 +2,7 @@
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
@@ -10,6 +11,7 @@ from fedgenbench.images.generated import load_images
 from fedgenbench.report.figures import (
     BLUE,
     BROKEN,
+    COLOURS,
     GREY,
     ORANGE,
     STYLE,
@@ -30,6 +32,7 @@ from fedgenbench.systems.fedlmg.numbers import (
     setup,
     shown_guided,
     sized,
+    trials,
 )
 
 GUIDANCE = {"prompts": "prompts alone", "main": "guided"} | ABLATIONS
@@ -46,6 +49,7 @@ def figures(results: Results) -> list[Figure]:
         *(guided_images(results, e) for e in experiments if len(shown[e]) > 1),
         *(edited_noise(results, e) for e in experiments if shown[e] >= {"no_editing", "main"}),
         *(guidance_losses(results, experiment) for experiment in experiments),
+        *(tried_editing(results, e) for e in experiments if len(trials(results, e))),
         *(by_size(results, e) for e in experiments if sizes[e] > 1),
     ]
 
@@ -154,6 +158,32 @@ def guidance_losses(results: Results, experiment: str) -> Figure:
         "that the latent promises, before each step down the gradient; mean over all images. Thin: "
         "seeds; bold: their mean. First the noise is edited, then there is a gradient before each "
         "denoising step. The batch-norm loss is shown without its weight λ.",
+        drawing,
+    )
+
+
+@matplotlib.rc_context(STYLE)
+def tried_editing(results: Results, experiment: str) -> Figure:
+    """Both losses of finished images by number of editing steps: a line per size of a step."""
+    drawing, panels = lay_out(2, 2, width=2.2, height=1.7, right=0.8)
+    tried = trials(results, experiment)
+    without = tried.loc["", 0]
+    words = {"cross_entropy": "Cross-entropy", "batch_norm": "Batch-norm loss"}
+    for axes, (quantity, title) in zip(panels, words.items(), strict=True):
+        labels = []
+        sizes = [size for size in dict.fromkeys(tried.index.get_level_values(0)) if size]
+        for size, colour in zip(sizes, COLOURS, strict=False):
+            values = pd.concat([pd.Series({0: without[quantity]}), tried.loc[size, quantity]])
+            axes.plot(values.index, values, color=colour, marker="o", markersize=3)
+            labels.append((values.iloc[-1], f"η = {size}", colour))
+        axes.set(title=title, xlabel="Editing steps M")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        finish(axes, labels)
+    return Figure(
+        f"fedlmg_trials_{experiment}",
+        f"{results.experiments[experiment]['title']}: losses of the finished images by number and size "
+        "of editing steps, guidance in the denoising steps alike, in the first repetition. On the left "
+        "of each panel the noise is not edited.",
         drawing,
     )
 

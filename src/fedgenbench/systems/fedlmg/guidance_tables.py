@@ -6,7 +6,15 @@ import pandas as pd
 
 from fedgenbench.report.notes import DIFFERENCES
 from fedgenbench.report.results import Results
-from fedgenbench.report.table_specs import Numbers, TableSpec, beside, lead, number, share
+from fedgenbench.report.table_specs import (
+    Numbers,
+    TableSpec,
+    beside,
+    lead,
+    number,
+    share,
+    words,
+)
 from fedgenbench.report.tables import Table
 from fedgenbench.systems.fedlmg.numbers import (
     LABELS,
@@ -19,6 +27,7 @@ from fedgenbench.systems.fedlmg.numbers import (
     setup,
     similarity,
     sized,
+    trials,
 )
 from fedgenbench.systems.fedlmg.published import Table as Printed
 from fedgenbench.systems.fedlmg.published import fedlmg_published
@@ -51,6 +60,22 @@ LOSSES = {
     "main": ["both"],
 }
 MODELS = {"main": ["SD-1.5"], "base_sd_2_1": ["SD-2.1"], "base_ldm": ["LDM"]}
+EDITING = TableSpec(
+    "fedlmg_editing",
+    "Editing of the initial noise, tried on the server: losses of the finished images",
+    (
+        number("cross_entropy", "Cross-entropy", digits=3),
+        number("batch_norm", "Batch-norm loss", digits=3),
+        number("loss", "Sum with λ", digits=3),
+        words("used", "Used"),
+    ),
+    (
+        "Means over images of every client and class from the same noise, each by the classifier that "
+        "guided it, in the first repetition; neither the number of steps nor η is published. No image "
+        "of a client and no accuracy is asked.",
+    ),
+    "Editing",
+)
 SIMILARITY = TableSpec(
     "fedlmg_likeness",
     "How near the images are to those of the client whose classifier guided them",
@@ -179,6 +204,32 @@ def size_table(results: Results) -> Table:
     ]
     used = dict.fromkeys(experiment for experiment, _ in by_size)
     return spec.table(results, rows, job_notes(results, used))
+
+
+def editing_table(results: Results) -> Table:
+    """What was tried before M and η were set."""
+    rows, used = [], []
+    for experiment in experiments_of(results):
+        tried = trials(results, experiment)
+        if tried.empty:
+            continue
+        used.append(experiment)
+        chosen = setup(results, experiment)["guidance"]
+        seed = results.fedlmg.query("experiment == @experiment and kind == 'editing'")["seed"].min()
+        for (size, steps), values in tried.iterrows():
+            loss = values["cross_entropy"] + chosen["batch_norm"] * values["batch_norm"]
+            here = chosen["editing_steps"] == steps
+            here &= not steps or chosen["editing_step"] == float(size)
+            rows.append(
+                Numbers(
+                    f"{size or 'none'}-{steps}",
+                    f"M = {steps}, η = {size}" if steps else "none",
+                    pd.DataFrame([values.to_dict() | {"loss": loss}], index=[seed]),
+                    results.experiments[experiment]["title"],
+                    {"used": "yes" if here else ""},
+                )
+            )
+    return EDITING.table(results, rows, job_notes(results, used))
 
 
 def similarity_table(results: Results) -> Table:

@@ -41,6 +41,13 @@ def _of_guidance(content: Mapping[str, Any]) -> Iterator[Measurement]:
             yield Measurement(quantity, float(value), "", int(client))
 
 
+def _of_editing(content: Mapping[str, Any]) -> Iterator[Measurement]:
+    for trial in content["trials"]:
+        for quantity in ("cross_entropy", "batch_norm"):
+            size = f"{trial['size']:g}" if trial["steps"] else ""
+            yield Measurement(quantity, float(trial[quantity]), size, step=trial["steps"])
+
+
 def _of_server(content: Mapping[str, Any]) -> Iterator[Measurement]:
     for row, found in content["rows"].items():
         yield Measurement("accuracy", float(np.mean(found["accuracy"])), row, -1)
@@ -72,6 +79,7 @@ def _and_time(
 
 MEASURES: Measures = {
     "classifiers": _and_time(_of_classifiers),
+    "editing": _and_time(_of_editing),
     "guided": _and_time(_of_guidance),
     "rival": _and_time(_of_rival),
     "dense": _and_time(_of_server),
@@ -82,7 +90,8 @@ MEASURES: Measures = {
 
 def _fedlmg(measurements: pd.DataFrame) -> pd.DataFrame:
     """``row`` is one of the metrics of a server, or of DENSE, or "likeness", which is of the images;
-    of classifiers "client"; else empty. Accuracies are in [0, 1]."""
+    of classifiers "client", of trials of editing the size of a step; else empty. Accuracies are in
+    [0, 1]."""
     part = measurements[measurements["job"].isin(list(MEASURES))]
     name = part["name"].where(part["job"] != "classifiers", "")
     part = part.assign(kind=part["job"], name=name)

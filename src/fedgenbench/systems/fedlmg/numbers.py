@@ -112,6 +112,13 @@ def losses(results: Results, experiment: str, quantity: str, name: str = "main")
     return frame.pivot(index="seed", columns="step", values="value")
 
 
+def trials(results: Results, experiment: str) -> pd.DataFrame:
+    """Losses of finished images by size (empty without editing) and number of editing steps."""
+    frame = _part(results, experiment, "editing", "trials")
+    frame = frame[frame["quantity"] != "wall_seconds"]
+    return frame.pivot(index=["row", "step"], columns="quantity", values="value")
+
+
 def of_clients(results: Results, experiment: str, quantity: str, row: str = "client") -> Any:
     """What is said of the uploads: seeds by clients."""
     frame = _part(results, experiment, "classifiers", "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -46,6 +46,18 @@ class GuidedImagesSettings(Strict):
     sampler: Sampler = Field(description="Steps, text guidance, and images at a time.")
     guidance: Guidance = Field(description="How a classifier bends the sampling.")
     per_class: int = Field(ge=1, description="Images per client and class.")
+
+
+class Editing(Strict):
+    """What is tried before M and η are set: neither is published (sheet §1.0)."""
+
+    steps: list[Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="Numbers of editing steps, M."
+    )
+    sizes: list[Annotated[float, Field(gt=0)]] = Field(
+        min_length=1, description="Sizes of such a step, η."
+    )
+    per_class: int = Field(ge=1, description="Images per client and class in each trial.")
 
 
 class MultiRound(Strict):

@@ -27,6 +27,7 @@ GUIDED = JobKind(
     partition=False,
     pictures=("shown",),
 )
+EDITING = JobKind("editing", f"{_HERE}.editing:run", inputs={"models": "models"}, partition=False)
 RIVAL = JobKind("rival", f"{_HERE}.baseline:run", _DRAWN, pictures=("shown",))
 DENSE = JobKind("dense", f"{_HERE}.dense:run", inputs={"models": "models"})
 ROUNDS = JobKind("rounds", f"{_HERE}.multiround:run")
@@ -59,6 +60,17 @@ def plan(grid: Grid, name: str, seed: int) -> None:
         name="all",
     )
     models: dict[str, tuple[Job, ...]] = {"models": (classifiers,)}
+    if block.editing and seed == grid.settings.seeds[0]:
+        grid.add(
+            EDITING,
+            name,
+            seed,
+            settings=shown | {"drawn": block.tried(), "editing": block.editing.model_dump()},
+            modules=modules,
+            made_of=[grid.fingerprint(block.base.source)],
+            name="trials",
+            inputs=models,
+        )
     drawn = _guided(grid, name, seed, shown, modules, models)
     baselines = _baselines(grid, name, seed, shown)
     if block.multi_round:
@@ -171,6 +183,6 @@ SYSTEM = System(
     order=3,
     title="FedLMG: images drawn under guidance of the clients' classifiers",
     settings=FedLMG,
-    kinds=(CLASSIFIERS, GUIDED, RIVAL, ROUNDS, DENSE, SERVER),
+    kinds=(CLASSIFIERS, EDITING, GUIDED, RIVAL, ROUNDS, DENSE, SERVER),
     plan=plan,
 )

@@ -20,6 +20,7 @@ from fedgenbench.systems.fedlmg.cost_tables import (
 from fedgenbench.systems.fedlmg.guidance_tables import (
     ablation_table,
     clients_table,
+    editing_table,
     similarity_table,
     size_table,
 )
@@ -36,6 +37,7 @@ from fedgenbench.systems.fedlmg.numbers import (
     setup,
     similarity,
     sized,
+    trials,
 )
 from fedgenbench.systems.fedlmg.published import FedLMGPublished, fedlmg_published
 from fedgenbench.systems.fedlmg.published_tables import beside
@@ -64,6 +66,8 @@ def tables(results: Results) -> list[Table]:
         return made
     if any(setup(results, experiment)["ablations"] for experiment in experiments):
         made.append(ablation_table(results))
+    if not all(trials(results, experiment).empty for experiment in experiments):
+        made.append(editing_table(results))
     if any(len(sized(results, experiment, "fedlmg_ft").columns) > 1 for experiment in experiments):
         made.append(size_table(results))
     if not all(similarity(results, experiment).empty for experiment in experiments):
