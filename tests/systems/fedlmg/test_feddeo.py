@@ -18,6 +18,7 @@ from fedgenbench.images.adapters import embedded
 from fedgenbench.images.memory import Batch
 from fedgenbench.systems.fedlmg import feddeo
 from fedgenbench.systems.fedlmg.baseline_settings import FedDEO
+from fedgenbench.systems.fedlmg.costs import flops
 from fedgenbench.systems.fedlmg.generation import generate
 
 CLASSES = ["face", "plant", "ice_cream"]
@@ -212,6 +213,18 @@ def test_descriptions_of_held_classes_go_up_in_half_precision(given, pipeline, t
     assert found.images.shape == (10, 32, 32, 3)
     assert set(found.report["client_seconds"]) == set(found.report["description_loss"]) == {0, 1}
     assert all(seconds > 0 for seconds in found.report["client_seconds"].values())
+    parts = [*pipeline.unet.parameters(), *pipeline.vae.parameters()]
+    assert found.report["download_parameters"] == dict.fromkeys(
+        (0, 1), sum(map(torch.numel, parts))
+    )
+    # Of an image: the U-Net once, under one embedding, after the encoder.
+    edge = 32 // pipeline.vae_scale_factor
+    latent = torch.zeros(1, pipeline.unet.config.in_channels, edge, edge)
+    unet = flops(
+        lambda: pipeline.unet(latent, 0, encoder_hidden_states=torch.zeros(1, length, width))
+    )
+    encoder = flops(lambda: pipeline.vae.encode(torch.zeros(1, 3, 32, 32)))
+    assert found.report["client_flops"] == dict.fromkeys((0, 1), unet + encoder)
 
 
 def prompts_alone(pipeline, folder, guidance):

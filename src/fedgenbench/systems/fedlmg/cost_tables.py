@@ -67,15 +67,16 @@ ASKED = TableSpec(
     (
         words("sends", "Sends", "A client", unit=""),
         number("upload", "Upload", "A client", digits=1, unit="kB"),
-        number("download", "Download", "A client", digits=3, unit="million parameters"),
+        number("traffic", "Up and down", "A client", digits=3, unit="million numbers"),
         number("flops", "An image", "A client", digits=3, unit="GFLOPs"),
         number("time", "Time", "A client", digits=1, unit="s", measured=True),
         number("images", "Images", "Server", digits=1, unit="s", measured=True),
     ),
     (
-        "Mean over clients, all rounds together; a kB is a thousand bytes. Download: weights that a "
-        "client has to be given. An image: forward passes of one training image, in each round one, "
-        "counted by torch; a step of training is about three.",
+        "Mean over clients, all rounds together; a kB is a thousand bytes. Up and down: what a client "
+        "sends, in numbers of four bytes, and the weights that it has to be given. An image: forward "
+        "passes of one training image, in each round one, counted by torch; a step of training is about "
+        "three.",
     ),
     measured_notes=(
         "Time: training of a classifier, captions, features, or descriptions. Images: drawing "
@@ -102,7 +103,7 @@ COST = TableSpec(
     ),
     "Experiment",
 )
-NOTHING = {"upload", "download", "flops", "time", "images"}  # where a one-shot method asks none
+NOTHING = {"upload", "traffic", "flops", "time", "images"}  # where a one-shot method asks none
 # What clients of the one-shot baselines send that draw images.
 SENT = {"fgl": "captions", "feddisc": "centroids of features", "feddeo": "descriptions"}
 
@@ -128,9 +129,11 @@ def asked_table(results: Results) -> Table:
         title = results.experiments[experiment]["title"]
         seconds = fact(results, experiment, "classifiers", "wall_seconds", "")
         upload = of_clients(results, experiment, "bytes").mean(axis=1) / 1e3
+        weights = of_clients(results, experiment, "parameters").mean(axis=1) / 1e6
         work = of_clients(results, experiment, "flops").mean(axis=1) / 1e9
         classifier = {
             "upload": upload,
+            "traffic": weights,
             "flops": work,
             "time": seconds / _trained(results, experiment),
         }
@@ -141,20 +144,21 @@ def asked_table(results: Results) -> Table:
             "dense": ("its classifier", classifier | {"images": dense}),
         }
         rounds = setup(results, experiment).get("rounds", 0)
-        weights = of_clients(results, experiment, "parameters").mean(axis=1) / 1e6
         for name in MULTI_ROUND:
             # The first model is everybody's; each later round begins with a download.
             many = {"upload": rounds * upload, "flops": rounds * work}
             asked[name] = (
                 f"its classifier, {rounds} times",
-                many | {"download": (rounds - 1) * weights},
+                many | {"traffic": (2 * rounds - 1) * weights},
             )
         for name, sent in SENT.items():
+            sends = of_baseline(results, experiment, "upload_bytes", name)
+            given = of_baseline(results, experiment, "download_parameters", name)
             costs = {
-                "upload": of_baseline(results, experiment, "upload_bytes", name) / 1e3,
+                "upload": sends / 1e3,
+                "traffic": (sends / 4 + given) / 1e6,
                 "time": of_baseline(results, experiment, "client_seconds", name),
                 "flops": of_baseline(results, experiment, "client_flops", name) / 1e9,
-                "download": of_baseline(results, experiment, "download_parameters", name) / 1e6,
                 "images": _drawing(results, experiment, "rival", name),
             }
             asked[name] = (sent, costs)

@@ -23,6 +23,7 @@ from fedgenbench.images.pixels import encoded, to_tensor
 from fedgenbench.images.prompts import class_embeddings
 from fedgenbench.images.schedules import ancestral
 from fedgenbench.systems.fedlmg.baseline_settings import FedDEO
+from fedgenbench.systems.fedlmg.costs import flops, parameters
 from fedgenbench.systems.fedlmg.generation import Generated, draw, noise_seed
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
 
@@ -89,8 +90,29 @@ def images(
                 ]
             )
     generated = draw(contest, guided, shards, checkpoint, tell)
+    report |= _asked(pipeline, dataset.train_images[:1], contest, prompts, len(partition.clients))
     generated.report.update(report, notes=notes + generated.report["notes"])
     return generated
+
+
+@torch.no_grad()
+def _asked(
+    pipeline: Any, image: np.ndarray, contest: GuidedImagesSettings, prompts: Tensor, clients: int
+) -> dict[str, Any]:
+    """Operations of one pass over an image [1, H, W, C], and the parameters of U-Net and autoencoder,
+    which every client is given."""
+    scheduler = ancestral(pipeline)
+
+    def learnt_from_once() -> None:
+        latent = _latents(pipeline, image, contest, Batch(1, "an image"))
+        t = torch.zeros(1, dtype=torch.long, device=latent.device)
+        errors(pipeline, scheduler, prompts[:1].float(), latent, torch.zeros_like(latent), t)
+
+    counts = {
+        "client_flops": flops(learnt_from_once),
+        "download_parameters": parameters(pipeline.unet, pipeline.vae),
+    }
+    return {name: dict.fromkeys(range(clients), count) for name, count in counts.items()}
 
 
 def _sent(

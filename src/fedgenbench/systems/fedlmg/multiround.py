@@ -34,7 +34,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
 
     rows = {each: _played(context, each, after(n)) for n, each in enumerate(methods)}
     rows["feddf"] = _taught(context, after(len(methods)))
-    said = answers({"feddf": rows["feddf"].pop("answers")}, partition)
+    said = answers({row: each.pop("answers") for row, each in rows.items()}, partition)
     means = {row: np.mean(each["accuracy"]) for row, each in rows.items()}
     line = ", ".join(f"{row} {100 * value:.1f}" for row, value in means.items())
     return {"rows": rows, "rounds": rounds} | said, line
@@ -74,7 +74,8 @@ def _played(context: Context, method: str, tell: Callable[[int, str], None]) -> 
         checkpoint=context.checkpoint.below(method),
         progress=tell,
     )
-    return {"accuracy": metrics["score"]["global"], "losses": [], "images": 0}
+    right = metrics["answers"]["rows"]["global"]
+    return {"accuracy": metrics["score"]["global"], "answers": right, "losses": [], "images": 0}
 
 
 def _taught(context: Context, tell: Callable[[int, str], None]) -> dict[str, Any]:
