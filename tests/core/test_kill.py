@@ -12,7 +12,11 @@ DRIVER = Path(__file__).parents[1] / "helpers/kill_driver.py"
 
 # State of the server and of clients that take turns; and parts that never travel.
 @pytest.mark.parametrize(
-    ("method", "settings"), [("scaffold", {"weighting": "uniform"}), ("fedrep", {"body_epochs": 1})]
+    ("method", "settings"),
+    [
+        ("scaffold", {"weighting": "uniform"}),
+        pytest.param("fedrep", {"body_epochs": 1}, marks=pytest.mark.slow),
+    ],
 )
 def test_ten_kills_leave_no_trace(tmp_path, method, settings):
     done = subprocess.run(

@@ -34,6 +34,7 @@ def test_both_loops_leave_the_base_as_it_was(bench):
             assert_equal(before, bits(pipeline.unet))
 
 
+@pytest.mark.slow
 def test_the_operations_of_a_step_are_those_of_stable_diffusion(bench):
     with torch.device("meta"):
         unet = UNet2DConditionModel(

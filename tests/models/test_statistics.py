@@ -102,8 +102,7 @@ def test_running_averages_of_one_batch_at_momentum_1_are_the_same(net, x):
         torch.testing.assert_close(unbiased, running[f"{name}.running_var"])
 
 
-@pytest.mark.parametrize("part", [4, 100])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(("name", "part"), [*((name, 4) for name in SMALL), ("bn_cnn", 100)])
 def test_every_architecture_gives_at_inference_what_training_on_one_batch_sees(
     name, part, monkeypatch
 ):

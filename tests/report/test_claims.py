@@ -369,7 +369,7 @@ def test_below_its_scale_a_claim_is_not_testable(verdict):
 steps = st.integers(-200, 200).map(lambda n: n / 1024)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=10)
 @given(
     values=st.lists(steps, min_size=9, max_size=9),
     shift=steps,

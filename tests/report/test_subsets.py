@@ -40,15 +40,15 @@ def cut(whole, role, methods=None, seeds=None):
     ("whole", "role", "methods", "seeds"),
     [
         ("others", "oneshot", None, None),
-        ("others", "oneshot", None, [0]),
+        pytest.param("others", "oneshot", None, [0], marks=pytest.mark.slow),
         ("pfedgpa", "tuning", None, None),
-        ("pfedgpa", "main", ["fedavg"], None),
+        pytest.param("pfedgpa", "main", ["fedavg"], None, marks=pytest.mark.slow),
         ("pfedgpa", "main", ["local"], [0]),
         ("pfedgpa", "main", ["pfedgpa"], [0]),
-        ("pfedgpa", "main", ["pfedgpa_own"], None),
+        pytest.param("pfedgpa", "main", ["pfedgpa_own"], None, marks=pytest.mark.slow),
         ("others", "main", ["warmfed"], [0]),
-        ("others", "main", ["fedavg", "warmfed"], None),
-        ("others", "main", ["fedavg_warm"], None),
+        pytest.param("others", "main", ["fedavg", "warmfed"], None, marks=pytest.mark.slow),
+        pytest.param("others", "main", ["fedavg_warm"], None, marks=pytest.mark.slow),
     ],
 )
 def test_a_part_of_a_grid_has_its_report(wholes, whole, role, methods, seeds):

@@ -302,7 +302,7 @@ def test_without_an_autoencoder_its_panel_is_left_out(grid):
     assert "Autoencoder" not in texts(figure)
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("seeds", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_equal_results_give_equal_bytes(tmp_path, seeds):
     for folder in ("a", "b"):
         for figure in pfedgpa_figures(synthetic_pfedgpa.results(seeds=seeds)):

@@ -385,7 +385,7 @@ def test_lines_are_the_means_over_seeds(drawn):
     assert pytest.approx([bits] * 4) in [list(x.get_ydata()) for x in entropy.lines]
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("seeds", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_equal_results_give_equal_bytes(tmp_path, seeds):
     for folder in ("a", "b"):
         pictures = synthetic_warmfed.pictures(tmp_path / "pictures")
