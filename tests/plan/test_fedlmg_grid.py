@@ -25,12 +25,25 @@ def put(raw, address, value):
         ("baselines", False, f"{ONE_SHOT}.fedlmg.rivals: they stand beside the baselines"),
         ("rivals/fgl/prompt", "a {label}", f"{ONE_SHOT}.fedlmg.rivals.fgl.prompt"),
         ("noises", [-20], f"{ONE_SHOT}.fedlmg.noises.0 = -20"),
+        (
+            "ablations/running/statistics",
+            "run",
+            f"{ONE_SHOT}.fedlmg.ablations.running.statistics: 'run'",
+        ),
+        ("total_per_class", 60, f"{ONE_SHOT}.fedlmg.sizes: have per_class images of each client"),
         ("clients/models", ["resnet19"], f"{ONE_SHOT}.fedlmg.clients.models.0 = 'resnet19'"),
     ],
 )
 def test_what_fedlmg_cannot_play_is_refused_by_its_key(raw, refusal, address, value, wanted):
     put(raw, f"{FEDLMG}/{address}", value)
     assert wanted in refusal(raw)
+
+
+def test_domains_are_left_out_where_clients_have_one(raw, refusal):
+    raw["experiments"]["emoji_domains-labels"]["fedlmg"]["unseen_domains"] = True
+    assert "emoji_domains-labels.fedlmg.unseen_domains: needs partition.scheme domain" in refusal(
+        raw
+    )
 
 
 @pytest.fixture
@@ -59,13 +72,29 @@ def test_the_jobs_of_one_shot(raw, grid):
     own = {key[1:] for key in jobs(grid(raw)) if key[0] == ONE_SHOT}
     ablations = raw["experiments"][ONE_SHOT]["fedlmg"]["ablations"]
     assert own == {
-        ("classifiers", "all"),
-        *(("guided", name) for name in ("main", "prompts", *ablations, "noise_50", "noise_100")),
+        *(("classifiers", name) for name in ("all", "running")),
+        ("editing", "trials"),
+        *(("guided", name) for name in ("main", "prompts", *ablations, "noise_100")),
         ("rounds", "all"),
         *(("rival", name) for name in ("fgl", "feddisc", "feddeo")),
         ("dense", "main"),
-        *(("server", name) for name in ("main", *ablations, "noise_50", "noise_100")),
+        *(("server", name) for name in ("main", *ablations, "noise_100")),
     }
+
+
+def test_running_statistics_are_those_of_uploads_and_of_the_servers_model(raw, grid):
+    made = {
+        (job.kind.name, job.name): job for job in grid(raw).of_system("fedlmg") if job.seed == 0
+    }
+    clients, server = made["classifiers", "running"], made["server", "running"]
+    for job, part in ((clients, "clients"), (server, "server")):
+        assert job.settings[part]["statistics"] == "running"
+    assert made["guided", "running"].inputs["models"] == server.inputs["models"] == (clients,)
+    # All else is as in the row that it is compared with.
+    assert made["guided", "running"].settings == made["guided", "main"].settings | {
+        "drawn": made["guided", "main"].settings["drawn"] | {"per_class": 4}
+    }
+    assert made["server", "latent"].settings["server"]["statistics"] == "recalibrated"
 
 
 def test_a_null_leaves_an_ablation_or_a_rival_out(raw, grid):
@@ -104,4 +133,4 @@ def test_clients_stay_what_they_are_when_the_sampler_changes(raw, grid):
     before = jobs(grid(raw))
     put(raw, f"{FEDLMG}/sampler/steps", 5)
     kinds = {kind for kind, _ in moved(before, jobs(grid(raw)))}
-    assert kinds == {"guided", "rival", "server"}
+    assert kinds == {"editing", "guided", "rival", "server"}

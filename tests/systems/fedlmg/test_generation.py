@@ -12,6 +12,7 @@ from tiny_clients import assert_equal, bits
 from toy_clients import Killed, holding, quiet, small_images
 
 from fedgenbench.core import artifacts
+from fedgenbench.core.answers import shares
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.streams import stream
@@ -22,10 +23,12 @@ from fedgenbench.images.adapters import embedded
 from fedgenbench.images.generated import load_images
 from fedgenbench.systems.fedlmg import clients as clients_module
 from fedgenbench.systems.fedlmg.clients import train_clients
-from fedgenbench.systems.fedlmg.generation import generate
-from fedgenbench.systems.fedlmg.server import Images, Trainer, planned, serve
+from fedgenbench.systems.fedlmg.generation import dealt, generate
+from fedgenbench.systems.fedlmg.server import Images, Trainer, planned, serve, unseen
+from fedgenbench.systems.fedlmg.settings import UNSEEN
 from fedgenbench.systems.fedlmg.similarity import apart, likeness
 from fedgenbench.systems.fedlmg.system import GUIDED
+from fedgenbench.systems.fedlmg.training import right_answers
 from fedgenbench.systems.fedlmg.uploads import load, noised, save, untrained
 
 TRAINING = {"epochs": 1, "batch_size": 4, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0}
@@ -61,6 +64,8 @@ def settings(models=("bn_cnn",), **other):
         "sizes": [1],
         "ways": ["fedlmg_ft", "fedlmg_md", "fedlmg_sd"],
         "per_class": 2,
+        "total_per_class": None,
+        "unseen_domains": False,
         "rivals": [],
         "upload_noise": 0.0,
     } | other
@@ -90,9 +95,9 @@ def uploads(tmp_path_factory):
     return folder / "classifiers.safetensors"
 
 
-def guided(pipeline, path, folder, tell=quiet, seed=0, identity="one", **changes):
+def guided(pipeline, path, folder, tell=quiet, seed=0, identity="one", total=None, **changes):
     found = [each.frozen("cpu") for each in load(path, 3).values()]
-    chosen = small_images(**changes)
+    chosen = small_images(**changes).model_copy(update={"total_per_class": total})
     prompts = embedded(pipeline, ["a face", "a plant", "a sign"])
     return generate(
         chosen,
@@ -314,6 +319,53 @@ def test_the_server_gives_every_row(uploads):
     assert same["fedlmg_ft"] | {"epochs": 0} == rows["prompts"] | {"epochs": 0}
     assert none == []
     assert list(same) == ["fedlmg_ft"]
+
+
+def test_a_client_s_domain_is_judged_by_what_the_others_sent(uploads):
+    """The same model as that of the others' images alone, and the others' own mean."""
+    drawn, trainer = drawn_images(), Trainer(settings(), dataset(), partition(), "cpu")
+    longer = settings()["server"] | {"epochs": 2}  # half the images, as many steps
+    again = Trainer(settings(server=longer), dataset(), partition(), "cpu")
+    found = unseen(trainer, load(uploads, 3).values(), drawn)
+    assert list(found) == [*UNSEEN]
+    for client, other in ((0, 1), (1, 0)):
+        (upload,) = (each for each in load(uploads, 3).values() if each.client == other)
+        part = drawn.part(np.flatnonzero(drawn.style == other))
+        one = Synthetic(part.images, part.labels, np.zeros_like(part.style))
+        rows, _ = serve(again, [upload], Images(one), tell=quiet)
+        x, y, tests = trainer.test
+        assert found["unseen_sd"]["accuracy"][client] == rows["fedlmg_sd"]["accuracy"][client]
+        alone = right_answers(upload.frozen("cpu").model, x, y, [tests[client]])
+        assert found["unseen_ensemble"]["accuracy"][client] == shares(alone)[0]
+
+
+@pytest.mark.parametrize("total", [1, 4, 5])
+def test_a_total_is_dealt_out_to_the_clients_that_hold_a_class(uploads, total):
+    """Client 1 alone holds class 2; of the others both have half, but for one."""
+    both = list(load(uploads, 3).values())
+    found = dealt(small_images().model_copy(update={"total_per_class": total}), both, seed=0)
+    assert [upload.classes for upload in both] == [(0, 1), (0, 1, 2)]
+    assert found[1][2] == total
+    assert 2 not in found[0]
+    for label in (0, 1):
+        counts = [each.get(label, 0) for each in found]
+        assert sum(counts) == total
+        assert sorted(counts) == [total // 2, total - total // 2]
+    assert dealt(small_images(), both, 0) == [dict.fromkeys(u.classes, 2) for u in both]
+
+
+def test_images_dealt_out_are_the_first_of_those_of_each(pipeline, uploads, tmp_path):
+    """A client's image has the same noise whoever else draws."""
+    whole = guided(pipeline, uploads, tmp_path / "a")
+    dealt_out = guided(pipeline, uploads, tmp_path / "b", total=3)
+    assert np.bincount(dealt_out.labels).tolist() == [3, 3, 3]
+    taken = {}
+    for image, *place in zip(dealt_out.images, dealt_out.style, dealt_out.labels, strict=True):
+        number = taken[tuple(place)] = taken.get(tuple(place), -1) + 1
+        if number < 2:
+            same = (whole.style == place[0]) & (whole.labels == place[1])
+            np.testing.assert_allclose(image.astype(int), whole.images[same][number], atol=1)
+    assert len(dealt_out.promised) == len(taken)
 
 
 def test_few_images_are_trained_on_for_as_many_steps_as_all(uploads):

@@ -20,6 +20,7 @@ GUIDED = MADE_BY | {
         "drawn": {
             "base": {"source": "models/foundation", "resolution": 32},
             "per_class": 3,
+            "total_per_class": None,
             "sampler": {"steps": 6},
             "guidance": {"editing_steps": 1, "batch_norm": 0.1},
         },
@@ -33,7 +34,10 @@ GUIDED = MADE_BY | {
     "gradients": {"0": 12, "1": 12},
 }
 SERVER = MADE_BY | {
-    "settings": {"server": {"model": "bn_cnn", "trains": "whole"}, "asked": ["base_strict"]},
+    "settings": {
+        "server": {"model": "bn_cnn", "trains": "whole", "statistics": "recalibrated"},
+        "asked": ["base_strict"],
+    },
     "rows": {"fedlmg_ft": {"accuracy": [0.25, 0.75], "losses": [1.0], "images": 12}},
     "likeness": [{"guided_copied": 0.125}, {"guided_copied": 0.25}],
 }
@@ -141,6 +145,8 @@ def jobs(models=("mlp", "mini_vit"), **changes):
     drawn = GUIDED["settings"]["drawn"]
     edited = drawn | {"guidance": drawn["guidance"] | {"batch_norm": 0.0}}
     other = drawn | {"base": {"source": "models/other", "resolution": 32}}
+    running = SERVER["settings"]["server"] | {"statistics": "running"}
+    running_row = SERVER | {"settings": SERVER["settings"] | {"server": running}}
     return [
         (address(kind, "exp", name, seed), content | changes)
         for seed in (2, 3)
@@ -151,8 +157,11 @@ def jobs(models=("mlp", "mini_vit"), **changes):
             (_guided(drawn=edited), "guided", "no_batch_norm"),
             (_guided(upload_noise=50.0), "guided", "noise_50"),
             (_guided(drawn=other), "guided", "base_other"),
+            (CLASSIFIERS, "classifiers", "running"),
+            (GUIDED, "guided", "running"),
             (ROUNDS, "rounds", "all"),
             (SERVER, "server", "main"),
+            (running_row, "server", "running"),
         )
     ]
 
@@ -164,10 +173,11 @@ def test_a_setup_says_what_its_jobs_were_made_with():
         "names": ["ink", "oil"],
         "models": ["mlp", "mini_vit"],
         "trained": {"models": ["mlp", "mini_vit"], "epochs": 20},
-        "server": {"model": "bn_cnn", "trains": "whole"},
+        "server": {"model": "bn_cnn", "trains": "whole", "statistics": "recalibrated"},
         "drawn": {
             "base": {"source": "models/foundation", "resolution": 32},
             "per_class": 3,
+            "total_per_class": None,
             "steps": 6,
         },
         "guidance": {"editing_steps": 1, "batch_norm": 0.1},
@@ -175,6 +185,7 @@ def test_a_setup_says_what_its_jobs_were_made_with():
             "no_batch_norm": {"batch_norm": 0.0},
             "noise_50": {"upload_noise": 50.0},
             "base_other": {"base": "models/other"},
+            "running": {"statistics": "running"},
         },
         "asked": ["base_strict"],
         "rounds": 20,
@@ -183,7 +194,8 @@ def test_a_setup_says_what_its_jobs_were_made_with():
             name: ["0123456789"] * 2
             for name in (
                 *("classifiers", "guided main", "guided prompts", "guided no_batch_norm"),
-                *("guided noise_50", "guided base_other", "rounds", "server main"),
+                *("guided noise_50", "guided base_other", "classifiers running"),
+                *("guided running", "rounds", "server main", "server running"),
             )
         },
         "hardware": ["x86-64 core"],
@@ -210,4 +222,4 @@ def test_the_split_decides_the_setting_where_all_architectures_are_one(scheme, s
 def test_a_gpu_and_uncommitted_changes_are_named():
     made = jobs(device="H100", git_dirty=True)
     (setup,) = setups(made, {"exp": DOMAIN}, {"exp": None}).values()
-    assert (setup["hardware"], setup["dirty"]) == (["H100"], 16)
+    assert (setup["hardware"], setup["dirty"]) == (["H100"], 22)

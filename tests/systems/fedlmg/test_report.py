@@ -18,6 +18,7 @@ from fedgenbench.systems.fedlmg.figures import figures as fedlmg_figures
 from fedgenbench.systems.fedlmg.measures import ServerRow
 from fedgenbench.systems.fedlmg.numbers import (
     LABELS,
+    SHIFTED,
     accuracies,
     architectures,
     beside_ablations,
@@ -144,6 +145,7 @@ def test_tables_in_the_order_of_the_report(made):
         "fedlmg_ablations",
         "fedlmg_editing",
         "fedlmg_sizes",
+        "fedlmg_unseen",
         "fedlmg_likeness",
         "fedlmg_uploads",
         "fedlmg_asked",
@@ -219,13 +221,17 @@ def test_architectures_stand_over_their_clients_and_are_not_averaged(made):
 
 def test_ablations_and_their_paired_differences(made):
     table, half = made["fedlmg_ablations"], 4.302653 * 0.2 / sqrt(3)
-    assert [row.id for row in table.rows] == ["main", "prompts", "no_batch_norm", "no_editing"]
+    ids = ["main", "prompts", "no_batch_norm", "no_editing", "running"]
+    assert [row.id for row in table.rows] == ids
     assert cells(table, "main")[:4] == [
         text for level in (62, 66) for text in (f"{level}.0 ± {OWN:.1f}", "")
     ]
     assert cells(table, "prompts")[:2] == [f"50.0 ± {OTHER:.1f}", f"+12.0 ± {half:.1f}"]
     assert cells(table, "no_batch_norm")[1:4:2] == [f"+3.0 ± {half:.1f}"] * 2
     assert cells(table, "no_editing")[2:4] == [f"65.0 ± {OTHER:.1f}", f"+1.0 ± {half:.1f}"]
+    assert cells(table, "running")[:2] == [f"57.0 ± {OTHER:.1f}", f"+5.0 ± {half:.1f}"]
+    (label,) = (row.label for row in table.rows if row.id == "running")
+    assert label == "running statistics, in uploads and the server's model"
     # The paper's own, under a head of their own: losses and noise on DomainNet, models on NICO++.
     assert table.spans[-1] == ("Published (their data)", 4)
     assert cells(table, "main")[4:] == ["34.28", "34.28", "75.96", "58.16"]
@@ -237,10 +243,33 @@ def test_ablations_and_their_paired_differences(made):
 def test_more_clients_stand_below_one_a_domain(made):
     table = made["fedlmg_clients"]
     labels = [row.label for row in table.rows]
-    assert labels == ["3 clients, 2 images each class"] * 2  # all that were made up have three
+    assert labels == ["3 clients"] * 2  # all that were made up have three
     first, second = ([cell.text for cell in row.cells] for row in table.rows)
-    assert (first[0], second[0]) == (f"62.0 ± {OWN:.1f}", f"60.0 ± {OWN:.1f}")
+    # As many images: the first of each client and class beside all of the more clients'.
+    assert (first[0], second[0]) == ("12", "12")
+    assert (first[1], second[1]) == (f"48.0 ± {OWN:.1f}", f"46.0 ± {OWN:.1f}")
+    assert first[2] == "n/a"  # the multi-teacher's row has all images only
     assert table.spans[-1] == ("Published (their data)", 2)
+
+
+def test_a_domain_that_no_upload_is_of(made, grid):
+    table, half = made["fedlmg_unseen"], 4.302653 * 0.2 / sqrt(3)
+    assert [row.id for row in table.rows] == ["prompts", *SHIFTED, "fedlmg_sd"]
+    assert [c.label for c in table.columns] == [
+        *("blob", "fluent", "noto", "Mean", "− FedLMG of the others")
+    ]
+    assert cells(table, "unseen_sd") == [
+        *(f"{level}.0 ± {OTHER:.1f}" for level in (53, 55, 57, 55)),
+        "",
+    ]
+    assert cells(table, "prompts")[4] == "−5.0 ± 0.0"
+    assert cells(table, "fedlmg_sd")[4] == f"+11.0 ± {half:.1f}"
+    assert cells(table, "unseen_ensemble")[3:] == [f"30.0 ± {OTHER:.1f}", "−25.0 ± 0.0"]
+    said = (
+        "with the client's own upload its model differs by +11.0 ± 0.5 points, prompts alone by "
+        "−5.0 ± 0.0, and the mean of the others' classifiers, without images, by −25.0 ± 0.0."
+    )
+    assert said in fedlmg_text(grid)
 
 
 def test_sizes_likeness_uploads_and_cost(made):
@@ -463,7 +492,7 @@ def test_equal_reports_give_equal_bytes(grid, tmp_path):
     for folder in ("a", "b"):
         for figure in fedlmg_figures(grid):
             figures.emit(figure, tmp_path / folder)
-    assert len(list((tmp_path / "a").iterdir())) == 16
+    assert len(list((tmp_path / "a").iterdir())) == 20
     for path in sorted((tmp_path / "a").iterdir()):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, ValidationError
 
-from fedgenbench.core.settings import Distinct, PlainName, Strict, explain
+from fedgenbench.core.settings import Distinct, PlainName, Statistics, Strict, explain
+from fedgenbench.core.wording import unknown
 from fedgenbench.data.sources import image_shape, source_of
 from fedgenbench.images.folder import present
 from fedgenbench.images.guidance_settings import Guidance
@@ -34,8 +35,8 @@ class FedLMG(Block, GuidedImagesSettings):
         description="Numbers of images per client and class for the curve, besides all of them."
     )
     ablations: dict[PlainName, dict[str, float | int | bool | str] | None] | None = Field(
-        description="Rows of the ablation table: a name, and what it changes in `guidance`; null "
-        "leaves one out, or all."
+        description="Rows of the ablation table: a name, and what it changes in `guidance`, or the "
+        "`statistics` of clients and server; null leaves one out, or all."
     )
     ablation_per_class: int = Field(
         ge=1,
@@ -61,6 +62,10 @@ class FedLMG(Block, GuidedImagesSettings):
     editing: Editing | None = Field(
         description="Trials of the editing of noise, in the first repetition: their losses on the "
         "server's own images are what `guidance` is set by. null: none are made."
+    )
+    unseen_domains: bool = Field(
+        description="Also ask how good the server's model is on each client's domain without its upload; "
+        "for partitions with a domain a client."
     )
     multi_round: MultiRound | None = Field(
         description="FedAvg, FedProx, FedDyn and FedDF in rounds; needs `baselines`."
@@ -123,12 +128,22 @@ class FedLMG(Block, GuidedImagesSettings):
         """The guidance of ``main``, of ``prompts``, which has none, or of an ablation."""
         changes = {"main": {}, "prompts": {"editing_steps": 0, "guide": False}}
         changes |= self.changes
-        return Guidance.model_validate(self.guidance.model_dump() | changes.get(row, {}))
+        changed = {k: v for k, v in changes.get(row, {}).items() if k != "statistics"}
+        return Guidance.model_validate(self.guidance.model_dump() | changed)
+
+    def trained_in(self, row: str) -> tuple[Clients, Server]:
+        """How the classifiers and the server's model of a row are trained."""
+        kind = self.changes.get(row, {}).get("statistics")
+        changed = {} if kind is None else {"statistics": kind}
+        return self.clients.model_copy(update=changed), self.server.model_copy(update=changed)
 
     def problems(self, place: Place) -> Iterator[str]:
         where = f"{place.where}.fedlmg"
         yield from self._ablation_problems(where)
         yield from self._size_problems(where)
+        yield from self._total_problems(where)
+        if self.unseen_domains and place.experiment.partition.scheme != "domain":
+            yield f"{where}.unseen_domains: needs partition.scheme domain; set it to false"
         _, edge = image_shape(place.experiment.dataset)
         clients = [
             (f"{where}.clients", name, self.clients) for name in dict.fromkeys(self.clients.models)
@@ -147,10 +162,22 @@ class FedLMG(Block, GuidedImagesSettings):
             if name in ("main", "prompts") or name.startswith(("noise_", "base_")):
                 yield f"{where}.ablations: {name!r} is a row already; choose another name"
                 continue
+            if (kind := self.changes[name].get("statistics", "running")) not in get_args(
+                Statistics
+            ):
+                yield f"{where}.ablations.{name}.statistics: {unknown(str(kind), get_args(Statistics))}"
             try:
                 self.guidance_of(name)
             except ValidationError as error:
                 yield from (explain(item, (where, "ablations", name)) for item in error.errors())
+
+    def _total_problems(self, where: str) -> Iterator[str]:
+        """What has ``per_class`` images of each, beside ``total_per_class`` of all."""
+        others = {"sizes": self.sizes, "ablations": self.changes, "noises": self.noises}
+        others |= {"bases": self.other_bases, "rivals": self.drawing_rivals}
+        for name, rows in others.items():
+            if self.total_per_class and rows:
+                yield f"{where}.{name}: have per_class images of each client; leave total_per_class null"
 
     def _size_problems(self, where: str) -> Iterator[str]:
         """Sizes that are no part of all images, and baselines without those that they stand beside."""
@@ -203,20 +230,21 @@ class FedLMG(Block, GuidedImagesSettings):
         held = clients * getattr(place.experiment.partition, "classes_per_client", classes)
         rivals = self.drawing_rivals
         plain = self.sampler.steps / 4  # a denoising step costs a quarter of a gradient
-        gradients = held * self.per_class * plain * (self.baselines + len(rivals))
+        images = classes * self.total_per_class if self.total_per_class else held * self.per_class
+        gradients = images * plain * (self.baselines + len(rivals))
         for row in ("main", *self.variations):
-            count = self.per_class if row == "main" else self.ablation_per_class
+            count = images if row == "main" else held * self.ablation_per_class
             chosen = self.guidance_of(row)
             each = 4 * plain if chosen.form == "noise" else 5 * plain
-            gradients += held * count * (chosen.editing_steps + each)
+            gradients += count * (chosen.editing_steps + each)
         if tried := self.editing:  # in one repetition of all
             taken = len(tried.sizes) * (sum(tried.steps) + self.sampler.steps * len(tried.steps))
             seeds = len(place.settings.seeds)
             gradients += held * tried.per_class * (taken + self.sampler.steps) / seeds
         # All rows of synthetic images take as many steps: three of FedLMG, two of a variation or size.
         rows = 3 + 2 * len(self.sizes) + 2 * len(self.variations)
-        rows += (1 + len(self.sizes) + len(rivals)) * self.baselines
-        passes: float = rows * held * self.per_class * self.server.epochs
+        rows += (1 + len(self.sizes) + len(rivals)) * self.baselines + clients * self.unseen_domains
+        passes: float = rows * images * self.server.epochs
         # The ceilings; a head alone is a third of the work.
         passes += clients * train * 4 / 3 * self.server.epochs * self.baselines
         passes += clients * train * self.clients.epochs

@@ -11,7 +11,7 @@ import numpy as np
 
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
-from fedgenbench.core.streams import torch_seed
+from fedgenbench.core.streams import stream, torch_seed
 from fedgenbench.images.generated import save_images
 from fedgenbench.images.guidance import Guided, Order, Trace
 from fedgenbench.images.memory import Batch
@@ -70,7 +70,7 @@ def generate(
     checkpoint: Checkpoint,
     tell: Callable[[int, str], None],
 ) -> Generated:
-    """``settings.per_class`` images for each client and each class that it holds (sheet §3).
+    """Images for each client and each class that it holds (sheet §3), as many as ``dealt`` says.
 
     ``embeddings`` [classes, L, D] are of the classes' prompts. The noise of an image depends on
     ``seed``, client, class and the image's number alone: rows of an ablation start from the same.
@@ -86,12 +86,33 @@ def generate(
                 noise_seed(seed, upload.client, label, number),
                 upload,
             )
-            for number in range(settings.per_class)
+            for number in range(count)
         ]
-        for upload in uploads
-        for label in upload.classes
+        for upload, counts in zip(uploads, dealt(settings, uploads, seed), strict=True)
+        for label, count in counts.items()
     ]
     return draw(settings, guided, shards, checkpoint, tell)
+
+
+def dealt(
+    settings: GuidedImagesSettings, uploads: Sequence[Upload], seed: int
+) -> list[dict[int, int]]:
+    """By upload: class -> number of images, where there is one.
+
+    ``per_class`` for each class that a client holds; or ``total_per_class`` of a class, spread evenly
+    over the clients that hold it: those that draw one more than others are drawn by lot.
+    """
+    if settings.total_per_class is None:
+        return [dict.fromkeys(upload.classes, settings.per_class) for upload in uploads]
+    counts: list[dict[int, int]] = [{} for _ in uploads]
+    for label in sorted({label for upload in uploads for label in upload.classes}):
+        holders = [n for n, upload in enumerate(uploads) if label in upload.classes]
+        each, left = divmod(settings.total_per_class, len(holders))
+        more = set(stream(seed, "fedlmg", "dealt", label).permutation(holders)[:left].tolist())
+        for n in holders:
+            if each or n in more:
+                counts[n][label] = each + (n in more)
+    return counts
 
 
 def noise_seed(seed: int, client: int, label: int, number: int) -> int:

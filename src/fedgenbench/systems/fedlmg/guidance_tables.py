@@ -1,7 +1,5 @@
 """FedLMG's tables of guidance: parts of it left out, fewer images, how near the images come."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from fedgenbench.report.notes import DIFFERENCES
@@ -18,7 +16,6 @@ from fedgenbench.report.table_specs import (
 from fedgenbench.report.tables import Table
 from fedgenbench.systems.fedlmg.numbers import (
     LABELS,
-    WAYS,
     accuracies,
     beside_ablations,
     changed,
@@ -135,39 +132,6 @@ def _printed_variations() -> list[tuple[str, list[Printed], dict[str, list[str]]
         ("noise, FT", published.of("noise on uploads"), noise),
         ("models, SD", published.of("diffusion model"), MODELS),
     ]
-
-
-def clients_table(results: Results, crowds: Sequence[str]) -> Table:
-    """The same images at more clients, beside one client a domain (Table 6)."""
-    alike = {results.experiments[name]["dataset"] for name in crowds}
-    few = experiments_of(results, "feature skew")
-    used = [e for e in few if results.experiments[e]["dataset"] in alike]
-    rows = []
-    for experiment in (*used, *crowds):
-        here = setup(results, experiment)
-        clients, size = len(here["names"]), here["drawn"]["per_class"]
-        table = accuracies(results, experiment)
-        rows.append(
-            Numbers(
-                str(clients),
-                f"{clients} clients, {size} images each class",
-                table[[way for way in WAYS if way in table]],
-                results.experiments[experiment]["dataset"],
-            )
-        )
-    spec = TableSpec(
-        "fedlmg_clients",
-        "Number of clients, mean accuracy over clients",
-        [share(way, label, "Accuracy") for way, label in WAYS.items()],
-        (
-            "Domains are dealt out to more clients; images per client and class fall as theirs rise.",
-        ),
-        "Clients",
-    )
-    stated = fedlmg_published().of("number of clients")
-    names = {row: [row] for row in ("6", "30", "60", "180")}
-    table = spec.table(results, rows, job_notes(results, [*used, *crowds]))
-    return with_averages(table, [("FT", stated, names)])
 
 
 def _printed_sizes() -> str:

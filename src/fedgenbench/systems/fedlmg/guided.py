@@ -6,7 +6,7 @@ from typing import Any
 
 from fedgenbench.images.adapters import base_model
 from fedgenbench.images.prompts import class_embeddings
-from fedgenbench.systems.fedlmg.generation import generate
+from fedgenbench.systems.fedlmg.generation import dealt, generate
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
 from fedgenbench.systems.fedlmg.uploads import load, noised
 from fedgenbench.systems.job import Context
@@ -29,6 +29,8 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         class_embeddings(pipeline, settings.prompt, classes),
         seed=context.seed,
         checkpoint=context.checkpoint,
-        tell=context.progress(settings.per_class * sum(len(each.classes) for each in uploads)),
+        tell=context.progress(
+            sum(sum(counts.values()) for counts in dealt(settings, uploads, context.seed))
+        ),
     )
     return generated.keep(context)

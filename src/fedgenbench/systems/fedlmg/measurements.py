@@ -91,9 +91,10 @@ MEASURES: Measures = {
 def _fedlmg(measurements: pd.DataFrame) -> pd.DataFrame:
     """``row`` is one of the metrics of a server, or of DENSE, or "likeness", which is of the images;
     of classifiers "client", of trials of editing the size of a step; else empty. Accuracies are in
-    [0, 1]."""
+    [0, 1]. The classifiers of all rows but a few have no name."""
     part = measurements[measurements["job"].isin(list(MEASURES))]
-    name = part["name"].where(part["job"] != "classifiers", "")
+    of_all = (part["job"] == "classifiers") & (part["name"] == "all")
+    name = part["name"].where(~of_all, "")
     part = part.assign(kind=part["job"], name=name)
     return part[list(COLUMNS)].reset_index(drop=True)
 
@@ -111,8 +112,8 @@ def setups(
     setting: "feature skew", "label skew", "overlapping labels", "number of clients", or "different
         architectures" whatever the split; names, models: of the clients; trained, server, drawn,
         guidance: settings; rounds: of baselines that have some; ablations: what each variation
-        changes in the guidance, the noise on uploads or the model, and, if there is one,
-        ablation_per_class; asked: rows of other models, whether or not these were there;
+        changes in the guidance, the noise on uploads, the model or batch norm's statistics, and, if
+        there is one, ablation_per_class; asked: rows of other models, whether or not these were there;
         digests: "kind name" -> one per seed; hardware, dirty: of the jobs.
 
     Args:
@@ -126,21 +127,22 @@ def setups(
         if kind not in MEASURES:
             continue
         setup = found.setdefault(experiment, {"digests": {}, "hardware": [], "dirty": 0})
-        key = kind if kind in ("classifiers", "rounds") else f"{kind} {name}"
+        key = kind if name == "all" else f"{kind} {name}"
         setup["digests"].setdefault(key, []).append(content["digest"])
         setup["dirty"] += content["git_dirty"] is True
         hardware = content["cpu"] if content["device"] == "cpu" else content["device"]
         setup["hardware"] = sorted({*setup["hardware"], hardware})
         settings = content["settings"]
-        if kind == "classifiers":
+        if kind == "classifiers" and name == "all":
             count, models = len(content["images"]), settings["clients"]["models"]
             setup["models"] = [models[client % len(models)] for client in range(count)]
             setup["names"] = domains[experiment] or [f"client {client}" for client in range(count)]
             setup["setting"] = _setting(setup["models"], schemes[experiment])
             setup["trained"] = settings["clients"]
-        elif kind == "server" and name == "main":
-            setup["server"] = settings["server"]
-            setup["asked"] = settings["asked"]
+        elif kind == "server":
+            setup.setdefault("trained_by_row", {})[name] = settings["server"]["statistics"]
+            if name == "main":
+                setup |= {key: settings[key] for key in ("server", "asked")}
         elif kind == "rounds":
             setup["rounds"] = settings["multi_round"]["rounds"]
         elif kind == "guided":
@@ -148,26 +150,43 @@ def setups(
             if name not in ("main", "prompts"):
                 setup["ablation_per_class"] = settings["drawn"]["per_class"]
             if name == "main":
-                setup["drawn"] = {key: settings["drawn"][key] for key in ("base", "per_class")}
+                of_all = ("base", "per_class", "total_per_class")
+                setup["drawn"] = {key: settings["drawn"][key] for key in of_all}
                 setup["drawn"] |= {"steps": settings["drawn"]["sampler"]["steps"]}
     for setup in found.values():
-        guided = setup.pop("guided")
-        setup["guidance"] = {k: v for k, v in guided["main"].items() if k not in OF_VARIATIONS}
-        setup["ablations"] = {
-            name: {key: v for key, v in guidance.items() if v != guided["main"][key]}
-            for name, guidance in guided.items()
-            if name not in ("main", "prompts")
-        }
+        setup |= _variations(setup.pop("guided"), setup.pop("trained_by_row"))
     return found
 
 
-OF_VARIATIONS = ("upload_noise", "base")  # what they may change beside the guidance
+def _variations(
+    guided: Mapping[str, dict[str, Any]], statistics: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """The guidance of ``main``, and what each variation changes."""
+    decided = {
+        name: each | {"statistics": statistics.get(name, statistics["main"])}
+        for name, each in guided.items()
+    }
+    main = decided["main"]
+    return {
+        "guidance": {key: value for key, value in main.items() if key not in OF_VARIATIONS},
+        "ablations": {
+            name: {key: value for key, value in each.items() if value != main[key]}
+            for name, each in decided.items()
+            if name not in ("main", "prompts")
+        },
+    }
+
+
+OF_VARIATIONS = ("upload_noise", "base", "statistics")  # what they may change beside the guidance
 
 
 def _decided(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The guidance of images, the noise on uploads and the model that draws them."""
-    of_all = (settings["upload_noise"], settings["drawn"]["base"]["source"])
-    return settings["drawn"]["guidance"] | dict(zip(OF_VARIATIONS, of_all, strict=True))
+    drawn = settings["drawn"]
+    return drawn["guidance"] | {
+        "upload_noise": settings["upload_noise"],
+        "base": drawn["base"]["source"],
+    }
 
 
 def _setting(models: list[str], scheme: Mapping[str, Any]) -> str:

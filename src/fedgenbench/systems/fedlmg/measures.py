@@ -151,18 +151,25 @@ def accuracy_by_images(results: Results, of: _Where) -> Measured:
 
 @measure(_Where, unit="points")
 def accuracy_with_more_clients(results: Results, of: _Where) -> Measured:
-    """Accuracy with each larger number of clients less that with one client a domain, same data set."""
-    from fedgenbench.systems.fedlmg.numbers import LABELS, accuracies, experiments_of
+    """Accuracy with each larger number of clients less that with one client a domain, same data set and
+    equally many images."""
+    from fedgenbench.systems.fedlmg.numbers import (
+        LABELS,
+        accuracies,
+        equally_many,
+        experiments_of,
+    )
 
     measured = Measured()
     crowds = experiments_of(results, "number of clients")
     for experiment in _experiments(results, of, measured):
-        dataset, few = results.experiments[experiment]["dataset"], accuracies(results, experiment)
+        dataset = results.experiments[experiment]["dataset"]
         same = [name for name in crowds if results.experiments[name]["dataset"] == dataset]
         if not same:
             measured.missing.append(f"more clients on {dataset}")
         for name, method in product(same, of.methods):
             title, many = results.experiments[name]["title"], accuracies(results, name)
+            few = equally_many(results, experiment, name)
             what = f"{LABELS[method]}, {title} − {results.experiments[experiment]['title']}"
             if method not in many or method not in few:
                 measured.missing.append(what)

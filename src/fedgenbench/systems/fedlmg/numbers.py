@@ -35,12 +35,18 @@ WAYS = {
     "fedlmg_sd": "FedLMG, specific teacher",
 }
 LABELS = CONTROLS | OTHERS | WAYS
+# On a client's domain, without its upload.
+SHIFTED = {
+    "unseen_ensemble": "the other clients' classifiers, their mean",
+    "unseen_sd": "FedLMG, specific teacher, of the other clients",
+}
 # Ablations that the sheet names; another one is called by what it changes.
 ABLATIONS = {
     "no_batch_norm": "without batch-norm loss (nor editing by it)",
     "no_cross_entropy": "without cross-entropy",
     "no_editing": "without editing of the noise",
     "latent": "as the released code: the latent is moved",
+    "running": "running statistics, in uploads and the server's model",
 }
 SYMBOLS = {"editing_steps": "M", "editing_step": "η", "batch_norm": "λ"}
 SETTINGS = (
@@ -103,6 +109,28 @@ def beside_ablations(results: Results, experiment: str) -> pd.DataFrame:
     size = setup(results, experiment)["ablation_per_class"]
     of_size = {way: sized(results, experiment, way) for way in (*VARIED, "prompts")}
     return pd.DataFrame({way: table[size] for way, table in of_size.items() if size in table})
+
+
+def images_of(results: Results, experiment: str) -> dict[str, float]:
+    """Row of the server -> images that its model was trained on, mean over seeds."""
+    frame = _part(results, experiment, "server", "main")
+    frame = frame[(frame["quantity"] == "images") & (frame["client"] == -1)]
+    return frame.groupby("row")["value"].mean().to_dict()
+
+
+def equally_many(results: Results, experiment: str, crowd: str) -> pd.DataFrame:
+    """Mean accuracy of FedLMG's ways on as many images as another experiment has: seeds by ways.
+
+    A way has no column where neither all images nor the first of each client and class are as many.
+    """
+    images, wanted = images_of(results, experiment), images_of(results, crowd)
+    table = accuracies(results, experiment)
+    rows = {
+        way: row
+        for row, count in images.items()
+        if (way := row.split("@")[0]) in WAYS and count == wanted.get(way)
+    }
+    return pd.DataFrame({way: table[row] for way, row in rows.items()})
 
 
 def losses(results: Results, experiment: str, quantity: str, name: str = "main") -> pd.DataFrame:

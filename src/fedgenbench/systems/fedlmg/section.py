@@ -9,7 +9,7 @@ from fedgenbench.report.forest import Effect, Forest
 from fedgenbench.report.results import Results, distinct
 from fedgenbench.report.section import Illustration, Section
 from fedgenbench.report.statistics import Interval
-from fedgenbench.report.words import difference, listed
+from fedgenbench.report.words import difference, listed, signed
 from fedgenbench.systems.fedlmg.numbers import (
     ABLATIONS,
     LABELS,
@@ -30,6 +30,7 @@ SHEET = {
     "editing_steps": ("editing steps", 10),
     "steps": ("denoising steps", 50),
     "per_class": ("images per client and class", 30),
+    "total_per_class": ("images of a class in all", 180),
 }
 
 
@@ -77,6 +78,9 @@ def text(results: Results) -> str:
     if not experiments:
         return "FedLMG has not been run at this scale."
     paragraphs = [_what_was_run(results, experiments)]
+    paragraphs += [
+        said for experiment in experiments if (said := _what_shifts(results, experiment))
+    ]
     return "\n\n".join(paragraphs)
 
 
@@ -104,6 +108,25 @@ def _what_was_run(results: Results, experiments: Sequence[str]) -> str:
     return " ".join(sentences)
 
 
+def _what_shifts(results: Results, experiment: str) -> str:
+    """What the others' uploads are worth on a domain that none is of; empty where it was not asked."""
+    table = accuracies(results, experiment)
+    if "unseen_sd" not in table or "prompts" not in table:
+        return ""
+    own, plain, ensemble = (
+        difference(results, table[row], table["unseen_sd"])
+        for row in ("fedlmg_sd", "prompts", "unseen_ensemble")
+    )
+    if own is None or plain is None or ensemble is None:
+        return ""
+    return (
+        f"{results.experiments[experiment]['title']}. On the domain of a client that sent nothing, the "
+        "specific teacher's model of the others' uploads is the reference: with the client's own upload "
+        f"its model differs by {signed(own)} points, prompts alone by {signed(plain)}, and the mean of "
+        f"the others' classifiers, without images, by {signed(ensemble)}."
+    )
+
+
 def effects(results: Results, experiment: str) -> Forest:
     """Guidance, ways of training and parts of guidance in one experiment."""
     table = accuracies(results, experiment)
@@ -116,6 +139,8 @@ def effects(results: Results, experiment: str) -> Forest:
             continue  # it stands above
         compared.append((f"SD − {LABELS[other]}", table, "fedlmg_sd", table, other))
     compared.append(("The guiding teacher (SD − FT)", table, "fedlmg_sd", table, "fedlmg_ft"))
+    shifted = "On a domain that no upload is of (SD of the others − prompts alone)"
+    compared.append((shifted, table, "unseen_sd", table, "prompts"))
     if ablations := setup(results, experiment)["ablations"]:
         full = beside_ablations(results, experiment)
         for name in ablations:
@@ -157,10 +182,11 @@ def bullets(results: Results, published: FedLMGPublished) -> list[str]:
 def _cut(here: Mapping[str, Any]) -> str:
     """What an experiment does less of than the sheet; empty where nothing."""
     done = {"editing_steps": here["guidance"]["editing_steps"], **here["drawn"]}
+    unsaid = "per_class" if done["total_per_class"] else "total_per_class"
     less = [
         f"{words} {done[key]} (the sheet: {asked})"
         for key, (words, asked) in SHEET.items()
-        if done[key] != asked
+        if done[key] != asked and key != unsaid
     ]
     base = here["drawn"]["base"]
     drawn = f"; drawn by {base['source']} at {base['resolution']}×{base['resolution']} pixels"

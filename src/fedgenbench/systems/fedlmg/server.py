@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fedgenbench.core.answers import packed, shares
 from fedgenbench.data.answers import answers
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
@@ -18,7 +19,7 @@ from fedgenbench.federated.synthetic import Synthetic, read
 from fedgenbench.images.uploads import Upload
 from fedgenbench.systems.fedlmg.clients import tensors
 from fedgenbench.systems.fedlmg.generation import first_of_each
-from fedgenbench.systems.fedlmg.settings import VARIED, Server
+from fedgenbench.systems.fedlmg.settings import UNSEEN, VARIED, Server
 from fedgenbench.systems.fedlmg.similarity import apart, likeness
 from fedgenbench.systems.fedlmg.training import (
     Loss,
@@ -27,6 +28,7 @@ from fedgenbench.systems.fedlmg.training import (
     fine_tuning,
     of_specific_teacher,
     probabilities,
+    right_answers,
     scored,
     train,
 )
@@ -50,7 +52,7 @@ def planned(settings: Mapping[str, Any], baselines: bool) -> list[str]:
     if baselines:
         rows += ["prompts", *(f"prompts@{size}" for size in sizes), *settings["rivals"]]
         rows += ["ceiling", "ceiling_head"]
-    return rows
+    return rows + [*UNSEEN] * settings["unseen_domains"]
 
 
 def run(context: Context) -> tuple[dict[str, Any], str]:
@@ -63,14 +65,13 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         for upload in load(models, dataset.n_classes).values()
     ]
     rivals = {n: read([path], dataset) for n, path in zip(names, inputs["rivals"], strict=True)}
-    rows, near = serve(
-        Trainer(settings, dataset, context.partition, context.device),
-        uploads,
-        Images(
-            read(inputs["images"], dataset), read(prompts, dataset) if prompts else None, rivals
-        ),
-        tell=context.progress(len(planned(settings, bool(prompts)))),
-    )
+    trainer = Trainer(settings, dataset, context.partition, context.device)
+    guided = read(inputs["images"], dataset)
+    images = Images(guided, read(prompts, dataset) if prompts else None, rivals)
+    tell = context.progress(len(planned(settings, bool(prompts))))
+    rows, near = serve(trainer, uploads, images, tell=tell)
+    if settings["unseen_domains"]:
+        rows |= unseen(trainer, uploads, guided)
     means = {row: sum(each["accuracy"]) / len(each["accuracy"]) for row, each in rows.items()}
     line = ", ".join(f"{row} {100 * value:.1f}" for row, value in means.items())
     said = answers({row: each.pop("answers") for row, each in rows.items()}, context.partition)
@@ -99,6 +100,17 @@ class Trainer:
 
     def tensors(self, images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
         return tensors(images, labels, dict(self.settings), self.device)
+
+    def passes_over(self, guided: Synthetic) -> int:
+        """Images that a row's training sees in all: its epochs over all that the uploads ask for, even
+        where an ablation has fewer."""
+        settings = self.settings
+        if settings["total_per_class"]:
+            count = settings["total_per_class"] * len(np.unique(guided.labels))
+        else:
+            pairs = np.unique(np.stack([guided.style, guided.labels], 1), axis=0)
+            count = settings["per_class"] * len(pairs)
+        return self.training.epochs * count
 
     def fitted(
         self, row: str, x: Tensor, y: Tensor, loss: Loss, epochs: int, head: bool | None = None
@@ -143,8 +155,7 @@ def serve(
     teachers = [upload.frozen(server.device).model for upload in clients]
     rows: dict[str, dict[str, Any]] = {}
     guided, prompts = images.guided, images.prompts
-    pairs = len(np.unique(np.stack([guided.style, guided.labels], 1), axis=0))
-    seen_in_all = server.training.epochs * settings["per_class"] * pairs
+    seen_in_all = server.passes_over(guided)
 
     def fit(row: str, x: Tensor, y: Tensor, loss: Loss, **more: Any) -> nn.Module:
         epochs = max(1, round(seen_in_all / len(x)))
@@ -185,6 +196,38 @@ def serve(
     places = server.dataset, server.partition, guided, prompts, seen
     near = zip(likeness(*places), apart(*places, seed=settings["seed"]), strict=True)
     return rows, [one | other for one, other in near]
+
+
+def unseen(
+    server: Trainer, uploads: Iterable[Upload], guided: Synthetic
+) -> dict[str, dict[str, Any]]:
+    """What the uploads of all others make of a client's domain, by row, as ``serve`` has it.
+
+    ``unseen_sd``: for each client a server's model of the images that the others guided, by the specific
+    teacher and in as many steps, on this client's test images. ``unseen_ensemble``: the mean of the
+    others' classifiers themselves, without any image.
+    """
+    clients = sorted(uploads, key=lambda upload: upload.client)
+    teachers = [upload.frozen(server.device).model for upload in clients]
+    x, y = server.tensors(guided.images, guided.labels)
+    style = torch.from_numpy(guided.style).to(x.device)
+    taught = of_specific_teacher(probabilities(teachers, x), style)
+    x_test, y_test, tests = server.test
+    said = probabilities(teachers, x_test)
+    right: dict[str, list[Tensor]] = {row: [] for row in UNSEEN}
+    for client, test in enumerate(tests):
+        kept, others = style != client, [n for n in range(len(teachers)) if n != client]
+        ensemble = said[others].mean(0).argmax(1) == y_test
+        right["unseen_ensemble"].append(ensemble[test].cpu())
+        epochs = max(1, round(server.passes_over(guided) / int(kept.sum())))
+        model, _ = server.fitted(
+            f"without client {client}", x[kept], y[kept], distilled(taught[kept]), epochs
+        )
+        right["unseen_sd"] += right_answers(model, x_test, y_test, [test])
+    return {
+        row: {"accuracy": shares(each), "answers": packed(each), "losses": [], "images": images}
+        for (row, each), images in zip(right.items(), (0, len(x)), strict=True)
+    }
 
 
 def _first(synthetic: Synthetic, size: int | None) -> Tensor:

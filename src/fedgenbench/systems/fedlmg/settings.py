@@ -19,6 +19,8 @@ else:  # a literal is spelt out where it is checked by type
 WAYS = ("fedlmg_ft", "fedlmg_md", "fedlmg_sd")
 # On fewer images, or on those of a variation: the paper's ablations have the first, its models the other.
 VARIED = ("fedlmg_ft", "fedlmg_sd")
+# Rows that each client's test images judge without its own upload.
+UNSEEN = ("unseen_ensemble", "unseen_sd")
 
 
 class Clients(SGDSettings):
@@ -46,6 +48,12 @@ class GuidedImagesSettings(Strict):
     sampler: Sampler = Field(description="Steps, text guidance, and images at a time.")
     guidance: Guidance = Field(description="How a classifier bends the sampling.")
     per_class: int = Field(ge=1, description="Images per client and class.")
+    total_per_class: int | None = Field(
+        default=None,
+        ge=1,
+        description="In place of `per_class`: images of a class in all, dealt out to the clients that "
+        "hold it, so that more clients are no more images.",
+    )
 
 
 class Editing(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fedgenbench.federated.method import method_module
@@ -13,6 +14,8 @@ from fedgenbench.systems.fedlmg.public import fingerprint
 from fedgenbench.systems.fedlmg.settings import VARIED, WAYS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fedgenbench.plan.grid import Grid
     from fedgenbench.plan.jobs import Job
 
@@ -46,20 +49,8 @@ def plan(grid: Grid, name: str, seed: int) -> None:
         return
     dataset = grid.settings.datasets[experiment.dataset]
     shown = {"seed": seed, "mean": dataset.mean, "std": dataset.std, "imagenet": block.imagenet}
-    trained = shown | {"server": block.server.model_dump()}
-    names = [*block.clients.models, block.server.model]
-    modules = tuple(sorted({MODELS[model][0] for model in names}))
-    networks = [MODELS[model][1] for model in names]
-    classifiers = grid.add(
-        CLASSIFIERS,
-        name,
-        seed,
-        settings=shown | {"clients": block.clients.model_dump()},
-        modules=modules,
-        made_of=networks[:-1],
-        name="all",
-    )
-    models: dict[str, tuple[Job, ...]] = {"models": (classifiers,)}
+    modules, networks = _architectures(block)
+    uploads = partial(_uploads, grid, name, seed, shown)
     if block.editing and seed == grid.settings.seeds[0]:
         grid.add(
             EDITING,
@@ -69,9 +60,9 @@ def plan(grid: Grid, name: str, seed: int) -> None:
             modules=modules,
             made_of=[grid.fingerprint(block.base.source)],
             name="trials",
-            inputs=models,
+            inputs=uploads("main"),
         )
-    drawn = _guided(grid, name, seed, shown, modules, models)
+    drawn = _guided(grid, name, seed, shown, modules, uploads)
     baselines = _baselines(grid, name, seed, shown)
     if block.multi_round:
         _rounds(grid, name, seed, shown, modules, networks)
@@ -80,11 +71,12 @@ def plan(grid: Grid, name: str, seed: int) -> None:
             DENSE,
             name,
             seed,
-            settings=trained | {"own": block.rivals.dense.model_dump()},
+            settings=shown
+            | {"server": block.server.model_dump(), "own": block.rivals.dense.model_dump()},
             modules=modules,
             made_of=networks[-1:],
             name="main",
-            inputs=models,
+            inputs=uploads("main"),
         )
     for row in ("main", *block.variations):
         main = row == "main"
@@ -95,15 +87,43 @@ def plan(grid: Grid, name: str, seed: int) -> None:
             SERVER,
             name,
             seed,
-            settings=trained
+            settings=shown
+            | {"server": block.trained_in(row)[1].model_dump()}
             | {"sizes": block.sizes if main else [], "ways": [*WAYS] if main else [*VARIED]}
-            | {"per_class": block.per_class, "upload_noise": block.upload_noise(row)}
+            | {"per_class": block.per_class, "total_per_class": block.total_per_class}
+            | {"upload_noise": block.upload_noise(row)}
+            | {"unseen_domains": block.unseen_domains and main}
             | {"rivals": [job.name for job in rivals], "asked": [*block.other_bases]},
             modules=modules,
             made_of=networks[-1:],
             name=row,
-            inputs=models | {"images": (drawn[row],), "prompts": beside, "rivals": rivals},
+            inputs=uploads(row) | {"images": (drawn[row],), "prompts": beside, "rivals": rivals},
         )
+
+
+def _architectures(block: FedLMG) -> tuple[tuple[str, ...], list[str]]:
+    """The modules of all networks; and their code, the clients' one by one, the server's last."""
+    names = [*block.clients.models, block.server.model]
+    return tuple(sorted({MODELS[model][0] for model in names})), [MODELS[n][1] for n in names]
+
+
+def _uploads(
+    grid: Grid, name: str, seed: int, shown: dict[str, Any], row: str
+) -> dict[str, tuple[Job, ...]]:
+    """The classifiers of a row, as an input: those of all, unless its clients are trained otherwise."""
+    block: FedLMG = grid.settings.experiments[name].block("fedlmg")
+    modules, networks = _architectures(block)
+    clients = block.trained_in(row)[0]
+    job = grid.add(
+        CLASSIFIERS,
+        name,
+        seed,
+        settings=shown | {"clients": clients.model_dump()},
+        modules=modules,
+        made_of=networks[:-1],
+        name="all" if clients == block.clients else row,
+    )
+    return {"models": (job,)}
 
 
 def _rounds(
@@ -138,9 +158,9 @@ def _guided(
     seed: int,
     shown: dict[str, Any],
     modules: tuple[str, ...],
-    models: dict[str, tuple[Job, ...]],
+    uploads: Callable[[str], dict[str, tuple[Job, ...]]],
 ) -> dict[str, Job]:
-    """The images of ``main``, of prompts alone and of each variation."""
+    """The images of ``main``, of prompts alone and of each variation, each under its ``uploads``."""
     block: FedLMG = grid.settings.experiments[name].block("fedlmg")
     drawn = {}
     for row in ("main", *(("prompts",) if block.baselines else ()), *block.variations):
@@ -153,7 +173,7 @@ def _guided(
             modules=modules,
             made_of=[grid.fingerprint(settings["base"]["source"])],
             name=row,
-            inputs=models,
+            inputs=uploads(row),
         )
     return drawn
 

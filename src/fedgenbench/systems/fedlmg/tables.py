@@ -10,6 +10,7 @@ from fedgenbench.report.results import Results
 from fedgenbench.report.statistics import significantly_best
 from fedgenbench.report.tables import Cell, Column, Row, Table, cells_of, percent
 from fedgenbench.report.words import listed
+from fedgenbench.systems.fedlmg.clients_tables import clients_table, shifted_table
 from fedgenbench.systems.fedlmg.cost_tables import (
     asked_table,
     compared_baselines,
@@ -19,7 +20,6 @@ from fedgenbench.systems.fedlmg.cost_tables import (
 )
 from fedgenbench.systems.fedlmg.guidance_tables import (
     ablation_table,
-    clients_table,
     editing_table,
     similarity_table,
     size_table,
@@ -70,6 +70,8 @@ def tables(results: Results) -> list[Table]:
         made.append(editing_table(results))
     if any(len(sized(results, experiment, "fedlmg_ft").columns) > 1 for experiment in experiments):
         made.append(size_table(results))
+    if any("unseen_sd" in accuracies(results, experiment) for experiment in experiments):
+        made.append(shifted_table(results))
     if not all(similarity(results, experiment).empty for experiment in experiments):
         made.append(similarity_table(results))
     made.append(upload_table(results))
@@ -90,7 +92,7 @@ def setup_table(results: Results) -> Table:
             f"{entry['partition']}",
             f"{', '.join(architectures(results, experiment))}; {_training(clients)}",
             f"{server['model']}{trains}; {_training(server)}",
-            f"{counted(here['drawn']['per_class'], 'image')} per client and class; "
+            f"{_asked(here['drawn'])}; "
             f"{counted(here['drawn']['steps'], 'step')} "
             f"({guidance['scheduler']}), M = {guidance['editing_steps']}, "
             f"η = {guidance['editing_step']:g}, λ = {guidance['batch_norm']:g}, "
@@ -106,6 +108,13 @@ def setup_table(results: Results) -> Table:
         tuple(rows),
         stub="Experiment",
     )
+
+
+def _asked(drawn: Mapping[str, Any]) -> str:
+    """How many images are drawn."""
+    if drawn["total_per_class"]:
+        return f"{counted(drawn['total_per_class'], 'image')} of a class in all"
+    return f"{counted(drawn['per_class'], 'image')} per client and class"
 
 
 def _training(settings: Mapping[str, Any]) -> str:
