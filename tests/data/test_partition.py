@@ -1,9 +1,11 @@
+import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -11,6 +13,7 @@ from fedgenbench.core.errors import UserError
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import (
     ClassBlocksSettings,
+    Client,
     DirichletSettings,
     DomainSettings,
     DomainShardsSettings,
@@ -434,6 +437,44 @@ def test_an_altered_partition_is_refused(tmp_path, part):
         path.write_text(text)
         with pytest.raises(UserError, match=str(path)):
             Partition.load(path)
+
+
+ROWS = st.one_of(
+    st.none(),
+    st.text(max_size=2),
+    st.lists(st.one_of(st.integers(), st.floats(), st.booleans(), st.lists(st.integers()))),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    clients=st.one_of(
+        ROWS, st.lists(st.dictionaries(st.sampled_from(["train", "test", "valid", "odd"]), ROWS))
+    )
+)
+def test_whatever_lists_a_file_holds_they_are_positions_or_a_user_error(tmp_path, clients):
+    path = tmp_path / "partition.json"
+    make_partition(WORLD, SCHEMES[0], 0).save(path)
+    content = json.loads(path.read_text()) | {"clients": clients}
+    digest = hashlib.sha256(json.dumps(clients, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps(content | {"sha256": digest}))
+    try:
+        partition = Partition.load(path)
+        partition.require(WORLD)
+    except UserError as error:
+        assert str(path) in str(error) or "client" in str(error)  # noqa: PT017
+    else:
+        for client in partition.clients:
+            assert client.train.size == 0 or client.train.min() >= 0
+            WORLD.train_labels[client.train], WORLD.test_labels[client.test]
+
+
+def test_an_image_that_the_data_lack_is_told_with_its_client():
+    partition = make_partition(WORLD, SCHEMES[1], 0)
+    beyond = Client(partition.clients[0].train, np.array([len(WORLD.test_labels)]))
+    spoiled = replace(partition, clients=(*partition.clients[:1], beyond))
+    with pytest.raises(UserError, match=f"client 1 the test image {len(WORLD.test_labels)}"):
+        spoiled.require(WORLD)
 
 
 def test_another_state_of_the_data_is_refused():

@@ -131,6 +131,57 @@ def test_faults_name_the_tensor():
     assert "model/w" in faults[1]
 
 
+def test_what_is_too_large_is_named_and_the_bound_is_a_setting():
+    rows = uploads()
+    rows[1]["model"]["w"][:] = 3e4
+    model = uploads()[0]["model"]
+    with pytest.raises(
+        UserError, match=r"client 7 .*model/w has a root mean square of 3e\+04.*upload_rms"
+    ):
+        admit(rows, model, [4, 7, 9], "stop")
+    _, good, refused = admit(rows, model, [4, 7, 9], "skip")
+    assert (good, list(refused)) == ([0, 2], [7])
+    _, good, _ = admit(rows, model, [4, 7, 9], "stop", largest=1e5)
+    assert good == [0, 1, 2]
+
+
+def test_a_majority_of_another_shape_does_not_outvote_the_server():
+    rows = [bad("shape"), bad("shape"), uploads()[2]]
+    _, good, refused = admit(rows, uploads()[0]["model"], [4, 7, 9], "skip")
+    assert (good, list(refused)) == ([2], [4, 7])
+
+
+NUMBERS = [0.0, 1.0, -3e38, 3e4, float("nan"), float("inf")]
+TENSORS = st.builds(
+    lambda shape, kind, value: torch.full(shape, value).to(kind),
+    st.lists(st.integers(0, 3), max_size=3).map(tuple),
+    st.sampled_from([torch.float32, torch.float64, torch.float16, torch.int64, torch.complex64]),
+    st.sampled_from(NUMBERS),
+)
+SENT = st.one_of(st.none(), st.text(max_size=2), TENSORS, TENSORS.map(lambda t: t.to_sparse()))
+NAMES = st.sampled_from(["w", "b", "running_var", "odd"])
+UPLOADS = st.dictionaries(
+    st.sampled_from(["model", "head"]), st.one_of(st.none(), st.dictionaries(NAMES, SENT))
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(hostile=UPLOADS, place=st.integers(0, 3))
+def test_whatever_one_client_sends_is_taken_or_refused_by_its_number(hostile, place):
+    rows = uploads()
+    rows.insert(place, hostile)
+    clients = [3, 5, 7, 9]
+    model = uploads()[0]["model"]
+    stacked, good, refused = admit(rows, model, clients, "skip")
+    assert set(good) >= {0, 1, 2, 3} - {place}
+    assert list(refused) == [clients[row] for row in range(4) if row not in good]
+    mean = weighted_mean(stacked["model"], torch.full((len(good),), 1 / len(good)))
+    assert all(t.isfinite().all() for t in mean.values())
+    if place not in good:
+        with pytest.raises(UserError, match=f"client {clients[place]} was refused"):
+            admit(rows, model, clients, "stop")
+
+
 def test_integers_are_always_finite():
     assert finite_faults({"m": {"n": torch.ones(2, 3, dtype=torch.long)}}) == {}
 

@@ -48,6 +48,7 @@ def play(method, method_settings, folder, progress):
         "augment": True,
         "score_rounds": 1,
         "on_bad_upload": "stop",
+        "upload_rms": 1e4,
         "score_on": "test",
         "model": "mlp",
         "rounds": ROUNDS,

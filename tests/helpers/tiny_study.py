@@ -32,6 +32,7 @@ SETTINGS = {
     "augment": False,
     "score_on": "test",
     "on_bad_upload": "stop",
+    "upload_rms": 1e4,
     "model": "mlp",
     "rounds": 3,
     "participation": 1.0,

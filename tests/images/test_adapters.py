@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_clients import assert_equal, bits, prediction, tuned, untrained
 
+from fedgenbench.core import artifacts
 from fedgenbench.core.errors import UserError
 from fedgenbench.images.adapters import Adapter, attached, low_rank
 from fedgenbench.images.memory import Batch
@@ -79,7 +80,7 @@ def test_an_adapter_of_another_width_is_refused_with_both_shapes(pipeline, adapt
     before = bits(pipeline.unet)
     name = next(iter(adapter.tensors))
     wrong = adapter.tensors | {name: torch.zeros(2, 9, dtype=torch.float16)}
-    with pytest.raises(UserError, match=r"client 3 does not fit.*\[2, 9\].*needs \[2, 8\]"):  # noqa: SIM117
+    with pytest.raises(UserError, match=r"client 3 does not fit.*\(2, 9\).*expected \(2, 8\)"):  # noqa: SIM117
         with attached(pipeline, dataclasses.replace(adapter, tensors=wrong)):
             pass
     assert_equal(before, bits(pipeline.unet))
@@ -88,7 +89,7 @@ def test_an_adapter_of_another_width_is_refused_with_both_shapes(pipeline, adapt
 def test_an_adapter_of_other_layers_is_refused(pipeline, adapter):
     name, *rest = adapter.tensors
     fewer = {key: adapter.tensors[key] for key in rest}
-    with pytest.raises(UserError, match=rf"client 3 does not fit.*only one of them has {name}"):  # noqa: SIM117
+    with pytest.raises(UserError, match=rf"client 3 does not fit.*only one of .* has {name}"):  # noqa: SIM117
         with attached(pipeline, dataclasses.replace(adapter, tensors=fewer)):
             pass
 
@@ -101,6 +102,54 @@ def test_numbers_that_are_not_finite_are_refused(adapter, value):
         dataclasses.replace(adapter, tensors=broken)
     with pytest.raises(UserError, match="client 3: embeddings is not finite"):
         dataclasses.replace(adapter, embeddings=adapter.embeddings * value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (lambda a: {"tensors": {n: t.float() for n, t in a.tensors.items()}}, "is torch.float32"),
+        (lambda a: {"tensors": {n: t * 0 + 3e4 for n, t in a.tensors.items()}}, "mean square"),
+        (lambda a: {"rank": 3}, "of another rank than 3"),
+        (lambda a: {"embeddings": a.embeddings[:1]}, "expected one .* for each class"),
+        (lambda a: {"embeddings": a.embeddings[..., 0]}, "expected one .* for each class"),
+        (lambda a: {"classes": (0,) * len(a.classes)}, "names a class twice"),
+    ],
+)
+def test_what_no_client_can_have_tuned_is_refused(adapter, changes, said):
+    with pytest.raises(UserError, match=f"adapter of client 3: .*{said}"):
+        dataclasses.replace(adapter, **changes(adapter))
+
+
+ANY_FACT = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=3),
+    st.lists(st.integers()),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    facts=st.dictionaries(
+        st.sampled_from(["client", "rank", "alpha", "targets", "classes", "other"]), ANY_FACT
+    ),
+    dropped=st.sets(st.sampled_from(["embeddings", "client", "rank"])),
+)
+def test_a_file_is_an_adapter_or_a_user_error(adapter, tmp_path, facts, dropped):
+    path = tmp_path / "adapter.safetensors"
+    adapter.save(path)
+    arrays, known = artifacts.load(path, "adapters")
+    kept = {key: value for key, value in (known | facts).items() if key not in dropped}
+    artifacts.save(path, "adapters", {n: a for n, a in arrays.items() if n not in dropped}, kept)
+    try:
+        loaded = Adapter.load(path)
+    except UserError as error:
+        assert "adapter" in str(error)  # noqa: PT017
+    else:
+        assert len(loaded.embeddings) == len(loaded.classes)
+        assert loaded.rank == adapter.rank
 
 
 def test_a_damaged_or_missing_file_is_named(adapter, tmp_path):

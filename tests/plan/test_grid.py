@@ -112,6 +112,7 @@ CHANGES = {
     "methods/ditto/lam": (0.25, of_method("ditto"), none, NOTHING, EVERYTHING),
     "score_rounds": (2, of_many_rounds, none, NOTHING, EVERYTHING),
     "on_bad_upload": ("skip", every, none, NOTHING, EVERYTHING),
+    "upload_rms": (1e5, every, none, NOTHING, EVERYTHING),
     "confidence": (0.9, none, none, NOTHING, EVERYTHING),
     # What runs on which device, and what it is guessed to cost, is no result.
     "device": ("cpu", none, none, NOTHING, NOTHING),

@@ -51,8 +51,8 @@ def read_yaml(path: str | Path) -> Any:
             stand for more than ``MOST_VALUES``.
     """
     text = _text(Path(path))
-    loader = _Core(text)
     try:
+        loader = _Core(text)  # it refuses characters that cannot be printed
         node = loader.get_single_node()
         if node is None:
             return None

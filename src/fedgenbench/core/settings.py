@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from fedgenbench.core.errors import UserError
 
 # Longer names of experiments, methods and clients' parts together would leave what file systems take.
 LONGEST_NAME = 64
@@ -18,6 +20,8 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+
+S = TypeVar("S", bound=Strict)
 
 Statistics = Literal["recalibrated", "running"]
 
@@ -78,6 +82,15 @@ PathName = Annotated[str, AfterValidator(_path_name)]
 PlainName = Annotated[str, AfterValidator(_plain_name)]
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+
+
+def checked(kind: type[S], values: Any, whose: str) -> S:
+    """``values`` of a file as settings of ``kind``; ``UserError`` with what is wrong, of ``whose``."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        said = "; ".join(explain(item, (kind.__name__,)) for item in error.errors())
+        raise UserError(f"{whose} says something impossible of itself: {said}") from error
 
 
 def explain(error: Any, prefix: tuple[str, ...] = ()) -> str:

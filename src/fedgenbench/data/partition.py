@@ -84,22 +84,38 @@ class Partition:
                     "delete it and make the partition again"
                 )
             clients = tuple(
-                Client(**{part: np.array(rows, np.int64) for part, rows in client.items()})
+                Client(**{part: _positions(rows) for part, rows in client.items()})
                 for client in fields.pop("clients")
             )
             return cls(clients=clients, **fields)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"{path} is not a partition ({error!r}): delete it and make the partition again"
             ) from error
 
     def require(self, dataset: Dataset) -> None:
-        """``UserError`` unless the positions are those of ``dataset`` as it is now."""
+        """``UserError`` unless the positions are those of ``dataset`` as it is now, and lie in it."""
         if self.data_sha256 != dataset.card["sha256"]:
             raise UserError(
                 f"the partition was made from another state of the data set {self.dataset}: make "
                 "the partition again"
             )
+        counts = {"train": len(dataset.train_labels), "test": len(dataset.test_labels)}
+        counts["valid"] = counts["train"]
+        for number, client in enumerate(self.clients):
+            for part, rows in vars(client).items():
+                if len(rows) and rows.max() >= counts[part]:
+                    raise UserError(
+                        f"the partition gives client {number} the {part} image {rows.max()}, of "
+                        f"{counts[part]}: delete it and make the partition again"
+                    )
+
+
+def _positions(rows: Any) -> np.ndarray:
+    """A list of positions as int64; ``ValueError`` for what is none."""
+    if not isinstance(rows, list) or not all(type(row) is int and row >= 0 for row in rows):
+        raise ValueError("positions are whole numbers from zero")
+    return np.array(rows, np.int64)
 
 
 def _as_lists(clients: tuple[Client, ...]) -> list[dict[str, list[int]]]:

@@ -106,6 +106,7 @@ def federation(
         engine=settings["engine"],
         evaluate_every=settings["evaluate_every"],
         on_bad_upload=settings["on_bad_upload"],
+        upload_rms=settings["upload_rms"],
         checkpoint=checkpoint,
         warm=warm,
     )

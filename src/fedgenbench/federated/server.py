@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import torch
 from torch import Tensor
 
 from fedgenbench.core.errors import UserError
+from fedgenbench.core.uploads import LARGEST_RMS, form_fault, value_faults
 from fedgenbench.federated.types import Slots, State
 
 
@@ -28,63 +30,54 @@ def weighted_mean(stacked: State, weights: Tensor) -> State:
     return mean
 
 
+def flat(slots: Slots) -> State:
+    """Tensors by role and name, as messages name them."""
+    return {f"{role}/{name}": t for role, state in slots.items() for name, t in state.items()}
+
+
 def shape_fault(upload: Slots, expected: Slots) -> str | None:
     """What is wrong with the roles, names, shapes or types of an upload, or None."""
-    if upload.keys() != expected.keys():
-        return f"it holds {', '.join(sorted(upload))}, expected {', '.join(sorted(expected))}"
-    for role, state in expected.items():
-        got = upload[role]
-        if got.keys() != state.keys():
-            odd = sorted(got.keys() ^ state.keys())
-            return f"tensors of {role!r} differ from the server's: {', '.join(odd)}"
-        for name, tensor in state.items():
-            if got[name].shape != tensor.shape or got[name].dtype != tensor.dtype:
-                return (
-                    f"{role}/{name} is {tuple(got[name].shape)} {got[name].dtype}, "
-                    f"expected {tuple(tensor.shape)} {tensor.dtype}"
-                )
-    return None
+    if not all(isinstance(state, dict) for state in upload.values()):
+        return "a role of it holds no tensors by name"
+    return form_fault(flat(upload), flat(expected))
 
 
 def pattern(uploads: list[Slots], model: State) -> Slots:
-    """The upload that the others are measured by: of the most common form, fitting the server."""
+    """The upload that the others are measured by: it fits the server's model, and of those that do its
+    form is the most common."""
 
     def form(upload: Slots) -> frozenset:
-        return frozenset(
-            (role, name, t.shape, t.dtype) for role, s in upload.items() for name, t in s.items()
-        )
+        return frozenset((name, t.shape, t.dtype) for name, t in flat(upload).items())
 
     def fits(upload: Slots) -> bool:
         sent = upload.get("model", {})
-        return all(name in model and t.shape == model[name].shape for name, t in sent.items())
+        return all(
+            n in model and (t.shape, t.dtype) == (model[n].shape, model[n].dtype)
+            for n, t in sent.items()
+        )
 
-    votes = Counter(map(form, uploads))
-    return max(uploads, key=lambda upload: (votes[form(upload)], fits(upload)))
+    whole = [upload for upload in uploads if shape_fault(upload, upload) is None] or [{}]
+    votes = Counter(map(form, whole))
+    return max(whole, key=lambda upload: (fits(upload), votes[form(upload)]))
 
 
-def finite_faults(stacked: Slots) -> dict[int, str]:
-    """Row -> what is not finite, for uploads stacked ``[K, ...]``."""
-    faults: dict[int, str] = {}
-    for role, state in stacked.items():
-        for name, values in state.items():
-            if not values.is_floating_point():
-                continue
-            # A finite sum proves all finite at a fraction of the cost of looking at each value.
-            if torch.isfinite(values.sum()):
-                continue
-            bad = ~torch.isfinite(values).flatten(1).all(1)
-            for row in bad.nonzero().flatten().tolist():
-                faults.setdefault(row, f"{role}/{name} has a value that is not finite")
-    return faults
+def finite_faults(stacked: Slots, largest: float = math.inf) -> dict[int, str]:
+    """Row -> what is wrong with the numbers of uploads stacked ``[K, ...]``, as ``value_faults``."""
+    return value_faults(flat(stacked), largest)
 
 
 def admit(
-    uploads: Slots | list[Slots], model: State, clients: list[int], on_bad_upload: str
+    uploads: Slots | list[Slots],
+    model: State,
+    clients: list[int],
+    on_bad_upload: str,
+    largest: float = LARGEST_RMS,
 ) -> tuple[Slots, list[int], dict[int, str]]:
     """Stacks the good uploads; returns them, their rows and the refused clients with the reason.
 
     ``uploads`` is one per client, or all of them as an engine stacked them: then they are of one
     shape already, and are not taken apart. ``model`` is the server's, which tells the right shapes.
+    ``largest`` is the largest root mean square of a tensor.
 
     Raises:
         UserError: an upload is bad and ``on_bad_upload`` is ``"stop"``, or none is good.
@@ -98,7 +91,7 @@ def admit(
         stacked = stack_slots([uploads[row] for row in good]) if good else {}
     else:
         faults, good, stacked = {}, list(range(len(clients))), uploads
-    late = finite_faults(stacked)
+    late = finite_faults(stacked, largest)
     faults |= {good[position]: fault for position, fault in late.items()}
     if late:
         keep = [position for position in range(len(good)) if position not in late]
@@ -109,7 +102,8 @@ def admit(
         client, fault = next(iter(refused.items()))
         raise UserError(
             f"the upload of client {client} was refused: {fault}. A lower learning rate often cures "
-            "non-finite values; on_bad_upload: skip goes on without such clients"
+            "values that are not finite or too large; upload_rms says what is too large; "
+            "on_bad_upload: skip goes on without such clients"
             + ("." if good else ", but here no good upload is left.")
         )
     return stacked, good, refused

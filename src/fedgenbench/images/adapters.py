@@ -6,19 +6,32 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from fedgenbench.core import artifacts
 from fedgenbench.core.errors import UserError
+from fedgenbench.core.settings import Strict, checked
+from fedgenbench.core.uploads import form_fault, value_fault
 from fedgenbench.images.pipeline import load
 from fedgenbench.images.settings import Base
 
 KIND = "adapters"
 NAME = "client"  # of the one adapter in peft's layers
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class AdapterFacts(Strict):
+    """What an adapter says of itself in its file."""
+
+    client: int = Field(ge=0)
+    rank: int = Field(ge=1)
+    alpha: float = Field(gt=0, allow_inf_nan=False)
+    targets: list[str]
+    classes: list[Annotated[int, Field(ge=0)]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +43,8 @@ class Adapter:
     that the client holds.
 
     Raises:
-        UserError: a number is not finite.
+        UserError: a matrix is not of this rank, or not in half precision; there is not one embedding a
+            class; or a number is not finite or too large (``core.uploads``).
     """
 
     client: int
@@ -42,12 +56,30 @@ class Adapter:
     embeddings: Tensor
 
     def __post_init__(self) -> None:
+        whose = f"the adapter of client {self.client}"
+        if fault := self._misshapen():
+            raise UserError(f"{whose}: {fault}; tune the client again")
+        if fault := value_fault(self.tensors | {"embeddings": self.embeddings}):
+            raise UserError(
+                f"{whose}: {fault} in half precision; its training has diverged. Lower lora.lr"
+            )
+
+    def _misshapen(self) -> str | None:
+        """What its shapes and types say that the rest of it does not."""
+        for name, tensor in self.tensors.items():
+            # The rank is the first of A's sides and the second of B's.
+            side = 0 if ".lora_A." in name else 1
+            if tensor.dim() != 2 or tensor.shape[side] != self.rank:
+                return f"{name} is {list(tensor.shape)}, of another rank than {self.rank}"
+        if self.embeddings.dim() != 3 or len(self.embeddings) != len(self.classes):
+            shape = list(self.embeddings.shape)
+            return f"its embeddings are {shape}, expected one [tokens, width] for each class"
+        if len(set(self.classes)) < len(self.classes):
+            return "it names a class twice"
         for name, tensor in (*self.tensors.items(), ("embeddings", self.embeddings)):
-            if not tensor.isfinite().all():
-                raise UserError(
-                    f"the adapter of client {self.client}: {name} is not finite in half precision; "
-                    "its training has diverged. Lower lora.lr"
-                )
+            if tensor.dtype != torch.float16:
+                return f"{name} is {tensor.dtype}, expected torch.float16"
+        return None
 
     @property
     def adapter_bytes(self) -> int:
@@ -70,12 +102,18 @@ class Adapter:
 
     @classmethod
     def load(cls, path: str | Path) -> Adapter:
-        """What ``save`` wrote; ``UserError`` as of ``artifacts.load``."""
+        """What ``save`` wrote, checked; ``UserError`` as of ``artifacts.load`` and ``AdapterFacts``."""
         arrays, facts = artifacts.load(path, KIND)
+        known = checked(AdapterFacts, facts, f"{path}: the adapter")
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        embeddings = tensors.pop("embeddings")
+        if (embeddings := tensors.pop("embeddings", None)) is None:
+            raise UserError(f"{path}: the adapter of client {known.client} has no embeddings")
         return cls(
-            **facts | {key: tuple(facts[key]) for key in ("targets", "classes")},
+            client=known.client,
+            rank=known.rank,
+            alpha=known.alpha,
+            targets=tuple(known.targets),
+            classes=tuple(known.classes),
             tensors={name.removeprefix("lora/"): tensor for name, tensor in tensors.items()},
             embeddings=embeddings,
         )
@@ -170,16 +208,13 @@ def attached(pipeline: Any, adapter: Adapter) -> Iterator[None]:
     unet = pipeline.unet
     with low_rank(unet, adapter.rank, adapter.alpha, adapter.targets, unet.dtype) as parameters:
         whose = f"the adapter of client {adapter.client} does not fit the base model"
-        other = sorted(parameters.keys() ^ adapter.tensors.keys())
-        if other:
-            raise UserError(f"{whose}: only one of them has {other[0]}; tune the client on it")
+        expected = {
+            name: torch.empty(parameter.shape, dtype=torch.float16, device="meta")
+            for name, parameter in parameters.items()
+        }
+        if fault := form_fault(adapter.tensors, expected):
+            raise UserError(f"{whose}: {fault}; tune the client on it")
         for name, parameter in parameters.items():
-            tensor = adapter.tensors[name]
-            if tensor.shape != parameter.shape:
-                raise UserError(
-                    f"{whose}: {name} is {list(tensor.shape)}, the model needs "
-                    f"{list(parameter.shape)}; tune the client on it"
-                )
-            parameter.data.copy_(tensor)
+            parameter.data.copy_(adapter.tensors[name])
             parameter.requires_grad_(False)
         yield

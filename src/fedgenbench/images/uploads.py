@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedgenbench.core.errors import UserError
+from fedgenbench.core.uploads import value_fault
 from fedgenbench.models.layers import BatchNorm
 
 BATCH_NORMS = (nn.BatchNorm2d, BatchNorm)
@@ -27,8 +28,8 @@ class Upload:
     that it was trained on; ``classes`` are the labels that the client holds.
 
     Raises:
-        UserError: the head has not ``outputs`` classes, or a batch-norm buffer is not finite, or has
-            a variance of zero, which no image can match.
+        UserError: the head has not ``outputs`` classes; a tensor is not finite or too large
+            (``core.uploads``); or a batch norm has a variance of zero, which no image can match.
     """
 
     client: int
@@ -46,15 +47,11 @@ class Upload:
                 f"{whose}: its head has {found} classes, {self.outputs} are claimed; train the "
                 "client on this data set"
             )
+        if fault := value_fault(self.model.state_dict()):
+            raise UserError(f"{whose}: {fault}; its training has diverged: lower fedlmg.clients.lr")
         for name, layer in self.model.named_modules():
             if not isinstance(layer, BATCH_NORMS):
                 continue
-            for which in ("running_mean", "running_var"):
-                if not getattr(layer, which).isfinite().all():
-                    raise UserError(
-                        f"{whose}: {name}.{which} is not finite; its training has diverged: lower "
-                        "fedlmg.clients.lr"
-                    )
             if not (cast(Any, layer.running_var) > 0).all():
                 raise UserError(
                     f"{whose}: {name}.running_var has a channel of zero variance, which nothing "

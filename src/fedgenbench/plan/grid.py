@@ -140,6 +140,7 @@ class Grid:
             "local": local,
             "score_rounds": self.settings.score_rounds_of(experiment),
             "on_bad_upload": self.settings.on_bad_upload,
+            "upload_rms": self.settings.upload_rms,
         } | experiment.model_dump(
             include={
                 *("model", "rounds", "participation", "engine", "evaluate_every"),

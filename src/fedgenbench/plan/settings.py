@@ -189,7 +189,11 @@ class Settings(Strict):
     )
     confidence: float = Field(gt=0, lt=1, description="Of the t-intervals over seeds.")
     on_bad_upload: Literal["stop", "skip"] = Field(
-        description="A non-finite or misshapen upload ends the run, or is left out and recorded."
+        description="An upload that is misshapen, not finite or too large ends the run, or is left out "
+        "and recorded; of one shot it ends the job (docs/robustness.md)."
+    )
+    upload_rms: float = Field(
+        gt=0, description="Largest root mean square of an uploaded tensor that the rounds take."
     )
     note: str = Field(description="What the scale is sized for; printed with what it cuts.")
     datasets: dict[str, Dataset] = Field(description="By name of the source in data/sources.yaml.")

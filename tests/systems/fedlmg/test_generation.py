@@ -161,13 +161,16 @@ def test_a_client_without_images_is_named(tmp_path):
 
 
 def test_an_upload_of_another_data_set_is_refused(uploads, tmp_path):
-    with pytest.raises(UserError, match="upload of client 0: its head has 3 classes, 5 are"):
+    with pytest.raises(
+        UserError, match=r"upload of client 0 does not fit bn_cnn with 5 classes: head"
+    ):
         load(uploads, 5)
     with pytest.raises(UserError, match="absent is missing or damaged"):
         load(tmp_path / "absent", 3)
     arrays, name = artifacts.load(uploads, "classifiers")[0], "client1/convs.0.weight"
     arrays[name] = arrays[name][:, :1]
     facts = {"client1": {"client": 1, "model": "bn_cnn", "shape": [3, 32, 32], "classes": [0]}}
+    facts["client1"] |= {"mean": [0.5] * 3, "std": [0.5] * 3}
     artifacts.save(tmp_path / "other", "classifiers", arrays, facts)
     with pytest.raises(UserError, match="upload of client 1 does not fit bn_cnn"):
         load(tmp_path / "other", 3)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fedgenbench.core.uploads import LARGEST_RMS
 from fedgenbench.data.answers import answers
 from fedgenbench.federated.run import federate
 from fedgenbench.systems.fedlmg.clients import tensors
@@ -54,6 +55,7 @@ def _played(context: Context, method: str, tell: Callable[[int, str], None]) -> 
         "augment": False,
         "score_rounds": 1,
         "on_bad_upload": "stop",
+        "upload_rms": LARGEST_RMS,
         "model": model,
         "rounds": multi["rounds"],
         "participation": 1.0,

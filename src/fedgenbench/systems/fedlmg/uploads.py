@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from fedgenbench.core import artifacts
 from fedgenbench.core.errors import UserError
+from fedgenbench.core.settings import Strict, checked
 from fedgenbench.core.streams import torch_seed
+from fedgenbench.core.uploads import form_fault
+from fedgenbench.core.wording import unknown
 from fedgenbench.images.uploads import Upload
 from fedgenbench.models import build
+from fedgenbench.models.limits import SMALLEST
+from fedgenbench.models.registry import MODELS
 
 KIND = "classifiers"
+LARGEST_EDGE = 1024  # in pixels: a claimed edge decides how large a network is built
+Channel = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class UploadFacts(Strict):
+    """What a classifier says of itself in its file; ``shape`` is [C, H, W] of its images."""
+
+    client: int = Field(ge=0)
+    model: str
+    shape: list[Annotated[int, Field(ge=1, le=LARGEST_EDGE)]] = Field(min_length=3, max_length=3)
+    classes: list[Annotated[int, Field(ge=0)]]
+    mean: list[Channel]
+    std: list[Annotated[Channel, Field(gt=0)]]
+
+    def problem(self, outputs: int) -> str | None:
+        """What cannot be true together, or of a data set with so many classes, or None."""
+        if self.model not in MODELS:
+            return f"its architecture is {unknown(self.model, MODELS)}"
+        if not len(self.mean) == len(self.std) == self.shape[0]:
+            return "it has another number of means or deviations than of channels"
+        if self.shape[0] not in (1, 3) or self.shape[1] != self.shape[2]:
+            return f"its images are {self.shape}, expected one or three channels and a square"
+        if min(self.shape[1:]) < SMALLEST.get(self.model, 1):
+            return f"images of {self.shape[1]} pixels are too small for {self.model}"
+        if max(self.classes, default=0) >= outputs:
+            return f"it names a class {max(self.classes)} of {outputs}"
+        return None
 
 
 def untrained(
@@ -61,37 +94,45 @@ def load(path: str | Path, outputs: int) -> dict[str, Upload]:
     """The uploads of a file by name, checked.
 
     Raises:
-        UserError: a classifier has other tensors than its architecture or another number of classes
-            than ``outputs``; or as ``artifacts.load`` and ``Upload``.
+        UserError: what a classifier says of itself is impossible; it has other tensors than its
+            architecture with ``outputs`` classes; or as ``artifacts.load`` and ``Upload``.
     """
     arrays, facts = artifacts.load(path, KIND)
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    return {name: _upload(name, known, tensors, outputs) for name, known in facts.items()}
+    uploads = {name: _upload(name, known, tensors, outputs) for name, known in facts.items()}
+    clients = [upload.client for upload in uploads.values()]
+    if twice := {client for client in clients if clients.count(client) > 1}:
+        raise UserError(
+            f"{path}: there are several uploads of client {min(twice)}; train them again"
+        )
+    return uploads
 
 
-def _upload(name: str, known: dict[str, Any], tensors: dict[str, Tensor], outputs: int) -> Upload:
+def _upload(name: str, facts: Any, tensors: dict[str, Tensor], outputs: int) -> Upload:
+    known = checked(UploadFacts, facts, f"the upload {name}")
+    if wrong := known.problem(outputs):
+        raise UserError(f"the upload of client {known.client}: {wrong}; train it again")
     state = {
         key.removeprefix(f"{name}/"): tensor
         for key, tensor in tensors.items()
         if key.startswith(f"{name}/")
     }
-    client, heads = known["client"], state["head.weight"].shape[0]
-    # The architecture as claimed; a head of another size is found below, with the client's name.
-    model = build(known["model"], tuple(known["shape"]), heads, 0)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
+    whose = f"the upload of client {known.client}"
+    model = build(known.model, tuple(known.shape), outputs, 0)
+    if fault := form_fault(state, model.state_dict()):
         raise UserError(
-            f"the upload of client {client} does not fit {known['model']}: {error}; train it again"
-        ) from error
+            f"{whose} does not fit {known.model} with {outputs} classes: {fault}; train the client on "
+            "this data set"
+        )
+    model.load_state_dict(state)
     return Upload(
-        client=client,
+        client=known.client,
         model=model,
-        classes=tuple(known["classes"]),
+        classes=tuple(known.classes),
         outputs=outputs,
-        mean=tuple(known["mean"]),
-        std=tuple(known["std"]),
-        edge=known["shape"][1],
+        mean=tuple(known.mean),
+        std=tuple(known.std),
+        edge=known.shape[1],
     )
 
 
