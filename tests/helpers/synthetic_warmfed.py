@@ -307,12 +307,35 @@ def _synthesis(seeds: int) -> pd.DataFrame:
                 "first_loss": 2.3,
                 "last_loss": 0.4,
             }
+        if not seed:
+            rows += _trials(base)
         rows += [
             base | {"kind": kind, "client": -1, "name": name, "value": float(value)}
             for kind, numbers in alone.items()
             for name, value in numbers.items()
         ]
     return pd.DataFrame(rows)
+
+
+def _trials(base: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of client 2: ranks 1 and 4, one that knows its images, and none."""
+    judged = {"images": 100.0, "auc_standard_error": 0.05, "tpr_at_5_fpr": 0.1}
+    near = {"distance": 0.2, "copied": 0.1}
+    tried = {
+        "rank_1": judged | {"bytes": 21504.0, "fall_seen": 0.02, "fall_held_out": 0.01, "auc": 0.5},
+        "rank_4": judged
+        | near
+        | {"bytes": 86016.0, "fall_seen": 0.06, "fall_held_out": 0.04, "auc": 0.54},
+        "memorised": judged
+        | {"images": 10.0, "bytes": 344064.0, "distance": 0.05, "copied": 0.9}
+        | {"fall_seen": 0.5, "fall_held_out": -0.2, "auc": 0.99},
+        "base": near,
+    }
+    return [
+        base | {"kind": row, "client": 2, "name": name, "value": value}
+        for row, values in tried.items()
+        for name, value in values.items()
+    ]
 
 
 def pictures(folder: Path) -> list[Picture]:

@@ -52,6 +52,7 @@ def settings(source="models/foundation", lora=(), sampler=(), **other):
             "weight_decay": 0.0,
         },
         "examine": {"members": 2, "draws": 1, "shown": 1},
+        "trials": None,
     }
     return WarmFed.model_validate(chosen | other)
 

@@ -75,3 +75,15 @@ def test_what_was_examined_is_kept_as_it_is():
         ("duplication", 1, "copied_any"): 0.05,
         ("likeness", -1, "classifier"): 0.9,
     }
+
+
+def test_trials_become_rows_of_their_names():
+    content = MADE | {
+        "client": 3,
+        "wall_seconds": 9.0,
+        "rows": {"rank_2": {"auc": 0.5}, "base": {"copied": 0}},
+    }
+    assert values(content, "trials", "adapters") == {
+        ("rank_2", 3, "auc"): 0.5,
+        ("base", 3, "copied"): 0.0,
+    }

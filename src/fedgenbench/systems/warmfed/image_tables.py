@@ -8,7 +8,16 @@ from fedgenbench.report.notes import study_notes
 from fedgenbench.report.results import Results
 from fedgenbench.report.statistics import Interval
 from fedgenbench.report.table_specs import Numbers, Shown, TableSpec, beside, count, number, share
-from fedgenbench.report.tables import Cell, Column, Row, Table, cells_of, decimals, percent
+from fedgenbench.report.tables import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    cells_of,
+    decimals,
+    percent,
+    points,
+)
 from fedgenbench.systems.warmfed.numbers import (
     WARMFED,
     adapters_learnt,
@@ -17,6 +26,7 @@ from fedgenbench.systems.warmfed.numbers import (
     made,
     of_client,
     played,
+    tried,
 )
 
 # kind -> title of the block; name -> words. docs/privacy.md says how each is measured.
@@ -133,6 +143,45 @@ def adapter_table(results: Results) -> Table:
         if (said := adapters_learnt(results, e))
     )
     return ADAPTERS.table(results, rows, [*learnt, *study_notes(results, results.synthesis)])
+
+
+TRIALS = TableSpec(
+    "warmfed_trials",
+    "One client's adapters of other ranks, and one that knows its images by heart",
+    (
+        count("images", "Images", "Tuned"),
+        count("bytes", "Size", "Tuned", unit="B"),
+        Shown("fall_seen", Column("its images", "Fall of the loss", "%"), points),
+        Shown("fall_held_out", Column("held-out images", "Fall of the loss", "%"), points),
+        number("auc", "Area", "Membership attack"),
+        number("auc_standard_error", "its error", "Membership attack"),
+        number("distance", "Distance", "Nearest of the memorised images", digits=3),
+        share("copied", "Copies", "Nearest of the memorised images"),
+    ),
+    (
+        "In the first repetition. All ranks are tuned on the same batches, times and noises, the product "
+        "scaled by α / rank alike. Fall of the loss: of what the base model's is, on images that the "
+        "adapter saw and on the client's test images, equally many of each class, under the same "
+        "noises. Area: 0.5 is chance; its error by Hanley and McNeil. Memorised: tuned on those few "
+        "images alone, for long, so that the attack is seen to find what is there to find. "
+        "Distance: median root mean squared distance of pixels from images that are drawn of the same "
+        "noise to the nearest of the memorised ones. Copies: nearer to one than 5 % of the held-out "
+        "images are.",
+    ),
+    "Adapter",
+)
+
+
+def trial_table(results: Results) -> Table:
+    """Ranks, and what the attack and the images find at an adapter that knows its images."""
+    rows = []
+    for experiment in played(results):
+        for name, numbers in tried(results, experiment).items():
+            texts = {shown.key: "" for shown in TRIALS.columns if shown.key not in numbers}
+            label = {"base": "none (the base model)"}.get(name, name.replace("_", " "))
+            title = results.experiments[experiment]["title"]
+            rows.append(Numbers(name, label, numbers, title, texts))
+    return TRIALS.table(results, rows, study_notes(results, results.synthesis))
 
 
 def _drawn(images: pd.DataFrame) -> dict[str, pd.Series]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fedgenbench.core.measurements import Measurement, Measures
 
-KINDS = ("adapter", "images", "prompts", "warm", "examined")
+KINDS = ("adapter", "images", "prompts", "warm", "examined", "trials")
 COLUMNS = ("experiment", "seed", "kind", "client", "name", "value")
 
 
@@ -46,20 +46,28 @@ def _of_the_look(metrics: Mapping[str, Any]) -> Iterator[Measurement]:
         yield Measurement(row["name"], row["value"], row["kind"], row["client"])
 
 
+def _of_trials(metrics: Mapping[str, Any]) -> Iterator[Measurement]:
+    for row, values in metrics["rows"].items():
+        for quantity, value in values.items():
+            yield Measurement(quantity, float(value), row, metrics["client"])
+
+
 MEASURES: Measures = {
     "adapter": _of_an_adapter,
     "images": _numbers("images", "seconds_per_image"),
     "prompts": _numbers("images", "seconds_per_image"),
     "warm": _of_a_warm_start,
     "examined": _of_the_look,
+    "trials": _of_trials,
 }
 
 
 def _synthesis(measurements: pd.DataFrame) -> pd.DataFrame:
-    """By kind, a warm start's with what its images are of, and that of what was examined its own."""
+    """By kind, a warm start's with what its images are of, and that of what was examined or tried its
+    own."""
     part = measurements[measurements["job"].isin(KINDS)]
     kind = part["job"].where(part["job"] != "warm", "warm_" + part["name"])
-    kind = kind.where(part["job"] != "examined", part["row"])
+    kind = kind.where(~part["job"].isin(["examined", "trials"]), part["row"])
     part = part.assign(kind=kind, name=part["quantity"])
     return part[list(COLUMNS)].reset_index(drop=True)
 

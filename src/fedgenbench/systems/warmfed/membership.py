@@ -79,6 +79,15 @@ def attack(members: np.ndarray, non_members: np.ndarray) -> dict[str, float]:
     }
 
 
+def latents_of(pipeline: Any, images: np.ndarray) -> Tensor:
+    """Latents fp32 [N, C, h, w] of images uint8 [N, H, W, 3] at the model's size."""
+    vae = pipeline.vae
+    pixels = to_tensor(images).to(vae.dtype)
+    # The posterior is that of the network's precision; sums of squares are fp32.
+    latents = torch.cat([encoded(vae, part).float() for part in pixels.split(BATCH)])
+    return latents * vae.config.scaling_factor
+
+
 @torch.no_grad()
 def denoising_losses(
     pipeline: Any, latents: Tensor, context: Tensor, draws: int, seed: int
@@ -128,7 +137,7 @@ def membership(
     else could tell them apart: the base model's loss alone, and the next client's adapter, which saw
     the same subjects as members but none of the images.
     """
-    embeddings, vae = embedded(pipeline, prompts), pipeline.vae
+    embeddings = embedded(pipeline, prompts)
     rows = []
     for number, client in enumerate(clients):
         sides = (client.real, client.held_out)
@@ -136,10 +145,7 @@ def membership(
         chosen = balanced(client.real.labels, client.held_out.labels, most, stream(*address))
         images = np.concatenate([s.images[i] for s, i in zip(sides, chosen, strict=True)])
         labels = np.concatenate([s.labels[i] for s, i in zip(sides, chosen, strict=True)])
-        pixels = to_tensor(prepared(images, resolution)).to(vae.dtype)
-        # The posterior is that of the network's precision; sums of squares are fp32.
-        latents = torch.cat([encoded(vae, part).float() for part in pixels.split(BATCH)])
-        latents *= vae.config.scaling_factor
+        latents = latents_of(pipeline, prepared(images, resolution))
         context = embeddings[torch.from_numpy(labels).to(embeddings.device)]
 
         def losses(adapter: Adapter | None, latents=latents, context=context) -> np.ndarray:

@@ -40,6 +40,7 @@ TEACHERS = {
     "warmfed_mean": "mean of the last two",
     "warmfed": "chosen per image (DSD)",
 }
+RANK = "rank_"  # of the names of adapters that are tried
 TREND_ROUNDS = 4  # a line through fewer rounds leaves nothing to speak of
 
 
@@ -188,11 +189,42 @@ def adapters_learnt(results: Results, experiment: str) -> str:
     )
 
 
+def adapters_tried(results: Results, experiment: str) -> str:
+    """What ranks change, and what the attack finds where there is something to find, in two sentences;
+    empty without trials."""
+    rows = tried(results, experiment)
+    ranks = [row.mean() for name, row in rows.items() if name.startswith(RANK)]
+    if not ranks:
+        return ""
+    falls, areas = ([row[key] for row in ranks] for key in ("fall_held_out", "auc"))
+    numbers = [name.removeprefix(RANK) for name in rows if name.startswith(RANK)]
+    known = rows["memorised"].mean()
+    return (
+        f"Adapters of rank {', '.join(numbers)} lower the loss of held-out images of one client by "
+        f"{100 * min(falls):.1f} to {100 * max(falls):.1f} %. The membership attack has an area of "
+        f"{min(areas):.2f} to {max(areas):.2f} at them, and of {known['auc']:.2f} at one that was tuned "
+        f"on {known['images']:.0f} images until it knew them."
+    )
+
+
 def made(results: Results, experiment: str, kind: str) -> pd.DataFrame:
     """Numbers of one kind of report: (seed, client) by names."""
     frame = results.synthesis
     frame = frame[(frame["experiment"] == experiment) & (frame["kind"] == kind)]
     return frame.pivot(index=["seed", "client"], columns="name", values="value")
+
+
+def tried(results: Results, experiment: str) -> dict[str, pd.DataFrame]:
+    """What is said of adapters beside one client's usual one, of which it is one, of one that knows its
+    images and of no adapter, by name: the first repetition by numbers."""
+    frame = results.synthesis
+    kinds = frame.loc[frame["experiment"] == experiment, "kind"].unique()
+    ranks = sorted(
+        (kind for kind in kinds if kind.startswith(RANK)),
+        key=lambda kind: int(kind.removeprefix(RANK)),
+    )
+    names = [*ranks, *(name for name in ("memorised", "base") if name in kinds)]
+    return {name: made(results, experiment, name).droplevel("client") for name in names}
 
 
 def of_client(made: pd.DataFrame, client: int) -> pd.DataFrame:

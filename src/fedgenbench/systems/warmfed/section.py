@@ -19,6 +19,7 @@ from fedgenbench.systems.warmfed.numbers import (
     WARMFED,
     absent,
     adapters_learnt,
+    adapters_tried,
     client_names,
     collapses,
     one_shot,
@@ -138,6 +139,8 @@ def _what_it_shows(results: Results, experiment: str) -> str:
     sentences = []
     if learnt := adapters_learnt(results, experiment):
         sentences.append(f"Adapters: {learnt[0].lower()}{learnt[1:]}")
+    if trials := adapters_tried(results, experiment):
+        sentences.append(trials)
     collapsed, recorded = collapses(results, experiment)
     if collapsed:
         sentences.append(

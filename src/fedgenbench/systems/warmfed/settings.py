@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
-from fedgenbench.core.settings import SGDSettings, Strict
+from fedgenbench.core.settings import Distinct, SGDSettings, Strict
 from fedgenbench.images.folder import missing_targets
 from fedgenbench.images.settings import Base, Lora, Sampler, Template
 from fedgenbench.models.limits import alone
@@ -69,6 +70,37 @@ class ExaminationSettings(Strict):
     examine: Examine = Field(description="How images and adapters are looked at afterwards.")
 
 
+class Memorised(Strict):
+    """An adapter that is tuned on a few images until it knows them: what the attack can find."""
+
+    per_class: int = Field(ge=1, description="Images of each class that it is tuned on.")
+    rank: int = Field(ge=1, description="Its rank.")
+    steps: int = Field(ge=1, description="Steps, each on all of these.")
+    lr: float = Field(gt=0, description="Learning rate.")
+    drawn: int = Field(ge=1, description="Images of each class that it draws afterwards.")
+
+
+class Trials(Strict):
+    """Adapters of one client beside its usual one."""
+
+    client: int = Field(ge=0, description="The client.")
+    ranks: Annotated[list[Annotated[int, Field(ge=1)]], Distinct] = Field(
+        description="Ranks beside that of `lora`."
+    )
+    memorised: Memorised = Field(description="One that knows its images by heart.")
+
+
+class TrialSettings(Strict):
+    """What decides these adapters and what is said of them."""
+
+    base: Base = Field(description="The diffusion model.")
+    prompt: Template = Field(description="Caption of a class while tuning, and its prompt.")
+    lora: Lora = Field(description="One adapter per client.")
+    sampler: Sampler = Field(description="How images are drawn, with and without adapters.")
+    examine: Examine = Field(description="How images and adapters are looked at afterwards.")
+    trials: Trials = Field(description="Adapters beside.")
+
+
 class WarmFed(Block, AdapterSettings, SamplingSettings, PromptSettings, ExaminationSettings):
     """Synthetic images for WarmFed and FGL, and the model that is trained on them."""
 
@@ -78,13 +110,27 @@ class WarmFed(Block, AdapterSettings, SamplingSettings, PromptSettings, Examinat
         description="Share of the synthetic images that rounds use, per client and class.",
     )
     warm_start: WarmStart = Field(description="The first global model.")
+    trials: Trials | None = Field(
+        description="Adapters of other ranks, and one that knows its images by heart, in the first "
+        "repetition; null: none."
+    )
 
     def problems(self, place: Place) -> Iterator[str]:
         where = f"{place.where}.warmfed"
         if place.experiment.rows:
             training = self.warm_start
             yield from alone(f"{where}.warm_start.batch_size", place.experiment.model, training)
+        if self.trials and self.lora.rank in self.trials.ranks:
+            yield f"{where}.trials.ranks: {self.lora.rank} is that of lora; leave it out"
         yield from missing_targets(f"{where}.lora.targets", self.lora, Path(self.base.source))
+
+    def client_problems(self, place: Place) -> Iterator[str]:
+        clients, _, _ = place.sizes
+        if self.trials and self.trials.client >= clients:
+            yield (
+                f"{place.where}.warmfed.trials.client: {self.trials.client} is none of the {clients} "
+                f"clients, which are counted from 0"
+            )
 
     def models(self) -> dict[str, str]:
         return {"base.source": self.base.source}

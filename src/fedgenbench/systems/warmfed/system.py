@@ -12,6 +12,7 @@ from fedgenbench.systems.warmfed.settings import (
     ExaminationSettings,
     PromptSettings,
     SamplingSettings,
+    TrialSettings,
     WarmFed,
 )
 
@@ -38,6 +39,7 @@ WARM = JobKind(
     {"images": "images"},
     partition=False,
 )
+TRIALS = JobKind("trials", f"{_HERE}.trials:run", inputs={"adapter": "adapter"})
 EXAMINED = JobKind(
     "examined",
     f"{_HERE}.examined:run",
@@ -53,6 +55,16 @@ def plan(grid: Grid, name: str, seed: int) -> None:
     if not {grid.settings.images(row) for row in experiment.rows} >= {"adapters", "prompts"}:
         return
     drawn = images(grid, name, seed, "adapters")
+    trials = experiment.block("warmfed").trials
+    if trials and seed == grid.settings.seeds[0]:
+        grid.add(
+            TRIALS,
+            name,
+            seed,
+            settings=_settings(grid, name, seed, TrialSettings),
+            name="adapters",
+            inputs={"adapter": tuple(drawn[trials.client].before())},
+        )
     grid.add(
         EXAMINED,
         name,
@@ -141,7 +153,7 @@ SYSTEM = System(
     order=2,
     title="WarmFed: a warm start from clients' adapters, and self-distillation",
     settings=WarmFed,
-    kinds=(ADAPTER, IMAGES, PROMPTS, WARM, EXAMINED),
+    kinds=(ADAPTER, IMAGES, PROMPTS, WARM, TRIALS, EXAMINED),
     plan=plan,
     images=images,
     warm_start=warm_start,

@@ -22,6 +22,7 @@ from fedgenbench.report.words import difference
 from fedgenbench.systems.warmfed.image_tables import (
     adapter_table,
     examined_tables,
+    trial_table,
     warm_start_table,
 )
 from fedgenbench.systems.warmfed.numbers import (
@@ -36,6 +37,7 @@ from fedgenbench.systems.warmfed.numbers import (
     one_shot,
     played,
     steadiness,
+    tried,
     warm_rows,
 )
 from fedgenbench.systems.warmfed.variation_tables import communication_table, left_out_table
@@ -75,7 +77,10 @@ def tables(results: Results) -> list[Table]:
         made.append(adapter_table(results))
     if frame["kind"].str.startswith("warm_").any():
         made.append(warm_start_table(results))
-    return [*made, *examined_tables(results), *printed]
+    made += examined_tables(results)
+    if any(tried(results, e) for e in experiments):
+        made.append(trial_table(results))
+    return [*made, *printed]
 
 
 # T1 and T2 --------------------------------------------------------------------------------------
