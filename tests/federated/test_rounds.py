@@ -15,6 +15,7 @@ from fedgenbench.federated.data import BatchOrder
 from fedgenbench.federated.method import Phase
 from fedgenbench.federated.methods.fedavg import FedAvg
 from fedgenbench.federated.methods.scaffold import Scaffold
+from fedgenbench.federated.reception import Reception
 from fedgenbench.federated.server import row_of
 
 ENGINES = ["sequential", "vmap"]
@@ -172,7 +173,7 @@ class DivergingScaffold(Diverging, Scaffold):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_diverged_client_is_skipped_and_recorded(engine):
-    federation = play(DivergingFedAvg, engine=engine, rounds=2, on_bad_upload="skip")
+    federation = play(DivergingFedAvg, engine=engine, rounds=2, reception=Reception("skip"))
     assert [list(entry["refused"]) for entry in federation.history] == [["0"], ["0"]]
     assert "not finite" in federation.history[0]["refused"]["0"]
     weights = np.array([0, *TRAIN[1:]]) / sum(TRAIN[1:])
@@ -196,13 +197,13 @@ def test_a_misshapen_upload_is_refused_with_the_client_named():
 
     with pytest.raises(UserError, match=r"client 2 was refused.*expected \("):
         play(Misshapen)
-    federation = play(Misshapen, rounds=1, on_bad_upload="skip")
+    federation = play(Misshapen, rounds=1, reception=Reception("skip"))
     assert list(federation.history[0]["refused"]) == ["2"]
 
 
 def test_a_refused_client_and_the_server_still_agree():
     settings = {"weighting": "uniform"}
-    federation = play(DivergingScaffold, settings=settings, rounds=2, on_bad_upload="skip")
+    federation = play(DivergingScaffold, settings=settings, rounds=2, reception=Reception("skip"))
     for name, common in federation.server["control"].items():
         own = federation.clients["control"][name].numpy()
         np.testing.assert_allclose(common, own.mean(0), atol=1e-12)

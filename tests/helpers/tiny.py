@@ -90,18 +90,26 @@ def make_task(net=TinyNet, sgd=FULL, statistics="recalibrated"):
         return Task(net().double(), CLASSES, sgd, statistics)
 
 
-def make_method(name, settings=None, sgd=FULL, net=TinyNet, epochs=2, statistics="recalibrated"):
+def make_method(
+    name,
+    settings=None,
+    sgd=FULL,
+    net=TinyNet,
+    epochs=2,
+    statistics="recalibrated",
+    aggregation=None,
+):
     cls = method_class(name) if isinstance(name, str) else name
     values = SETTINGS.get(name, {}) if isinstance(name, str) else {}
     chosen = cls.Settings.model_validate(values | (settings or {}))
-    return cls(make_task(net, sgd, statistics), epochs, chosen)
+    return cls(make_task(net, sgd, statistics), epochs, chosen, aggregation)
 
 
 def make_federation(name, settings=None, *, data=None, **options):
     """A federation of the method ``name`` (or class) with the settings of params.yaml; ``options`` are
     its own and those of ``make_method``."""
     options = {"seed": 1, "rounds": 3, "batch_size": BATCH} | options
-    keys = options.keys() & {"sgd", "net", "epochs", "statistics"}
+    keys = options.keys() & {"sgd", "net", "epochs", "statistics", "aggregation"}
     method = make_method(name, settings, **{key: options.pop(key) for key in keys})
     return Federation(method, make_data() if data is None else data, **options)
 

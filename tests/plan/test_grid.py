@@ -18,6 +18,7 @@ FASHION, CIFAR, EMOJI = "fashion_mnist-10", "cifar10-10", "emoji_domains"
 # What says `like` follows.
 TUNED = (FASHION, "fashion_mnist-tuning")
 FASHIONS = (*TUNED, "fashion_mnist-rate-02", "fashion_mnist-rate-05")
+HOSTILE = ("fashion_mnist-honest", "fashion_mnist-poisoned")
 CIFARS = (CIFAR, "cifar10-tuning", "cifar10-rate-05", "cifar10-rate-10")
 NOTHING, EVERYTHING = set(), {"collect", "tables", "figures", "report"}
 
@@ -88,7 +89,13 @@ def of_many_rounds(key):
 CHANGES = {
     f"experiments/{FASHION}/rounds": (7, of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
     f"experiments/{FASHION}/local/lr": (0.5, of_experiment(*TUNED), none, NOTHING, EVERYTHING),
-    f"experiments/{FASHION}/engine": ("vmap", of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/engine": (
+        "vmap",
+        of_experiment(*FASHIONS, *HOSTILE),
+        none,
+        NOTHING,
+        EVERYTHING,
+    ),
     f"experiments/{FASHION}/model": ("mlp", of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
     f"experiments/{FASHION}/title": ("F", none, none, NOTHING, EVERYTHING),
     f"experiments/{FASHION}/note": ("n", none, none, NOTHING, EVERYTHING),
@@ -104,6 +111,20 @@ CHANGES = {
         of_experiment(*CIFARS),
         of_experiment(*CIFARS),
         {"cifar10"},
+        EVERYTHING,
+    ),
+    "variants/fedavg_trimmed/aggregation/trim": (
+        0.3,
+        of_method("fedavg_trimmed"),
+        none,
+        NOTHING,
+        EVERYTHING,
+    ),
+    "experiments/fashion_mnist-poisoned/poisoned/factor": (
+        -2.0,
+        of_experiment("fashion_mnist-poisoned"),
+        none,
+        NOTHING,
         EVERYTHING,
     ),
     "datasets/cifar10/mean": ([0.5] * 3, of_experiment(*CIFARS), none, NOTHING, EVERYTHING),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fedgenbench.core.settings import Strict
+from fedgenbench.federated.aggregation import Aggregation, average
 from fedgenbench.federated.types import SGD, Batch, Slots, State
 
 if TYPE_CHECKING:
@@ -75,14 +76,19 @@ class Method:
     # methods' models have trained locally as many times as there were rounds.
     personal: ClassVar[Personal] = "trained"
     pooled: ClassVar[bool] = False  # train on the union of all clients' data
+    # Is the server's model an average of uploads, so that an experiment may choose another average?
+    averages: ClassVar[bool] = True
     # Which synthetic images the server has: it starts from a model trained on them.
     images: ClassVar[Images | None] = None
 
     class Settings(MethodSettings):
         pass
 
-    def __init__(self, task: Task, epochs: int, settings: Any):
+    def __init__(
+        self, task: Task, epochs: int, settings: Any, aggregation: Aggregation | None = None
+    ):
         self.task, self.epochs, self.settings = task, epochs, settings
+        self.aggregation = aggregation
 
     # What exists -----------------------------------------------------------------------------
     def init_client(self, model: State, counts: Tensor) -> Slots:
@@ -176,9 +182,12 @@ class Method:
         self, server: Slots, uploads: Slots, weights: Tensor, clients: list[int]
     ) -> Slots:
         """``uploads`` are stacked [K, ...] in client order, ``weights`` [K] sum to one."""
-        from fedgenbench.federated.server import weighted_mean
+        before = server["model"]
+        return server | {"model": before | self.average(uploads["model"], weights, before)}
 
-        return server | {"model": server["model"] | weighted_mean(uploads["model"], weights)}
+    def average(self, stacked: State, weights: Tensor, before: State) -> State:
+        """Uploads stacked [K, ...] as one, by the rule of the experiment (``aggregation.average``)."""
+        return average(self.aggregation, stacked, weights, before, self.task.parameters)
 
     def refine(self) -> list[Phase]:
         """Phases on synthetic images by which the server trains the aggregate."""

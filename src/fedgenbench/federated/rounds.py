@@ -13,11 +13,11 @@ from fedgenbench.core.answers import packed, shares
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.streams import stream
 from fedgenbench.core.termination import told
-from fedgenbench.core.uploads import LARGEST_RMS
 from fedgenbench.federated.data import SERVER, BatchOrder, FederatedData, in_twos
 from fedgenbench.federated.engine import ENGINES
 from fedgenbench.federated.method import Method
-from fedgenbench.federated.server import admit, nbytes, row_of, stack_slots
+from fedgenbench.federated.reception import Reception
+from fedgenbench.federated.server import nbytes, row_of, stack_slots
 from fedgenbench.federated.types import Slots, State
 
 Accuracy = list[float]
@@ -36,8 +36,7 @@ class Federation:
         participation: share of clients per round, at least one.
         engine: ``"sequential"`` or ``"vmap"``.
         evaluate_every: rounds between evaluations; the first and the last are always evaluated.
-        on_bad_upload: ``"stop"`` or ``"skip"``.
-        upload_rms: largest root mean square of an uploaded tensor.
+        reception: what the server refuses, and which clients are poisoned.
         checkpoint: where rounds are kept and gone on from, or None.
         checkpoint_seconds: least time between two that are kept.
         warm: the model that everybody starts from, or None for the task's own.
@@ -54,16 +53,14 @@ class Federation:
         participation: float = 1.0,
         engine: str = "sequential",
         evaluate_every: int = 1,
-        on_bad_upload: str = "stop",
-        upload_rms: float = LARGEST_RMS,
+        reception: Reception = Reception(),  # noqa: B008
         checkpoint: Checkpoint | None = None,
         checkpoint_seconds: float = 15.0,
         warm: State | None = None,
     ):
         self.method, self.seed, self.rounds, self.warm = method, seed, rounds, warm
         self.batch_size, self.participation = batch_size, participation
-        self.evaluate_every = evaluate_every
-        self.on_bad_upload, self.upload_rms = on_bad_upload, upload_rms
+        self.evaluate_every, self.reception = evaluate_every, reception
         self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
         self.testers = len(data.test)
         self.data = data.pooled() if method.pooled else data
@@ -242,9 +239,7 @@ class Federation:
         self, uploads: Slots | list[Slots], chosen: list[int], entry: dict[str, Any]
     ) -> list[int]:
         """Gives the good uploads to the method's server; returns their rows."""
-        accepted, good, refused = admit(
-            uploads, self.server["model"], chosen, self.on_bad_upload, self.upload_rms
-        )
+        accepted, good, refused = self.reception.admit(uploads, self.server["model"], chosen)
         if refused:
             entry["refused"] = {str(client): fault for client, fault in refused.items()}
         clients = [chosen[row] for row in good]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
@@ -15,8 +16,10 @@ from fedgenbench.core.streams import torch_seed
 from fedgenbench.data.answers import answers, scored_images
 from fedgenbench.data.dataset import Dataset
 from fedgenbench.data.partition import Partition
+from fedgenbench.federated.aggregation import Aggregation
 from fedgenbench.federated.data import FederatedData, normalised
 from fedgenbench.federated.method import method_class
+from fedgenbench.federated.reception import Poisoned, Reception
 from fedgenbench.federated.rounds import Federation
 from fedgenbench.federated.synthetic import Synthetic, subset
 from fedgenbench.federated.task import Task
@@ -97,7 +100,7 @@ def federation(
     cls = method_class(settings["method"])
     chosen = cls.Settings.model_validate(settings["method_settings"])
     return Federation(
-        cls(task, local.epochs, chosen),
+        cls(task, local.epochs, chosen, _aggregation(settings)),
         data,
         seed=seed,
         rounds=settings["rounds"],
@@ -105,11 +108,23 @@ def federation(
         participation=settings["participation"],
         engine=settings["engine"],
         evaluate_every=settings["evaluate_every"],
-        on_bad_upload=settings["on_bad_upload"],
-        upload_rms=settings["upload_rms"],
+        reception=_reception(settings, len(data.train)),
         checkpoint=checkpoint,
         warm=warm,
     )
+
+
+def _aggregation(settings: dict[str, Any]) -> Aggregation | None:
+    rule: TypeAdapter[Aggregation | None] = TypeAdapter(Aggregation | None)
+    return rule.validate_python(settings.get("aggregation"))
+
+
+def _reception(settings: dict[str, Any], clients: int) -> Reception:
+    refused = settings["on_bad_upload"], settings["upload_rms"]
+    if not (values := settings.get("poisoned")):
+        return Reception(*refused)
+    poisoned = Poisoned.model_validate(values)
+    return Reception(*refused, poisoned.clients(clients, settings["seed"]), poisoned.factor)
 
 
 def score(history: list[dict[str, Any]], last: int) -> dict[str, list[float]]:

@@ -15,6 +15,7 @@ from fedgenbench.core.settings import explain
 from fedgenbench.core.wording import unknown
 from fedgenbench.data.sources import HOW_TO_ADD, source_of, source_table
 from fedgenbench.federated.method import METHODS, method_class
+from fedgenbench.plan.hostility_checks import hostility_faults
 from fedgenbench.plan.image_checks import image_faults
 from fedgenbench.plan.model_checks import model_faults
 from fedgenbench.plan.partition_checks import partition_faults
@@ -42,6 +43,7 @@ def faults(settings: Settings, overridden: Mapping[str, list[str]]) -> list[str]
     found += _forecast(settings)
     found += image_faults(settings)
     found += model_faults(settings)
+    found += hostility_faults(settings)
     return found or list(partition_faults(settings)) or list(_rounds(settings))
 
 

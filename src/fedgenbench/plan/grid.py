@@ -130,6 +130,8 @@ class Grid:
         variant, local = self.settings.variants.get(row), experiment.local.model_dump()
         if variant and variant.statistics:
             local["statistics"] = variant.statistics
+        aggregation = (variant and variant.aggregation) or experiment.aggregation
+        chosen = {"aggregation": aggregation, "poisoned": experiment.poisoned}
         return method, {
             "method": method,
             "method_settings": method_settings,
@@ -146,7 +148,7 @@ class Grid:
                 *("model", "rounds", "participation", "engine", "evaluate_every"),
                 "score_on",
             }
-        )
+        ) | {key: value.model_dump() for key, value in chosen.items() if value}
 
     def fingerprint(self, source: str) -> str:
         """``folder.fingerprint``, worked out once."""

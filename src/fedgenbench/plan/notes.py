@@ -37,6 +37,7 @@ def experiment_notes(grid: Grid) -> dict[str, dict[str, Any]]:
                 f"weight decay {local.weight_decay:g}",
                 "model": experiment.model,
                 "note": experiment.note,
+                "poisoned": experiment.poisoned and experiment.poisoned.model_dump(),
             },
         }
     for name, (base, number, domain) in grid.left_out.items():
@@ -104,11 +105,14 @@ def newcomer_main(grid: Grid) -> list[float] | None:
 
 
 def _role(experiment: Experiment) -> str:
-    """Which tables show an experiment; those of "main" compare everything, "oneshot" has no rounds."""
+    """Which tables show an experiment; those of "main" compare everything, "oneshot" has no rounds,
+    "variants" has no method as it is."""
     if experiment.score_on == "valid":
         return "tuning"
     if not experiment.rows:
         return "oneshot"
+    if not experiment.methods:
+        return "variants"
     return "scale" if experiment.beside else "main"
 
 

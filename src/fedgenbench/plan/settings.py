@@ -26,7 +26,9 @@ from fedgenbench.core.settings import (
 )
 from fedgenbench.core.wording import counted, unknown
 from fedgenbench.data.partition import Scheme
+from fedgenbench.federated.aggregation import Aggregation
 from fedgenbench.federated.method import method_class
+from fedgenbench.federated.reception import Poisoned
 from fedgenbench.models.registry import FederatedModel
 from fedgenbench.plan.checks import faults, not_finite
 from fedgenbench.plan.merging import combine, merge
@@ -87,6 +89,14 @@ class Experiment(Strict):
     )
     overrides: dict[str, dict[str, Any]] = Field(
         default={}, description="Settings of methods that differ in this experiment."
+    )
+    aggregation: Aggregation | None = Field(
+        default=None,
+        discriminator="rule",
+        description="How the server averages uploads (docs/robustness.md); null: the mean by samples.",
+    )
+    poisoned: Poisoned | None = Field(
+        default=None, description="Clients that send something else than what they have trained."
     )
     score_on: Literal["test", "valid"] = Field(
         default="test",
@@ -153,6 +163,9 @@ class Variant(Strict):
     )
     statistics: Statistics | None = Field(
         default=None, description="Batch norm's in its rounds; null: as `local` says."
+    )
+    aggregation: Aggregation | None = Field(
+        default=None, discriminator="rule", description="null: as the experiment says."
     )
 
 

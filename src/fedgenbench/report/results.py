@@ -73,6 +73,7 @@ class Results:
     experiments: id -> title, role, dataset, classes, clients, partition, rounds, local, model, note.
         Roles are "main"; "tuning": scored on validation images; "scale": ``base`` with another
         number of clients; "left_out": ``base`` without the domain ``left_out``, which is the test;
+        "variants": of variants alone, in tables of their own;
         "oneshot": FedLMG's alone, without rounds, and with what ``fedlmg_setups`` says as ``fedlmg``.
     methods: id -> label, family (a key of ``FAMILIES``), source; a variant also ``of``, the method it
         is one of, ``start``: "warm", "scratch", or None where that is the method's own, and

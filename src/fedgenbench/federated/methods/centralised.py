@@ -8,6 +8,7 @@ class Centralised(Method):
 
     label = "Centralised"
     family = "control"
+    averages = False
     source = "papers/warmfed.md §6"
     personal = "global"
     pooled = True

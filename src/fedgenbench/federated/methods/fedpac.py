@@ -46,6 +46,7 @@ class FedPAC(FedPer):
     """A shared body aligned to global class centroids; every client's head is a mixture of all heads."""
 
     label = "FedPAC"
+    averages = False
     source = "Xu et al. 2023, Algorithm 1; papers/pfedgpa.md §4.3 and §6"
 
     class Settings(MethodSettings):

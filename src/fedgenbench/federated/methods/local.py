@@ -8,6 +8,7 @@ class LocalOnly(Method):
 
     label = "Local only"
     family = "control"
+    averages = False
     source = "papers/pfedgpa.md §6"
 
     def shares(self, name: str) -> bool:

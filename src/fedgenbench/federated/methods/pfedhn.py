@@ -18,6 +18,7 @@ class PFedHN(Method):
     """Only the change of a client's model reaches the hypernetwork: Δθᵀ ∂θ/∂φ is its gradient."""
 
     label = "pFedHN"
+    averages = False
     family = "personalised"
     source = "Shamsian et al. 2021, Algorithm 1; papers/pfedgpa.md §6"
     personal = "received"  # the generated model, as it is

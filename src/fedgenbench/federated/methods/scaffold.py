@@ -66,10 +66,9 @@ class Scaffold(Method):
         self, server: Slots, uploads: Slots, weights: Tensor, clients: list[int]
     ) -> Slots:
         """x ← mean of y_i; c ← c + |S|/N · mean of Δc_i, and so stays the mean of all controls."""
-        from fedgenbench.federated.server import weighted_mean
-
         weights = weighted(weights, self.settings.weighting)
         present = server["clients"]["shares"][clients].sum()
-        change = weighted_mean(uploads["change"], weights * present.cpu())
+        none = self._zeros(server["model"])
+        change = self.average(uploads["change"], weights * present.cpu(), none)
         control = {name: c + change[name] for name, c in server["control"].items()}
         return super().aggregate(server, uploads, weights, clients) | {"control": control}

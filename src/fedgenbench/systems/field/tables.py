@@ -7,6 +7,7 @@ from fedgenbench.report.method_tables import accuracies, by_method
 from fedgenbench.report.notes import alone_is_best
 from fedgenbench.report.results import METRICS, Results
 from fedgenbench.report.tables import Cell, Column, Row, Table
+from fedgenbench.systems.field.robustness_table import robustness_tables
 from fedgenbench.systems.field.statistics_table import statistics_tables
 
 
@@ -30,7 +31,8 @@ def tables(results: Results) -> list[Table]:
                 played, key, f"{key}_personal", f"{title}: personalised models", ("personal",)
             ),
         ]
-    return [*tables, *learning_table(results), *statistics_tables(whole)]
+    ends = (learning_table(results), statistics_tables(whole), robustness_tables(whole))
+    return [*tables, *(table for end in ends for table in end)]
 
 
 def learning_table(results: Results) -> list[Table]:

@@ -30,6 +30,7 @@ class PFedGPA(Method):
     """
 
     label = "pFedGPA"
+    averages = False
     family = "personalised"
     source = "Lai et al. 2025, Algorithm 1; papers/pfedgpa.md §3, §8"
 
