@@ -6,6 +6,8 @@ PYTHON ?= python3
 # Empty: what this machine and a container's quota allow (profiles/default).
 CORES ?=
 GPUS ?= 4
+# Of those of params.yaml; empty: all, as they are recorded.
+SEEDS ?= 0,1,2
 BASELINE ?= ../baseline
 
 # Without written bytecode every job would recompile torch's thousands of modules.
@@ -15,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: help setup reproduce report test test-all record restore unlock docs lock lint clean-setup baseline
 
 help:
-	@echo "make reproduce   set up, then run the main job at the scale that params.yaml names"
+	@echo "make reproduce   set up, then run the main job: the scale of params.yaml, three of its seeds (SEEDS= for all)"
 	@echo "make report      tables, figures and report from recorded results, in minutes; compares what was computed here"
 	@echo "make test        set up, then run the tests"
 	@echo "make test-all    the same with the slow tests"
@@ -38,7 +40,8 @@ unlock: setup
 	@python -m fedgenbench.commands.start --unlock
 
 reproduce: setup
-	python -m fedgenbench.commands.start $(if $(CORES),--cores $(CORES)) --resources gpu=$(GPUS) --quiet rules reason host
+	python -m fedgenbench.commands.start $(if $(CORES),--cores $(CORES)) --resources gpu=$(GPUS) \
+	  --quiet rules reason host $(if $(SEEDS),--config seeds=$(SEEDS))
 	@echo; echo "The report:"; ls results/*/report/report.html results/*/report/report.pdf
 
 report: setup

@@ -17,18 +17,15 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.files import read_json, write_json
 from fedgenbench.core.provenance import Stopwatch
 from fedgenbench.images.folder import part_files
 from fedgenbench.images.pipeline import save
 from fedgenbench.plan.settings import load as load_settings
 from fedgenbench.systems.foundation.networks import assemble
-from fedgenbench.systems.foundation.plan import training_identity
 from fedgenbench.systems.foundation.pool import Pool, load_pool
 from fedgenbench.systems.foundation.settings import Foundation, UNetJob, VaeJob
-from fedgenbench.systems.foundation.training import PART
-from fedgenbench.systems.foundation.unet import train_unet
+from fedgenbench.systems.foundation.unet import kept_unet, train_unet
 from fedgenbench.systems.foundation.vae import train_vae
 
 
@@ -45,31 +42,30 @@ def main() -> None:
     settings = settings.model_copy(update={"subjects": chosen.subjects})
     pool, folder = load_pool(chosen.pool), chosen.state / "unet"
     vae = autoencoder(settings, pool, chosen.state)
-    job = settings.model_dump(include=set(UNetJob.model_fields))
-    if chosen.export:
-        kept = Checkpoint(folder, training_identity(UNetJob.model_validate(job), pool.sha256))
-        _, facts = kept.get(PART)
-        job["unet"]["training"]["steps"] = facts["history"][-1]["step"]
+    job = UNetJob.model_validate(settings.model_dump(include=set(UNetJob.model_fields)))
     watch = Stopwatch(folder)
-    unet, text_encoder, tokenizer, history = train_unet(
-        UNetJob.model_validate(job),
-        pool,
-        vae,
-        "cpu",
-        folder=folder,
-        tell=teller(chosen.state / "unet.log"),
-    )
     if chosen.export:
-        pipeline = assemble(vae, unet, text_encoder, tokenizer, settings.unet.prediction)
-        save(pipeline, chosen.export)
-        shutil.copy2(chosen.pool / "pool.json", chosen.export)
-        write_json(
-            chosen.export / "provenance.json",
-            watch.record("cpu")
-            | {"settings": job, "history": history, "pool_sha256": pool.sha256}
-            | {"vae": read_json(chosen.state / "vae.json")}
-            | {"files": part_files(chosen.export)},
-        )
+        parts = kept_unet(job, pool, folder)
+        export(vae, parts, job, watch, chosen)
+    else:
+        train_unet(job, pool, vae, "cpu", folder=folder, tell=teller(chosen.state / "unet.log"))
+
+
+def export(vae, parts, job: UNetJob, watch: Stopwatch, chosen: argparse.Namespace) -> None:
+    """Writes the model with its records; its settings say the steps that were made."""
+    unet, text_encoder, tokenizer, history = parts
+    save(assemble(vae, unet, text_encoder, tokenizer, job.unet.prediction), chosen.export)
+    shutil.copy2(chosen.pool / "pool.json", chosen.export)
+    settings = job.model_dump()
+    settings["unet"]["training"]["steps"] = history[-1]["step"]
+    write_json(
+        chosen.export / "provenance.json",
+        watch.record("cpu")
+        | {"settings": settings, "history": history}
+        | {"pool_sha256": read_json(chosen.pool / "pool.json")["sha256"]}
+        | {"vae": read_json(chosen.state / "vae.json")}
+        | {"files": part_files(chosen.export)},
+    )
 
 
 def autoencoder(settings: Foundation, pool: Pool, state: Path) -> AutoencoderKL:

@@ -71,14 +71,15 @@ def moved(before, after):
 def test_the_jobs_of_one_shot(raw, grid):
     own = {key[1:] for key in jobs(grid(raw)) if key[0] == ONE_SHOT}
     ablations = raw["experiments"][ONE_SHOT]["fedlmg"]["ablations"]
+    bases = [f"base_{name}" for name in raw["experiments"][ONE_SHOT]["fedlmg"]["bases"]]
     assert own == {
         *(("classifiers", name) for name in ("all", "running")),
         ("editing", "trials"),
-        *(("guided", name) for name in ("main", "prompts", *ablations, "noise_100")),
+        *(("guided", name) for name in ("main", "prompts", *ablations, "noise_100", *bases)),
         ("rounds", "all"),
         *(("rival", name) for name in ("fgl", "feddisc", "feddeo")),
         ("dense", "main"),
-        *(("server", name) for name in ("main", *ablations, "noise_100")),
+        *(("server", name) for name in ("main", *ablations, "noise_100", *bases)),
     }
 
 

@@ -329,7 +329,7 @@ def test_another_class_for_a_model_moves_its_jobs(grid, monkeypatch, model, expe
     monkeypatch.setitem(MODELS, model, (MODELS[model][0], "Another"))
     jobs = moved(grid, Grid(grid.settings), job_digests)
     trained = {"federate", "warm", "uploads", "fit", "aggregate", "newcomers"}
-    trained |= {"classifiers", "guided", "rounds", "dense", "server"}
+    trained |= {"classifiers", "editing", "guided", "rounds", "dense", "server"}
     assert jobs == {
         key for key in job_digests(grid) if key[0] in trained and key[1].startswith(experiments)
     }

@@ -87,7 +87,7 @@ def test_blocks_belong_to_their_method(scales):
     ("paper", "experiments"),
     [
         ("pfedgpa", {FASHION, "cifar10-10", "emnist-10"}),
-        ("warmfed", {EMOJI, SIXTY}),
+        ("warmfed", {EMOJI, SIXTY, f"{EMOJI}-strict"}),
         (
             "fedlmg",
             {
@@ -112,7 +112,10 @@ def test_a_paper_is_its_experiments(scales, paper, experiments):
         ),
         ({"methods": ["fedavgg"]}, "'fedavgg' is not known; did you mean 'fedavg' or"),
         ({"papers": ["warm"]}, "'warm' is not known; did you mean 'warmfed'?"),
-        ({"seeds": [9]}, "9 is not known; known: 0, 1, 2; --config 'seeds=[...]' sets others"),
+        (
+            {"seeds": [9]},
+            "9 is not known; known: 0, 1, 2, 3, 4; --config 'seeds=[...]' sets others",
+        ),
     ],
 )
 def test_unknown_names_are_refused_with_near_ones(scales, only, words):

@@ -88,7 +88,7 @@ def test_several_faults_are_told_at_once(raw, refusal):
     raw["experiments"]["emoji_domains"]["rounds"] = 0
     message = refusal(raw)
     # The second stands in what is like it, too.
-    assert "3 faults" in message
+    assert "4 faults" in message
     assert "confidence = 2.0" in message
     assert "rounds = 0" in message
 

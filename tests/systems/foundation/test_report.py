@@ -37,8 +37,11 @@ def test_the_table_says_what_is_recorded_and_documented():
 
 
 def test_the_text_counts_what_the_model_saw():
-    images = read_json(MODEL / "provenance.json")["trained_on"]["images"]
-    assert f"trained on {len(images):,} drawings of the public styles" in foundation_text(MODEL)
+    text, sets = foundation_text(MODEL), read_json(MODEL / "pool.json")["drawings"]["train"]
+    drawings = sum(map(len, sets.values()))
+    assert f"trained on {drawings:,} drawings of {len(sets)} public sets" in text
+    steps = read_json(MODEL / "provenance.json")["history"][-1]["step"]
+    assert f"for {steps:,} steps" in text
 
 
 def test_losses_are_drawn_as_recorded(tmp_path):

@@ -15,7 +15,7 @@ from fedgenbench.images.pixels import encoded, to_tensor
 from fedgenbench.systems.foundation import networks
 from fedgenbench.systems.foundation.settings import Training
 from fedgenbench.systems.foundation.training import train
-from fedgenbench.systems.foundation.unet import snr_weights, train_unet
+from fedgenbench.systems.foundation.unet import kept_unet, snr_weights, train_unet
 from fedgenbench.systems.foundation.vae import train_vae
 
 POOL = pool()
@@ -82,6 +82,17 @@ def test_a_killed_unet_resumes_to_the_same_bits(vae, tmp_path):
     assert_equal(unet.state_dict(), unet_again.state_dict())
     assert_equal(text.state_dict(), text_again.state_dict())
     assert history == again
+
+
+def test_a_training_can_be_taken_as_it_stands(vae, tmp_path):
+    unet, text, _, history = unet_after(vae, tmp_path)
+    found, found_text, tokenizer, kept = kept_unet(settings(unet_steps=90), POOL, tmp_path / "unet")
+    assert_equal(unet.state_dict(), found.state_dict())
+    assert_equal(text.state_dict(), found_text.state_dict())
+    assert tokenizer.get_vocab()
+    assert kept == history
+    with pytest.raises(UserError, match="absent has no training of open"):
+        kept_unet(settings(), POOL, tmp_path / "absent")
 
 
 def test_a_velocity_is_learnt_too(vae, tmp_path):

@@ -50,13 +50,9 @@ def images(
         UserError: a client has no training image, or a description is not finite; or as of
             ``base_model`` and ``draw``.
     """
-    pipeline = base_model(contest.base, device)
+    pipeline, sampler = base_model(contest.base, device), contest.sampler
     guided = Guided(
-        pipeline,
-        contest.guidance,
-        contest.sampler.steps,
-        contest.sampler.guidance,
-        described=own.guidance,
+        pipeline, contest.guidance, sampler.steps, sampler.guidance, described=own.guidance
     )
     prompts = class_embeddings(pipeline, contest.prompt, dataset.card["classes"])
     store = checkpoint.below("descriptions")
@@ -76,19 +72,19 @@ def images(
         report["client_seconds"][client] = facts["seconds"]
         report["description_loss"][client] = facts["loss"]
         notes += facts["notes"]
-        for label, description in zip(labels, arrays["descriptions"], strict=True):
-            shards.append(
-                [
-                    Order(
-                        client,
-                        label,
-                        prompts[label],
-                        noise_seed(seed, client, label, number),
-                        description=torch.from_numpy(description),
-                    )
-                    for number in range(contest.per_class)
-                ]
-            )
+        shards += [
+            [
+                Order(
+                    client,
+                    label,
+                    prompts[label],
+                    noise_seed(seed, client, label, number),
+                    description=torch.from_numpy(description),
+                )
+                for number in range(contest.per_class)
+            ]
+            for label, description in zip(labels, arrays["descriptions"], strict=True)
+        ]
     generated = draw(contest, guided, shards, checkpoint, tell)
     report |= _asked(pipeline, dataset.train_images[:1], contest, prompts, len(partition.clients))
     generated.report.update(report, notes=notes + generated.report["notes"])

@@ -27,13 +27,16 @@ def section(results: Results, figures: Sequence[Illustration]) -> Section | None
 
 def text(folder: Path) -> str:
     """What the model is and what it may have seen."""
-    record = read_json(folder / "provenance.json")
+    record, pool = read_json(folder / "provenance.json"), read_json(folder / "pool.json")
+    sets = pool["drawings"]["train"]
+    steps = record["history"][-1]["step"]
+    hours = (record["vae"]["cpu_seconds"] + record["cpu_seconds"]) / 3600
     return (
         "A miniature Stable Diffusion stands in for the large one. It was trained on "
-        f"{len(record['trained_on']['images']):,} drawings of the public styles alone, which no client "
-        "holds, in "
-        f"{(record['vae']['wall_seconds'] + record['wall_seconds']) / 60:.0f} minutes on one core. "
-        "All that stands here was recorded with its weights."
+        f"{sum(map(len, sets.values())):,} drawings of {len(sets)} public sets, of which none is a "
+        "client's style and none redraws a client's or a test picture, for "
+        f"{steps:,} steps in {hours:.1f} hours of a core. All that stands here was recorded with its "
+        "weights."
     )
 
 

@@ -78,6 +78,22 @@ def train(
     return history
 
 
+def take_average(network: nn.Module, checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """Gives ``network`` the moving average that a training has kept so far; returns the history.
+
+    Raises:
+        UserError: nothing is kept there, or it belongs to another identity.
+    """
+    if (part := checkpoint.tensors(PART)) is None:
+        raise UserError(f"{checkpoint.folder} has no training of {checkpoint.identity} to take")
+    tensors, facts = part
+    with torch.no_grad():
+        for row, parameter in enumerate(network.parameters()):
+            parameter.copy_(tensors[f"average/{row}"])
+    network.eval()
+    return facts["history"]
+
+
 def _save(
     checkpoint: Checkpoint,
     network: nn.Module,

@@ -23,7 +23,7 @@ from fedgenbench.systems.foundation.captions import (
 from fedgenbench.systems.foundation.plan import training_identity
 from fedgenbench.systems.foundation.pool import Pool
 from fedgenbench.systems.foundation.settings import UNetJob
-from fedgenbench.systems.foundation.training import train
+from fedgenbench.systems.foundation.training import take_average, train
 
 MIN_SNR = 5.0
 TEXTS = 512  # captions turned to token numbers at once
@@ -62,24 +62,13 @@ def train_unet(
     chosen, seed = settings.unet, settings.seed
     seen, unseen = pool.part(held_out=False), pool.validation(settings.shares, seed)
     odds = torch.from_numpy(seen.weights(settings.shares))
-    texts = [
-        captions(pool.classes[y], name, kind)
-        for y, name, kind in zip(seen.labels, seen.names, seen.kinds, strict=True)
-    ]
-    tokenizer = make_tokenizer((text for row in texts for text in row), settings.text)
+    texts = _captions(seen)
+    tokenizer, network = _untrained(settings, texts)
+    network.to(device)
     flat = [text for row in texts for text in row]
     parts = [token_ids(tokenizer, flat[i : i + TEXTS]) for i in range(0, len(flat), TEXTS)]
     ids = torch.cat(parts).unflatten(0, (len(texts), -1)).to(device)
     empty = token_ids(tokenizer, [""]).to(device)
-
-    text_seed = torch_seed(seed, "foundation", "text_encoder", "weights")
-    unet_seed = torch_seed(seed, "foundation", "unet", "weights")
-    network = nn.ModuleDict(
-        {
-            "text_encoder": networks.text_encoder(settings.text, tokenizer, text_seed),
-            "unet": networks.unet(chosen, settings.vae, settings.text, unet_seed),
-        }
-    ).to(device)
     scheduler = DDPMScheduler(**networks.SCHEDULE)
     share = scheduler.alphas_cumprod.to(device)
     velocity = chosen.prediction == "v_prediction"
@@ -136,3 +125,35 @@ def train_unet(
         tell=tell,
     )
     return network["unet"], network["text_encoder"], tokenizer, history
+
+
+def kept_unet(
+    settings: UNetJob, pool: Pool, folder: Path
+) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
+    """As ``train_unet`` of the steps that ``folder`` has kept so far, without a further one."""
+    tokenizer, network = _untrained(settings, _captions(pool.part(held_out=False)))
+    kept = Checkpoint(folder, training_identity(settings, pool.sha256))
+    history = take_average(network, kept)
+    return network["unet"], network["text_encoder"], tokenizer, history
+
+
+def _captions(seen: Pool) -> list[list[str]]:
+    """Every drawing's captions, as many of each."""
+    return [
+        captions(seen.classes[label], name, kind)
+        for label, name, kind in zip(seen.labels, seen.names, seen.kinds, strict=True)
+    ]
+
+
+def _untrained(settings: UNetJob, texts: list[list[str]]) -> tuple[Any, nn.ModuleDict]:
+    """The tokenizer of these captions, and both networks as they are drawn from their seeds."""
+    tokenizer = make_tokenizer((text for row in texts for text in row), settings.text)
+    text_seed = torch_seed(settings.seed, "foundation", "text_encoder", "weights")
+    unet_seed = torch_seed(settings.seed, "foundation", "unet", "weights")
+    network = nn.ModuleDict(
+        {
+            "text_encoder": networks.text_encoder(settings.text, tokenizer, text_seed),
+            "unet": networks.unet(settings.unet, settings.vae, settings.text, unet_seed),
+        }
+    )
+    return tokenizer, network

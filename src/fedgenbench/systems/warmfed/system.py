@@ -83,14 +83,26 @@ def images(
     grid: Grid, name: str, seed: int, kind: str, without: int | None = None
 ) -> tuple[Job, ...]:
     """The synthetic images of an experiment: one job per client that is not left ``without``, or
-    one of prompts alone, which all experiments on a data set share."""
+    one of prompts alone, which all experiments on a data set share that draw alike."""
     if kind == "prompts":
         settings = _settings(grid, name, seed, PromptSettings)
-        dataset = grid.settings.experiments[name].dataset
-        return (grid.add(PROMPTS, name, seed, settings=settings, name="all", shown=dataset),)
+        place = _place_of_prompts(grid, name, seed, settings)
+        return (grid.add(PROMPTS, name, seed, settings=settings, name="all", shown=place),)
     clients, _, _ = grid.settings.sizes_of(grid.settings.experiments[name])
     present = (client for client in range(clients) if client != without)
     return tuple(_of_client(grid, name, seed, client) for client in present)
+
+
+def _place_of_prompts(grid: Grid, name: str, seed: int, settings: dict[str, Any]) -> str:
+    """The data set, where its first experiment draws alike, else the experiment: one job a seed each."""
+    experiments = grid.settings.experiments
+    dataset = experiments[name].dataset
+    first = next(
+        other
+        for other, each in experiments.items()
+        if each.dataset == dataset and each.block("warmfed")
+    )
+    return dataset if settings == _settings(grid, first, seed, PromptSettings) else name
 
 
 def _of_client(grid: Grid, name: str, seed: int, client: int) -> Job:
