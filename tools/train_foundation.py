@@ -83,7 +83,9 @@ def autoencoder(settings: Foundation, pool: Pool, state: Path) -> AutoencoderKL:
         network.save_pretrained(state / "vae")
         record = watch.record("cpu") | {"history": history, "pool_sha256": pool.sha256}
         write_json(state / "vae.json", record | {"settings": job.model_dump()})
-    return AutoencoderKL.from_pretrained(state / "vae", local_files_only=True)
+    network = AutoencoderKL.from_pretrained(state / "vae", local_files_only=True)
+    network.register_to_config(_name_or_path="")  # else a path of this machine would be exported
+    return network
 
 
 def teller(log: Path):

@@ -103,8 +103,10 @@ def test_its_files_are_those_of_the_record(folder):
     assert part_files(folder) == read_json(folder / "provenance.json")["files"]
 
 
-def test_all_weights_together_are_small():
-    assert sum(path.stat().st_size for path in MODELS.rglob("*.safetensors")) <= 40e6
+def test_the_weights_of_all_foundation_models_together_are_small():
+    sizes = [path.stat().st_size for path in MODELS.glob("foundation*/*/*.safetensors")]
+    assert len(sizes) == 3 * 3
+    assert sum(sizes) <= 40e6
 
 
 def test_its_settings_are_recorded(model):
