@@ -18,7 +18,7 @@ FASHION, CIFAR, EMOJI = "fashion_mnist-10", "cifar10-10", "emoji_domains"
 # What says `like` follows.
 TUNED = (FASHION, "fashion_mnist-tuning")
 FASHIONS = (*TUNED, "fashion_mnist-rate-02", "fashion_mnist-rate-05")
-HOSTILE = ("fashion_mnist-honest", "fashion_mnist-poisoned")
+HOSTILE = ("fashion_mnist-honest", "fashion_mnist-poisoned", "fashion_mnist-private")
 CIFARS = (CIFAR, "cifar10-tuning", "cifar10-rate-05", "cifar10-rate-10")
 NOTHING, EVERYTHING = set(), {"collect", "tables", "figures", "report"}
 
@@ -116,6 +116,13 @@ CHANGES = {
     "variants/fedavg_trimmed/aggregation/trim": (
         0.3,
         of_method("fedavg_trimmed"),
+        none,
+        NOTHING,
+        EVERYTHING,
+    ),
+    "variants/fedavg_private_16/privacy/noise_multiplier": (
+        3.0,
+        of_method("fedavg_private_16"),
         none,
         NOTHING,
         EVERYTHING,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fedgenbench.core.settings import Strict
 from fedgenbench.federated.aggregation import Aggregation, average
+from fedgenbench.federated.privacy import private_gradient
 from fedgenbench.federated.types import SGD, Batch, Slots, State
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ class Method:
     pooled: ClassVar[bool] = False  # train on the union of all clients' data
     # Is the server's model an average of uploads, so that an experiment may choose another average?
     averages: ClassVar[bool] = True
+    # Do a client's data reach what it sends through ``sgd_step`` in one phase alone, on a loss that is a
+    # mean over samples? Then differential privacy of the steps is that of the upload.
+    private: ClassVar[bool] = False
     # Which synthetic images the server has: it starts from a model trained on them.
     images: ClassVar[Images | None] = None
 
@@ -133,7 +137,16 @@ class Method:
         train: Iterable[str] | None = None,
         optimiser: SGD | None = None,
     ) -> Slots:
-        """One optimiser step of the model, or of its tensors ``train``."""
+        """One optimiser step of the model, or of its tensors ``train``; private if the task is."""
+        if self.task.privacy is not None:
+            grads = private_gradient(
+                self.task,
+                lambda model, sample: self.loss(model, slots, sample)[0],
+                slots["model"],
+                batch,
+                train,
+            )
+            return self.task.descend(slots, "model", self.adjust(grads, slots), {}, optimiser)
         return self.task.sgd(
             slots,
             "model",

@@ -16,6 +16,7 @@ from fedgenbench.core.termination import told
 from fedgenbench.federated.data import SERVER, BatchOrder, FederatedData, in_twos
 from fedgenbench.federated.engine import ENGINES
 from fedgenbench.federated.method import Method
+from fedgenbench.federated.poisson import PoissonOrder
 from fedgenbench.federated.reception import Reception
 from fedgenbench.federated.server import nbytes, row_of, stack_slots
 from fedgenbench.federated.types import Slots, State
@@ -114,7 +115,7 @@ class Federation:
 
     def _play(self) -> dict[str, Any]:
         method, engine = self.method, self.engine
-        chosen = self._participants()
+        chosen = self.participants(self.round)
         evaluated = self.round in (1, self.rounds) or self.round % self.evaluate_every == 0
         entry: dict[str, Any] = {"round": self.round, "clients": len(chosen)}
 
@@ -127,8 +128,7 @@ class Federation:
             if method.personal == "adapted":
                 entry["adapted"] = self._scored("adapted", self._right(self._adapted(self.round)))
 
-        order = BatchOrder(self.data, self.batch_size, self.seed, self.round, self.in_twos)
-        phases = method.phases()
+        order, phases = self._order(self.round), method.phases()
         slots = engine.train(slots, phases, order, chosen)
         steps = [sum(order.steps(client, phase) for phase in phases) for client in chosen]
         slots = engine.map(
@@ -177,10 +177,14 @@ class Federation:
 
     def _adapted(self, round_: int) -> Slots:
         """Everybody's slots after the phases by which the server's model becomes a client's own."""
-        order = BatchOrder(self.data, self.batch_size, self.seed, round_, self.in_twos)
         everybody, phases = list(range(len(self.sizes))), self.method.adapt()
         received, _ = self._receive(None)
-        return self.engine.train(received, phases, order, everybody)
+        return self.engine.train(received, phases, self._order(round_), everybody)
+
+    def _order(self, round_: int) -> BatchOrder:
+        task, place = self.method.task, (self.data, self.batch_size, self.seed, round_)
+        private = task.privacy is not None
+        return PoissonOrder(*place, task.size) if private else BatchOrder(*place, self.in_twos)
 
     def _remembered(self, round_: int) -> Accuracy:
         """Of everybody's adapted models, of which the clients keep what the method says."""
@@ -189,12 +193,13 @@ class Federation:
         self.clients = self.clients | self.engine.map(self.method.remember, adapted, logits)
         return self._scored("adapted", self._right(adapted))
 
-    def _participants(self) -> list[int]:
+    def participants(self, round_: int) -> list[int]:
+        """The clients of a round."""
         count = len(self.sizes)
         chosen = max(1, round(self.participation * count))
         if chosen == count:
             return list(range(count))
-        draw = stream(self.seed, "participation", self.round).choice(count, chosen, replace=False)
+        draw = stream(self.seed, "participation", round_).choice(count, chosen, replace=False)
         return sorted(draw.tolist())
 
     def _receive(self, chosen: list[int] | None) -> tuple[Slots, int]:

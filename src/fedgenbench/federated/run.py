@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from fedgenbench.data.partition import Partition
 from fedgenbench.federated.aggregation import Aggregation
 from fedgenbench.federated.data import FederatedData, normalised
 from fedgenbench.federated.method import method_class
+from fedgenbench.federated.privacy import Privacy, epsilon
 from fedgenbench.federated.reception import Poisoned, Reception
 from fedgenbench.federated.rounds import Federation
 from fedgenbench.federated.synthetic import Synthetic, subset
@@ -93,10 +96,9 @@ def federation(
     module = build(
         settings["model"], data.shape, classes, torch_seed(seed, "weights", settings["model"])
     )
-    local = SGDSettings.model_validate(settings["local"])
-    task = Task(
-        module, classes, SGD(local.lr, local.momentum, local.weight_decay), local.statistics
-    )
+    local = _local(settings)
+    sgd = SGD(local.lr, local.momentum, local.weight_decay)
+    task = Task(module, classes, sgd, local.statistics, _privacy(settings))
     cls = method_class(settings["method"])
     chosen = cls.Settings.model_validate(settings["method_settings"])
     return Federation(
@@ -112,6 +114,38 @@ def federation(
         checkpoint=checkpoint,
         warm=warm,
     )
+
+
+def _local(settings: dict[str, Any]) -> SGDSettings:
+    values = {key: value for key, value in settings["local"].items() if key != "privacy"}
+    return SGDSettings.model_validate(values)
+
+
+def _privacy(settings: dict[str, Any]) -> Privacy | None:
+    values = settings["local"].get("privacy")
+    return Privacy.model_validate(values) if values else None
+
+
+def spent(settings: dict[str, Any], run: Federation) -> dict[str, Any]:
+    """What each client's uploads of the whole run have spent, if it trained privately: ε at δ."""
+    if (privacy := _privacy(settings)) is None:
+        return {}
+    local, sizes = _local(settings), [len(rows) for rows in run.data.train]
+    played = Counter(
+        client for round_ in range(1, run.rounds + 1) for client in run.participants(round_)
+    )
+    spending = cache(epsilon)
+    return {
+        "epsilon": [
+            spending(
+                privacy,
+                min(1.0, local.batch_size / size),
+                played[client] * local.epochs * -(-size // local.batch_size),
+            )
+            for client, size in enumerate(sizes)
+        ],
+        "delta": privacy.delta,
+    }
 
 
 def _aggregation(settings: dict[str, Any]) -> Aggregation | None:
@@ -205,5 +239,6 @@ def federate(
         "bytes_down": float(np.mean([entry["bytes_down"] for entry in rounds])),
         "bytes_up_once": float(adapter_bytes),
         "bytes_down_once": float(handed_out),
+        **spent(settings, run),
         **answers(run.answers, partition, settings["score_on"]),
     }

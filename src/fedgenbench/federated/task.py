@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from fedgenbench.core.settings import Statistics
+from fedgenbench.federated.privacy import Privacy
 from fedgenbench.federated.types import SGD, Batch, Output, Slots, State
 from fedgenbench.models.statistics import recalibrated
 
@@ -27,11 +28,14 @@ class Task:
         classes: int,
         sgd: SGD,
         statistics: Statistics = "recalibrated",
+        privacy: Privacy | None = None,
     ):
         self.module = module
         self.classes = classes
         self.optimiser = sgd
+        self.privacy = privacy
         self.parameters = [name for name, _ in module.named_parameters()]
+        self.size = sum(parameter.numel() for parameter in module.parameters())
         self.buffers = [name for name, _ in module.named_buffers()]
         self.head = {name for name in self.parameters if name.startswith("head.")}
         self.body = set(self.parameters) - self.head

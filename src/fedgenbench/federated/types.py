@@ -17,7 +17,8 @@ class Batch(NamedTuple):
     """``x`` [B, C, H, W], ``y`` [B]; ``mask`` [B] with 0 for padding, or None for a full batch.
 
     ``row`` [B] is each sample's place among the client's training rows; ``gumbel`` [B, k] holds draws
-    of the standard Gumbel distribution, where a phase asks for them.
+    of the standard Gumbel distribution, where a phase asks for them. Batches of private training have
+    ``noise`` [P], a standard normal for each parameter, and ``expected``, a batch's mean size.
     """
 
     x: Tensor
@@ -25,6 +26,8 @@ class Batch(NamedTuple):
     mask: Tensor | None = None
     row: Tensor | None = None
     gumbel: Tensor | None = None
+    noise: Tensor | None = None
+    expected: Tensor | None = None
 
 
 class Output(NamedTuple):

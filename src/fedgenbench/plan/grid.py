@@ -130,6 +130,10 @@ class Grid:
         variant, local = self.settings.variants.get(row), experiment.local.model_dump()
         if variant and variant.statistics:
             local["statistics"] = variant.statistics
+        privacy = (variant and variant.privacy) or experiment.local.privacy
+        # Settings that nobody has set are in no digest.
+        local = {key: value for key, value in local.items() if key != "privacy"}
+        local |= {"privacy": privacy.model_dump()} if privacy else {}
         aggregation = (variant and variant.aggregation) or experiment.aggregation
         chosen = {"aggregation": aggregation, "poisoned": experiment.poisoned}
         return method, {

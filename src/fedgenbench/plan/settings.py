@@ -20,7 +20,6 @@ from fedgenbench.core.settings import (
     PlainName,
     Seed,
     SGDSettings,
-    Statistics,
     Strict,
     explain,
 )
@@ -28,11 +27,13 @@ from fedgenbench.core.wording import counted, unknown
 from fedgenbench.data.partition import Scheme
 from fedgenbench.federated.aggregation import Aggregation
 from fedgenbench.federated.method import method_class
+from fedgenbench.federated.privacy import Privacy
 from fedgenbench.federated.reception import Poisoned
 from fedgenbench.models.registry import FederatedModel
 from fedgenbench.plan.checks import faults, not_finite
 from fedgenbench.plan.merging import combine, merge
 from fedgenbench.plan.selection import Only, selecting
+from fedgenbench.plan.variant import Variant
 from fedgenbench.systems.base import Block, systems
 from fedgenbench.systems.foundation.settings import Foundation
 from fedgenbench.systems.foundation.unclip_settings import UnCLIP
@@ -40,6 +41,10 @@ from fedgenbench.systems.foundation.unclip_settings import UnCLIP
 
 class Local(SGDSettings):
     """A client's local training, the same for every method of an experiment."""
+
+    privacy: Privacy | None = Field(
+        default=None, description="Differential privacy by DP-SGD (docs/robustness.md); null: none."
+    )
 
 
 class Dataset(Strict):
@@ -148,24 +153,6 @@ else:
             name: (block | None, Field(default=None, description=block.__doc__.splitlines()[0]))
             for name, block in BLOCKS.items()
         },
-    )
-
-
-class Variant(Strict):
-    """A method under other settings, as a row of its own."""
-
-    method: str = Field(description="A key of `methods`.")
-    title: str = Field(description="Name in tables.")
-    settings: dict[str, Any] = Field(description="What differs, over `methods` and `overrides`.")
-    start: Literal["warm", "scratch"] | None = Field(
-        default=None,
-        description="warm: from the model trained on synthetic images; null: as the method does.",
-    )
-    statistics: Statistics | None = Field(
-        default=None, description="Batch norm's in its rounds; null: as `local` says."
-    )
-    aggregation: Aggregation | None = Field(
-        default=None, discriminator="rule", description="null: as the experiment says."
     )
 
 

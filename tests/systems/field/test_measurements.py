@@ -105,3 +105,14 @@ def test_what_a_server_reports_without_naming_clients_is_of_all_of_them():
         [3, "selection_share", 1, 0.5],
         [3, "loss", -1, 1.0],
     ]
+
+
+def test_a_private_run_says_what_the_client_that_spent_most_has_spent():
+    private = run() | {"epsilon": [1.5, 2.5], "delta": 1e-3}
+    jobs = [
+        (address("federate", "exp", "fedavg", 0), run()),
+        (address("federate", "exp", "dp", 0), private),
+    ]
+    runs = frames(jobs, {"exp": None})["runs"].set_index("method")
+    assert runs.loc["dp", ["epsilon", "delta"]].tolist() == [2.5, 1e-3]
+    assert np.isnan(runs.loc["fedavg", "epsilon"])

@@ -17,6 +17,7 @@ class FedDyn(Method):
     """Local loss − ⟨g_k, θ⟩ + α/2 ‖θ − θ^t‖², where g_k remembers the client's last local gradient."""
 
     label = "FedDyn"
+    private = True
     family = "global"
     source = "Acar et al. 2021, Algorithm 1"
     personal = "global"

@@ -10,6 +10,7 @@ class FedProx(Method):
     """FedAvg with the proximal term μ/2 ‖w − w^t‖² in the local loss."""
 
     label = "FedProx"
+    private = True
     family = "global"
     source = "Li et al. 2020, Algorithm 2; papers/pfedgpa.md §6"
     personal = "global"

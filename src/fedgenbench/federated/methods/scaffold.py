@@ -17,6 +17,7 @@ class Scaffold(Method):
     """Every local gradient is corrected by c − c_i; controls are refreshed by option II."""
 
     label = "SCAFFOLD"
+    private = True
     family = "global"
     source = "Karimireddy et al. 2020, Algorithm 1, option II"
     personal = "global"

@@ -23,6 +23,7 @@ from fedgenbench.report.figures import (
     lay_out,
 )
 from fedgenbench.report.results import FAMILIES, METRICS, Results
+from fedgenbench.systems.field.privacy_figure import privacy_figures
 
 # More bands than these on each other show none.
 BANDS = 4
@@ -31,9 +32,10 @@ MARKERS = {"control": "D", "global": "o", "personalised": "s"}
 
 def figures(results: Results) -> list[Figure]:
     """The curves of each experiment with methods, and what spans them all."""
+    private = privacy_figures(results)
     results = results.main
     if results.runs.empty:
-        return []
+        return private
     compared = set(results.methods) - set(results.family("control"))
     ran = results.runs.loc[results.runs["method"].isin(compared), "experiment"].unique()
     return [
@@ -45,6 +47,7 @@ def figures(results: Results) -> list[Figure]:
         ),
         communication(results, "personal"),
         final_accuracies(results, "personal"),
+        *private,
     ]
 
 

@@ -12,6 +12,7 @@ from fedgenbench.core.measurements import Measurement, Measures
 
 METRICS = ("personal", "start", "trained", "adapted", "global")
 OF_A_RUN = ("bytes_up", "bytes_down", "bytes_up_once", "bytes_down_once")
+SPENT = ("epsilon", "delta")  # of private runs alone
 SCORE, ROUND, SERVER = "score", "round", "server"  # rows
 
 
@@ -26,6 +27,9 @@ def _of_a_run(metrics: Mapping[str, Any]) -> Iterator[Measurement]:
         yield from _of_the_server(entry["round"], entry.get("server", {}))
     for quantity in OF_A_RUN:
         yield Measurement(quantity, metrics[quantity])
+    if "epsilon" in metrics:  # of the client that has spent most
+        yield Measurement("epsilon", max(metrics["epsilon"]))
+        yield Measurement("delta", metrics["delta"])
     refused = sum(len(entry.get("refused", {})) for entry in metrics["rounds"])
     yield Measurement("refused", refused)
 
@@ -81,7 +85,8 @@ def runs(measurements: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
     """One row per run: its record, and what travelled."""
     part = measurements[(measurements["job"] == "federate") & (measurements["row"] == "")]
     sums = part.pivot(index=["experiment", "name", "seed"], columns="quantity", values="value")
-    sums = sums.reindex(columns=[*OF_A_RUN, "refused"]).reset_index()
+    spent = [quantity for quantity in SPENT if quantity in sums]
+    sums = sums.reindex(columns=[*OF_A_RUN, "refused", *spent]).reset_index()
     records = jobs[jobs["job"] == "federate"].drop(columns=["job", "client", "metrics_sha256"])
     runs = records.merge(sums, on=["experiment", "name", "seed"], validate="1:1")
     whole = dict.fromkeys(("refused", "rounds"), "int64")
