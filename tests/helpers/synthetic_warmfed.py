@@ -31,32 +31,43 @@ _SHARED = {
     "model": "resnet8",
     "note": "",
 }
-EXPERIMENTS = {
-    "emoji_domains": _SHARED
-    | {
-        "title": "EmojiDomains, 6 clients",
-        "role": "main",
-        "warmfed": True,
-        "base": "emoji_domains",
-    },
-    "emoji_domains-60": _SHARED
-    | {
-        "title": "EmojiDomains, 60 clients",
-        "clients": 60,
-        "role": "scale",
-        "base": "emoji_domains",
-    },
-} | {
-    f"emoji_domains-without-{name}": _SHARED
-    | {
-        "title": f"EmojiDomains without {name}",
-        "clients": 5,
-        "role": "left_out",
-        "base": "emoji_domains",
-        "left_out": name,
+EXPERIMENTS = (
+    {
+        "emoji_domains": _SHARED
+        | {
+            "title": "EmojiDomains, 6 clients",
+            "role": "main",
+            "warmfed": True,
+            "base": "emoji_domains",
+        },
+        "emoji_domains-60": _SHARED
+        | {
+            "title": "EmojiDomains, 60 clients",
+            "clients": 60,
+            "role": "scale",
+            "base": "emoji_domains",
+        },
     }
-    for name in DOMAINS
-}
+    | {
+        f"emoji_domains-without-{name}": _SHARED
+        | {
+            "title": f"EmojiDomains without {name}",
+            "clients": 5,
+            "role": "left_out",
+            "base": "emoji_domains",
+            "left_out": name,
+        }
+        for name in DOMAINS
+    }
+    | {
+        "emoji_domains-subset": _SHARED
+        | {
+            "title": "EmojiDomains, validation",
+            "role": "tuning",
+            "base": "emoji_domains-subset",
+        },
+    }
+)
 ABSENT = {
     "office_caltech10": {"title": "Office-Caltech10, 4 clients", "clients": 4},
     "domainnet": {"title": "DomainNet, 6 clients", "clients": 6},
@@ -112,7 +123,15 @@ _VARIANTS = {
     "warmfed_plain": ("no teacher", "warmfed", None, 0.64, 0.65),
     "warmfed_previous": ("self-distillation", "warmfed", None, 0.64, 0.67),
     "warmfed_mean": ("mean teacher", "warmfed", None, 0.64, 0.66),
+    "warmfed_tau_cold": ("τ = 0.1", "warmfed", None, 0.64, 0.63),
 }
+# Rows that choose a share of the synthetic images: label, method, accuracy.
+SUBSETS = {
+    "fgl_subset_10": ("FGL, 10 %", "fgl", 0.40),
+    "fgl_subset_100": ("FGL, 100 %", "fgl", 0.38),
+    "warmfed_subset_100": ("WarmFed, 100 %", "warmfed", 0.41),
+}
+_VARIANTS |= {n: (label, of, None, level, level) for n, (label, of, level) in SUBSETS.items()}
 METHODS = {
     name: {"label": label, "family": family, "source": "made up"}
     for name, (label, family, *_) in _METHODS.items()
@@ -141,7 +160,9 @@ def results(seeds: int = 3, collapsed: bool = False, **changes: Any) -> Results:
     """A grid with every frame; ``collapsed``: DSD's mask takes one side in client 0's last round."""
     scores, rounds, runs, server = [], [], [], []
     for experiment, entry in EXPERIMENTS.items():
-        methods = {"main": METHODS, "scale": SCALED, "left_out": LEFT_OUT}[entry["role"]]
+        main = [name for name in METHODS if name not in SUBSETS]
+        methods = {"main": main, "scale": SCALED, "left_out": LEFT_OUT, "tuning": SUBSETS}
+        methods = methods[entry["role"]]
         domains = [d for d in DOMAINS if d != entry.get("left_out")]
         if entry["role"] == "scale":
             domains = [d for d in DOMAINS for _ in range(10)]
@@ -166,7 +187,7 @@ def results(seeds: int = 3, collapsed: bool = False, **changes: Any) -> Results:
                         base = key | {"metric": metric, "round": number}
                         rounds += _by_client(base, value, domains)
                     scores += _by_client(key | {"metric": metric}, level, domains)
-                if method == "warmfed":
+                if method in ("warmfed", "warmfed_tau_cold"):
                     server += _server(key, len(domains), collapsed)
                 runs.append(key | _run(key, entry["clients"]))
     runs = pd.DataFrame(runs)
@@ -201,6 +222,8 @@ def _server(key: dict, clients: int, collapsed: bool) -> list[dict]:
     for number in range(1, ROUNDS + 1):
         for client in range(clients):
             found = {"distillation_loss": 0.3 / number + 0.01 * client}
+            found |= {"samples": 100.0 + 10 * client}
+            found["pool_bytes"] = found["samples"] * 4 * CLASSES * min(number, 2)
             if number > 1:
                 share = 0.3 + 0.04 * (client % 6)
                 one_side = collapsed and client == 0 and number == ROUNDS

@@ -516,6 +516,28 @@ def test_rows_start_where_they_say(grid):
     assert starts["fgl"]["warm"][0].name == "prompts"
 
 
+def test_a_share_of_synthetic_images_is_chosen_without_an_adapter(grid):
+    """All rows on validation images have those of prompts alone, and their own share."""
+    jobs = {
+        j.name: j
+        for j in grid.jobs.values()
+        if j.experiment == "emoji_domains-subset" and not j.seed
+    }
+    assert not {"adapter", "images", "examined", "trials"} & {
+        job.kind.name for job in jobs.values()
+    }
+    for method in ("fgl", "warmfed"):
+        for percent, epochs in ((5, 20), (10, 10), (25, 4), (100, 1)):
+            job = jobs[f"{method}_subset_{percent}"]
+            assert job.settings["subset"] == percent / 100
+            assert job.settings["images"] == "prompts"
+            assert {images.kind.name for images in job.inputs["images"]} == {"prompts"}
+            assert job.settings["score_on"] == "valid"
+            # As many images in a round, whatever the share.
+            assert job.settings["method_settings"]["server_epochs"] == epochs
+            assert percent * epochs == 100
+
+
 def test_a_variant_may_keep_running_statistics(grid):
     assert "fedavg_running" in grid.settings.experiments[EMOJI].ablations
     kept, plain = (first_run(grid, EMOJI, name) for name in ("fedavg_running", "fedavg"))

@@ -61,6 +61,9 @@ def _unknown_names(settings: Settings) -> Iterator[str]:
             yield f"variants.{name}: a method has this name; choose another"
         if variant.method not in settings.methods:
             yield f"variants.{name}.method: {unknown(variant.method, settings.methods)}"
+        elif (variant.subset or variant.images) and not method_class(variant.method).images:
+            key = "subset" if variant.subset else "images"
+            yield f"variants.{name}.{key}: {variant.method} uses no synthetic images; leave it out"
     for key, experiment in settings.experiments.items():
         yield from _experiment_names(f"experiments.{key}", experiment, settings)
 

@@ -227,6 +227,7 @@ class Settings(Strict):
         """Which synthetic images ``name``, a method or a variant, makes use of, if any."""
         variant = self.variants.get(name)
         own = method_class(variant.method if variant else name).images
+        own = variant.images if own and variant and variant.images else own
         return "adapters" if variant and variant.start == "warm" and not own else own
 
     def warm(self, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -28,3 +28,11 @@ class Variant(Strict):
         default=None, discriminator="rule", description="null: as the experiment says."
     )
     privacy: Privacy | None = Field(default=None, description="null: as the experiment says.")
+    subset: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="Share of the synthetic images that its rounds use; null: as `warmfed` says.",
+    )
+    images: Literal["prompts"] | None = Field(
+        default=None,
+        description="prompts: those of prompts alone are its synthetic images; null: as the method does.",
+    )

@@ -274,6 +274,19 @@ def test_the_selector_learns_whom_to_believe():
     assert sum(shares[-10:]) < sum(shares[:10])
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_pool_grows_with_a_client_s_images_and_models_do_not(engine):
+    """Of every image the logits of two past models; a number has as many bytes as the run's."""
+    federation = run(rounds=2, engine=engine)
+    record, sizes = federation.history[2]["server"], np.array(federation.sizes)
+    (of_one,) = {t.element_size() for t in federation.clients["latest"].values()}
+    assert record["samples"] == sizes.tolist()
+    assert record["pool_bytes"] == (2 * CLASSES * of_one * sizes).tolist()
+    models = run(settings={"pool": "models"}, rounds=2, engine=engine)
+    model = sum(t[0].nbytes for t in models.clients["latest"].values())
+    assert models.history[2]["server"]["pool_bytes"] == [2 * model] * len(sizes)
+
+
 @pytest.mark.parametrize(
     ("round_", "expected"), [(1, 1.0), (2, 0.8), (3, 0.64), (5, 0.5), (9, 0.5)]
 )
@@ -287,7 +300,7 @@ def test_what_is_logged_begins_when_it_happens():
     history = run(rounds=3).history
     assert [entry["round"] for entry in history] == [0, 1, 2, 3]
     assert "server" not in history[0]
-    assert history[1]["server"].keys() == {"distillation_loss"}
+    assert history[1]["server"].keys() == {"distillation_loss", "samples", "pool_bytes"}
     for entry in history[2:]:
         logged = entry["server"]
         share = np.array(logged["selection_share"])

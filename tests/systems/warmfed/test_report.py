@@ -137,7 +137,7 @@ def test_tables_in_the_order_of_the_report(tables):
         *("warmfed_global", "warmfed_personal", "warmfed_global_ablation"),
         *("warmfed_personal_ablation", "warmfed_left_out", "warmfed_communication"),
         *("warmfed_adapters", "warmfed_warm_start", "warmfed_examined_emoji_domains"),
-        "warmfed_trials",
+        *("warmfed_temperature", "warmfed_subset", "warmfed_dsd_cost", "warmfed_trials"),
     ]
 
 
@@ -300,6 +300,32 @@ def test_what_was_examined(tables):
     assert cells(table, "likeness-rank")[:2] == ["1.0", "2.0"]
     assert cells(table, "membership-auc")[6] == "0.550 ± 0.000"
     assert "right about 90.0 ± 0.0 % of all clients'" in " ".join(table.notes)
+
+
+def test_temperatures_and_what_the_mask_does(tables, grid):
+    table, half = tables["warmfed_temperature"], 4.302653 * 0.2 / sqrt(3)
+    assert [row.id for row in table.rows] == ["warmfed", "warmfed_tau_cold"]
+    # Rounds 2 to 5: from 0.8 to the floor; shares of 0.3 to 0.5.
+    assert cells(table, "warmfed")[:2] == ["0.80 ± 0.00", "0.50 ± 0.00"]
+    assert cells(table, "warmfed")[3:7] == ["", "40.0 ± 0.0", "30.0 ± 0.0", "50.0 ± 0.0"]
+    assert cells(table, "warmfed_tau_cold")[2:4] == ["63.0 ± 2.5", f"−5.0 ± {half:.1f}"]
+    assert "It took the earlier teacher for 30 to 50 % of a client's images" in warmfed_text(grid)
+
+
+def test_the_share_of_synthetic_images_is_chosen_on_validation_images(tables):
+    table = tables["warmfed_subset"]
+    assert [row.label for row in table.rows] == ["FGL, 10 %", "FGL, 100 %", "WarmFed, 100 %"]
+    assert cells(table, "fgl_subset_10") == ["40.0 ± 2.5", ""]
+    assert cells(table, "fgl_subset_100") == ["38.0 ± 2.5", "−2.0 ± 0.0"]
+    assert cells(table, "warmfed_subset_100") == ["41.0 ± 2.5", "n/a"]  # nothing at 10 % here
+
+
+def test_what_dsd_costs_a_client(tables):
+    table = tables["warmfed_dsd_cost"]
+    # 120 images of 10 classes, 4 bytes each, by two models.
+    assert cells(table, "client-2") == ["120", "9.6 ± 0.0", "", "", ""]
+    assert cells(table, "all")[:4] == ["", "", "60.0 ± 0.0", "60.0 ± 0.0"]
+    assert cells(table, "all")[4] == "0.00 ± 0.00"
 
 
 def test_adapters_that_were_tried(tables, grid):

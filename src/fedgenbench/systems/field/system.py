@@ -48,7 +48,9 @@ def _add(
             inputs["warm"] = (maker.warm_start(grid, name, seed, kind, without),)
         if method_class(method).images:
             settings["images"] = kind
-            settings["subset"] = experiment.block(maker.name).subset
+            variant = grid.settings.variants.get(row)
+            own = variant.subset if variant else None
+            settings["subset"] = own or experiment.block(maker.name).subset
             inputs["images"] = images
     module, network = MODELS[experiment.model]
     grid.add(

@@ -174,6 +174,8 @@ class WarmFed(FGL):
         found: dict[str, Tensor] = {}
         if noted["taught"].any():
             found["distillation_loss"] = noted["distillation_loss"] / noted["taught"]
+            found["samples"] = noted["taught"] / self.epochs
+            found["pool_bytes"] = self._pool_bytes(clients, found["samples"])
         if noted["selected"].any():
             share = noted["earlier"] / noted["selected"]
             # The clock has moved on to the next round.
@@ -182,6 +184,15 @@ class WarmFed(FGL):
             found["selection_loss"] = noted["selection_loss"] / noted["selected"]
             found["collapsed"] = ((share - 0.5).abs() >= COLLAPSED - 0.5).double()
         return {name: values.tolist() for name, values in found.items()}
+
+    def _pool_bytes(self, clients: Slots, samples: Tensor) -> Tensor:
+        """What each client keeps of its past personal models: logits of ``samples`` images, or models."""
+        total = samples.new_zeros(len(samples))
+        for tensor in (t for role in CHOICES for t in clients.get(role, {}).values()):
+            # Clients stand in a stack, their images in rows as many as the largest has.
+            of_one = tensor[0, 0] if self.settings.pool == "logits" else tensor[0]
+            total += of_one.nbytes * (samples if self.settings.pool == "logits" else 1)
+        return total
 
 
 def _noted(slots: Slots, batch: Batch, count: str, **means: Tensor) -> Slots:

@@ -40,6 +40,9 @@ TEACHERS = {
     "warmfed_mean": "mean of the last two",
     "warmfed": "chosen per image (DSD)",
 }
+# DSD's temperature over the rounds.
+TEMPERATURES = ("warmfed", "warmfed_tau_constant", "warmfed_tau_cold")
+SUBSET = "_subset_"  # of the names of rows that differ in the share of synthetic images
 RANK = "rank_"  # of the names of adapters that are tried
 TREND_ROUNDS = 4  # a line through fewer rounds leaves nothing to speak of
 
@@ -157,6 +160,38 @@ def collapses(results: Results, experiment: str) -> tuple[int, int]:
         & (frame["name"] == "collapsed")
     ]
     return int(frame["value"].sum()), len(frame)
+
+
+def mask_varies(results: Results, experiment: str) -> str:
+    """How evenly DSD's mask takes its two teachers, in a sentence; empty where there are not two."""
+    shares = 100 * recorded(results, experiment, WARMFED, "selection_share").to_numpy()
+    if not shares.size:
+        return ""
+    bits = recorded(results, experiment, WARMFED, "mask_entropy").to_numpy()
+    return (
+        f"It took the earlier teacher for {shares.min():.0f} to {shares.max():.0f} % of a client's "
+        f"images in a round ({shares.mean():.0f} % in the mean), an entropy of "
+        f"{bits.min():.2f} to {bits.max():.2f} bits; near 1 bit it differs from image to image, whether "
+        "by what it has learnt or by its noise."
+    )
+
+
+def recorded(results: Results, experiment: str, method: str, name: str) -> pd.DataFrame:
+    """What WarmFed's record has by this name: (seed, round) by clients."""
+    frame = results.server
+    wanted = (frame["experiment"] == experiment) & (frame["method"] == method)
+    frame = frame[wanted & (frame["name"] == name) & (frame["client"] >= 0)]
+    return frame.pivot(index=["seed", "round"], columns="client", values="value")
+
+
+def subset_rows(results: Results) -> dict[str, list[str]]:
+    """The experiments that choose a share of the synthetic images -> their rows."""
+    found: dict[str, list[str]] = {}
+    for name, entry in results.experiments.items():
+        if entry.get("role") == "tuning":
+            rows = [row for row in results.by_seed(name, "global") if SUBSET in row]
+            found |= {name: rows} if rows else {}
+    return found
 
 
 def adapters_learnt(results: Results, experiment: str) -> str:

@@ -22,6 +22,7 @@ from fedgenbench.systems.warmfed.numbers import (
     adapters_tried,
     client_names,
     collapses,
+    mask_varies,
     one_shot,
     played,
 )
@@ -149,6 +150,8 @@ def _what_it_shows(results: Results, experiment: str) -> str:
         )
     elif recorded:
         sentences.append(f"DSD's mask collapsed in none of {recorded} client-rounds.")
+    if varies := mask_varies(results, experiment):
+        sentences.append(varies)
     sentences += [
         said
         for metric in ("global", "personal")

@@ -30,15 +30,23 @@ from fedgenbench.systems.warmfed.numbers import (
     SITED,
     SITES,
     TEACHERS,
+    TEMPERATURES,
     TREND_ROUNDS,
     WARMFED,
     belonging,
     by_round,
     one_shot,
     played,
+    recorded,
     steadiness,
+    subset_rows,
     tried,
     warm_rows,
+)
+from fedgenbench.systems.warmfed.sensitivity_tables import (
+    dsd_cost_table,
+    subset_table,
+    temperature_table,
 )
 from fedgenbench.systems.warmfed.variation_tables import communication_table, left_out_table
 
@@ -78,6 +86,13 @@ def tables(results: Results) -> list[Table]:
     if frame["kind"].str.startswith("warm_").any():
         made.append(warm_start_table(results))
     made += examined_tables(results)
+    record = [recorded(results, e, WARMFED, "pool_bytes") for e in experiments]
+    if any(results.server["method"].isin(TEMPERATURES[1:])):
+        made.append(temperature_table(results))
+    if subset_rows(results):
+        made.append(subset_table(results))
+    if not all(frame.empty for frame in record):
+        made.append(dsd_cost_table(results))
     if any(tried(results, e) for e in experiments):
         made.append(trial_table(results))
     return [*made, *printed]
