@@ -29,7 +29,7 @@ def test_points_are_epsilon_and_mean_accuracy_and_the_level_is_without_privacy()
     made = with_private_rows()
     (figure,) = privacy_figures(made)
     (axes,) = figure.drawing.axes
-    means = 100 * made.by_seed(EXPERIMENT, "global").mean()
+    means = 100 * made.by_seed(EXPERIMENT, "personal").mean()
     curve = axes.lines[0]
     np.testing.assert_allclose(curve.get_xdata(), [2.0, 8.0])
     np.testing.assert_allclose(curve.get_ydata(), [means["scaffold"], means["fedprox"]])

@@ -36,7 +36,7 @@ def test_rows_are_rules_and_columns_shares_of_poisoned_clients():
     ):
         assert row.label == label
         means = [cell.interval.mean for cell in row.cells]
-        expected = [100 * made.by_seed(e, "global")[method].mean() for e in reversed(SHARES)]
+        expected = [100 * made.by_seed(e, "personal")[method].mean() for e in reversed(SHARES)]
         assert means == pytest.approx(expected)
     assert [each.id for each in tables(made)] == ["robustness"]
 

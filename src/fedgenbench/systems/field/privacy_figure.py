@@ -24,8 +24,8 @@ def privacy_figures(results: Results) -> list[Figure]:
 
 @matplotlib.rc_context(STYLE)
 def accuracy_by_epsilon(results: Results, experiment: str, spent: pd.Series) -> Figure:
-    """Accuracy of the server's model by ε (``spent``, by row); what is not private is a level."""
-    scores = 100 * results.by_seed(experiment, "global")
+    """Accuracy on clients' own images by ε (``spent``, by row); what is not private is a level."""
+    scores = 100 * results.by_seed(experiment, "personal")
     drawing, (axes,) = lay_out(1, 1, width=2.6, height=2.0)
     intervals = {row: results.interval(scores[row]) for row in spent.sort_values().index}
     axes.set_xscale("log")
@@ -46,7 +46,7 @@ def accuracy_by_epsilon(results: Results, experiment: str, spent: pd.Series) -> 
     delta = results.runs.loc[results.runs["experiment"] == experiment, "delta"].max()
     return Figure(
         f"privacy_{experiment}",
-        f"{results.experiments[experiment]['title']}: accuracy of the server's model against ε at "
+        f"{results.experiments[experiment]['title']}: accuracy on clients' own test images against ε at "
         f"δ = {delta:g}, mean and {results.level} t-interval over seeds. ε bounds what all that a client "
         "has sent gives away of one of its images. Dashed: the same rounds without privacy.",
         drawing,

@@ -13,11 +13,11 @@ def robustness_tables(results: Results) -> list[Table]:
     shares = {
         experiment: entry["poisoned"]["share"]
         for experiment, entry in results.experiments.items()
-        if entry.get("poisoned") and not results.by_seed(experiment, "global").empty
+        if entry.get("poisoned") and not results.by_seed(experiment, "personal").empty
     }
     if not shares:
         return []
-    columns = {e: results.by_seed(e, "global") for e in sorted(shares, key=lambda e: shares[e])}
+    columns = {e: results.by_seed(e, "personal") for e in sorted(shares, key=lambda e: shares[e])}
     variants = [m for m in results.methods if any(m in scores for scores in columns.values())]
     rows = [
         Numbers(
@@ -33,11 +33,11 @@ def robustness_tables(results: Results) -> list[Table]:
     factor = results.experiments[worst]["poisoned"]["factor"]
     spec = TableSpec(
         "robustness",
-        "Rules of aggregation under poisoned clients: global model",
+        "Rules of aggregation under poisoned clients",
         tuple(share(e, f"{100 * shares[e]:.0f} % poisoned", "Accuracy") for e in columns),
         (
-            f"A poisoned client sends its update times {factor:g}. Accuracy of the server's model on all "
-            "clients' test images, mean over clients, after the last round.",
+            f"A poisoned client sends its update times {factor:g}. Accuracy on clients' own "
+            "test images, of poisoned ones too, mean over clients, after the last round.",
             DIFFERENCES,
         ),
         "Rule",
