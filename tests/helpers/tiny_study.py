@@ -10,6 +10,7 @@ METHOD = {
     "buffer": 3,
     "autoencoder": "none",
     "components": 4,
+    "autoencoder_channels": 16,
     "autoencoder_steps": [2, 1],
     "reconstruction": 0.0,
     "denoiser": "mlp",
@@ -39,6 +40,7 @@ SETTINGS = {
     "local": {"epochs": 1, "batch_size": 4, "lr": 0.1, "momentum": 0.5, "weight_decay": 0.0},
     "engine": "sequential",
     "evaluate_every": 1,
+    "density": [],
 }
 CLIENTS = 5
 

@@ -17,9 +17,15 @@ REPOSITORY = Path(__file__).parents[2]
 FASHION, CIFAR, EMOJI = "fashion_mnist-10", "cifar10-10", "emoji_domains"
 # What says `like` follows.
 TUNED = (FASHION, "fashion_mnist-tuning")
-FASHIONS = (*TUNED, "fashion_mnist-rate-02", "fashion_mnist-rate-05")
+FASHIONS = (*TUNED, "fashion_mnist-rate-01", "fashion_mnist-rate-10")
 HOSTILE = ("fashion_mnist-honest", "fashion_mnist-poisoned", "fashion_mnist-private")
-CIFARS = (CIFAR, "cifar10-tuning", "cifar10-rate-05", "cifar10-rate-10")
+CIFARS = (CIFAR, "cifar10-tuning", "cifar10-rate-02", "cifar10-rate-10")
+# Those with few images a client say for themselves what they change.
+FEW_FASHIONS = tuple(
+    f"fashion_mnist-{name}"
+    for name in ("100-mlp", "20-mlp", "5-mlp", "2-mlp", "20-wide", "20-disjoint")
+)
+FEW_CIFARS = ("cifar10-100-small", "cifar10-20-small")
 NOTHING, EVERYTHING = set(), {"collect", "tables", "figures", "report"}
 
 
@@ -88,7 +94,13 @@ def of_many_rounds(key):
 # Setting -> (value, moved runs, moved partitions, moved data sets, moved products).
 CHANGES = {
     f"experiments/{FASHION}/rounds": (7, of_experiment(*FASHIONS), none, NOTHING, EVERYTHING),
-    f"experiments/{FASHION}/local/lr": (0.5, of_experiment(*TUNED), none, NOTHING, EVERYTHING),
+    f"experiments/{FASHION}/local/lr": (
+        0.5,
+        of_experiment(*TUNED, *FEW_FASHIONS),
+        none,
+        NOTHING,
+        EVERYTHING,
+    ),
     f"experiments/{FASHION}/engine": (
         "vmap",
         of_experiment(*FASHIONS, *HOSTILE),
@@ -108,8 +120,8 @@ CHANGES = {
     ),
     "datasets/cifar10/limit_per_class": (
         600,
-        of_experiment(*CIFARS),
-        of_experiment(*CIFARS),
+        of_experiment(*CIFARS, *FEW_CIFARS),
+        of_experiment(*CIFARS, *FEW_CIFARS),
         {"cifar10"},
         EVERYTHING,
     ),
@@ -134,8 +146,20 @@ CHANGES = {
         NOTHING,
         EVERYTHING,
     ),
-    "datasets/cifar10/mean": ([0.5] * 3, of_experiment(*CIFARS), none, NOTHING, EVERYTHING),
-    "datasets/cifar10/augment": (False, of_experiment(*CIFARS), none, NOTHING, EVERYTHING),
+    "datasets/cifar10/mean": (
+        [0.5] * 3,
+        of_experiment(*CIFARS, *FEW_CIFARS),
+        none,
+        NOTHING,
+        EVERYTHING,
+    ),
+    "datasets/cifar10/augment": (
+        False,
+        of_experiment(*CIFARS, *FEW_CIFARS),
+        none,
+        NOTHING,
+        EVERYTHING,
+    ),
     "datasets/cifar10/title": ("C", none, none, NOTHING, EVERYTHING),
     "methods/ditto/lam": (0.25, of_method("ditto"), none, NOTHING, EVERYTHING),
     "score_rounds": (2, of_many_rounds, none, NOTHING, EVERYTHING),

@@ -211,12 +211,13 @@ class Method:
         return False
 
     def audit(
-        self, server: Slots, clients: Slots, accuracy: Callable[[Slots, str], list[float]]
+        self, server: Slots, clients: Slots, right: Callable[[Slots, str], list[Tensor]]
     ) -> dict[str, Any]:
         """What a method's server reports of itself, for the record; JSON values by name.
 
         Called in evaluated rounds after the aggregation. ``clients`` are the trained clients, stacked
-        [N, ...]; ``accuracy(slots, part)`` scores such slots on each client's "train" or "test" images.
+        [N, ...]; ``right(slots, part)`` says which of its "train" or "test" images each client's model of
+        such slots gets right, bool [n] by client.
         """
         return {}
 

@@ -165,7 +165,7 @@ class Federation:
             self.answers["personal"] = self.answers[metric]
         if method.personal == "remembered":
             entry["adapted"] = self._remembered(self.round)
-        if evaluated and (audit := method.audit(self.server, self.clients, self._accuracy)):
+        if evaluated and (audit := method.audit(self.server, self.clients, self._settled_right)):
             entry["server"] = audit
         return entry
 
@@ -257,9 +257,9 @@ class Federation:
         self.answers[model] = packed(right)
         return shares(right)
 
-    def _accuracy(self, slots: Slots, part: str = "test") -> Accuracy:
-        """Of every client's model, with its statistics over the client's images, on those of one part."""
-        return shares(self._right(self.engine.recalibrated(slots, self.data.train), part))
+    def _settled_right(self, slots: Slots, part: str) -> list[Tensor]:
+        """``_right`` of every client's model with its statistics over the client's images."""
+        return self._right(self.engine.recalibrated(slots, self.data.train), part)
 
     def _right(self, slots: Slots, part: str = "test") -> list[Tensor]:
         """Which of its own images of one part each client's model gets right."""

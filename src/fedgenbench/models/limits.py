@@ -41,6 +41,7 @@ _WIDER = ("project", "project_norm")
 # Layers of the models that the engines of the rounds train, for images of 32 pixels or more.
 LAYERS = {
     "mlp": ("hidden", "head"),
+    "wide_mlp": ("hidden", "head"),
     "fedpac_cnn": ("convs", "convs.0", "convs.1", "convs.2", "hidden", "head"),
     "bn_cnn": (
         *("convs", "convs.0", "convs.1", "convs.2", "norms", "norms.0", "norms.1", "norms.2"),

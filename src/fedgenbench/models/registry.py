@@ -6,6 +6,7 @@ from typing import Literal
 # of FederatedModel can be trained by the engines of the rounds, the others by a plain loop alone.
 MODELS = {
     "mlp": ("fedgenbench.models.mlp", "MLP"),
+    "wide_mlp": ("fedgenbench.models.mlp", "WideMLP"),
     "fedpac_cnn": ("fedgenbench.models.cnn", "FedPACNet"),
     "bn_cnn": ("fedgenbench.models.cnn", "BatchNormCNN"),
     "resnet18": ("fedgenbench.models.resnet", "ResNet18"),
@@ -23,4 +24,4 @@ MODELS = {
     "mini_vgg": ("fedgenbench.models.vgg", "MiniVGG"),
     "mini_vit": ("fedgenbench.models.vit", "MiniViT"),
 }
-FederatedModel = Literal["mlp", "fedpac_cnn", "bn_cnn", "resnet18"]
+FederatedModel = Literal["mlp", "wide_mlp", "fedpac_cnn", "bn_cnn", "resnet18"]

@@ -30,6 +30,18 @@ def test_the_last_uploads_stay_in_the_order_of_clients_oldest_first():
     assert buffer.clients.tolist() == [2, 2, 5, 5]
 
 
+def test_parts_hold_the_oldest_of_each_client_or_all_but_one_client():
+    buffer = filled()
+    assert buffer.first(1).vectors[:, 0].tolist() == [20, 51]
+    assert buffer.first(1).clients.tolist() == [2, 5]
+    assert torch.equal(buffer.first(2).vectors, buffer.vectors)
+    assert buffer.without(2).vectors[:, 0].tolist() == [51, 52]
+
+
+def test_means_are_those_of_each_client_in_the_order_asked_for():
+    assert filled().means([5, 2])[:, 0].tolist() == [51.5, 20.5]
+
+
 def test_later_changes_of_an_upload_do_not_reach_the_buffer():
     buffer, upload = ReplayBuffer(LAYOUT, 2), torch.zeros(1, 6)
     buffer.add(upload, [0])

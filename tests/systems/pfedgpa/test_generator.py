@@ -6,10 +6,10 @@ import torch
 from safetensors.torch import load, save
 
 from fedgenbench.core.errors import UserError
-from fedgenbench.systems.pfedgpa import autoencoders, networks
+from fedgenbench.systems.pfedgpa import autoencoders
 from fedgenbench.systems.pfedgpa.autoencoders import Conv, Linear
 from fedgenbench.systems.pfedgpa.buffer import ReplayBuffer
-from fedgenbench.systems.pfedgpa.diagnostics import generation_log
+from fedgenbench.systems.pfedgpa.diagnostics import movement, nearness, noised, overlap
 from fedgenbench.systems.pfedgpa.generator import Generator
 from fedgenbench.systems.pfedgpa.settings import GeneratorSettings
 from fedgenbench.systems.pfedgpa.vectors import Layout, Normaliser
@@ -20,6 +20,7 @@ SETTINGS = GeneratorSettings(
     buffer=5,
     autoencoder="linear",
     components=4,
+    autoencoder_channels=16,
     autoencoder_steps=(3, 2),
     reconstruction=0.0,
     denoiser="mlp",
@@ -110,8 +111,7 @@ def test_too_few_uploads_for_the_components_are_refused():
         fitted(components=12)
 
 
-def test_the_convolutional_autoencoder_learns(monkeypatch):
-    monkeypatch.setattr(networks, "DECODER", (4, 16, 16, 8))
+def test_the_convolutional_autoencoder_learns():
     buffer = uploads()
     normaliser = Normaliser.fit(LAYOUT, buffer.vectors)
     target = normaliser.apply(buffer.vectors)
@@ -185,9 +185,27 @@ def test_the_log_of_a_generation_by_hand():
     buffer.add(torch.tensor([[3.0, 0.0], [0.0, 4.0]]), [1, 6])
     vectors = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
     made = torch.tensor([[1.5, 2.0], [0.0, 4.0]])
-    log = generation_log(vectors, made, made, buffer, buffer.vectors)
+    log = movement(vectors, made) | nearness(made, buffer, buffer.vectors)
     half = np.hypot(1.5, 2.0)
     np.testing.assert_allclose(log["change"], [half / 3, 0])
     np.testing.assert_allclose(log["moved"], [1, 0])  # client 1 went to the mean
     assert log["nearest"].tolist()[1] == 6
     np.testing.assert_allclose(log["gap"], [half / np.sqrt(12.5), 0], rtol=1e-6)
+
+
+def test_noise_leads_as_far_as_generation_in_proportion_to_the_scales():
+    vectors, made = torch.zeros(2, 4000), torch.zeros(2, 4000)
+    made[0, 0], made[1, :4] = 3.0, 1.0
+    scale = torch.tensor([1.0, 3.0]).repeat_interleave(2000)
+    noise = noised(vectors, made, scale, [torch.Generator().manual_seed(s) for s in (0, 1)])
+    np.testing.assert_allclose(noise.norm(dim=1), [3, 2], rtol=1e-5)
+    np.testing.assert_allclose(noise[:, 2000:].std(1) / noise[:, :2000].std(1), [3, 3], rtol=0.1)
+    assert abs(torch.corrcoef(noise)[0, 1]) < 0.1
+    assert torch.equal(noised(made, made, scale, [torch.Generator()] * 2), made)
+
+
+def test_overlap_is_intersection_over_union_of_the_wrong():
+    right = [torch.tensor([1, 0, 0, 0], dtype=bool), torch.tensor([1, 1], dtype=bool)]
+    other = [torch.tensor([0, 0, 0, 1], dtype=bool), torch.tensor([1, 1], dtype=bool)]
+    assert overlap(right, other) == [0.5, 1.0]
+    assert overlap(right, right) == [1.0, 1.0]

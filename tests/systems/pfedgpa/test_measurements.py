@@ -9,7 +9,8 @@ MADE = RECORD | {"digest": "0123456789", "settings": {}}
 def fit():
     losses = dict.fromkeys(("loss", "held_out_loss", "seen_loss", "held_out_error"), 0.25)
     parts = {name: {"train": [0.5], "test": [0.1, 0.3]} for name in ("uploads", "reconstructed")}
-    return MADE | losses | parts
+    unseen = {"held_out_loss": 0.75, "seen_loss": 0.5, "held_out_error": 0.125}
+    return MADE | losses | parts | {"by_uploads": [{"uploads": 2, **unseen}]}
 
 
 def aggregate():
@@ -58,6 +59,11 @@ def test_studies_become_tidy_rows():
         | {"reconstruction_train": 0.5, "reconstruction_test": 0.2}
         | {"upload_train": 0.5, "upload_test": 0.2}
     )
+    few = weights[weights["rule"] == "density"]
+    assert set(few["start"]) == {2.0}
+    assert dict(zip(few["metric"], few["value"], strict=True)) == {
+        **{"held_out_loss": 0.75, "seen_loss": 0.5, "held_out_error": 0.125}
+    }
     means = joined[joined["client"] == -1].set_index("arm")
     assert means["value"].to_dict() == pytest.approx({"guided": 0.4, "local": 0.4})
     assert means["omega"].isna().to_dict() == {"guided": False, "local": True}

@@ -47,6 +47,36 @@ def test_without_autoencoder_eta_one_is_the_own_upload():
     assert literal.history[-1]["server"]["nearest"] == [0, 1, 2, 3]
 
 
+def test_noise_leads_as_far_as_generation_would_have_led():
+    # One round of generation: later ones start from other weights.
+    ours, noise = (
+        play(autoencoder="none", warmup=2, generation=each) for each in ("diffusion", "noise")
+    )
+    logged = [federation.history[-1]["server"] for federation in (ours, noise)]
+    np.testing.assert_allclose(logged[0]["moved"], logged[1]["moved"], rtol=1e-3)
+    assert logged[0]["loss"] == logged[1]["loss"]
+    made = [flat({"g": f.server["generated"]}) for f in (ours, noise)]
+    assert not any(torch.equal(t, made[1][name]) for name, t in made[0].items())
+
+
+def test_stored_sends_the_mean_of_each_clients_own_uploads():
+    stored = play(generation="stored", warmup=1)
+    buffer = stored.server["buffer"]["vectors"]
+    means = buffer.reshape(4, 3, -1).mean(1)
+    expected = stored.method.layout.restore(means)
+    for name, tensor in stored.server["generated"].items():
+        torch.testing.assert_close(tensor, expected[name])
+    logged = stored.history[-1]["server"]
+    assert {"change", "moved", "generated", "overlap"} <= logged.keys()
+    assert "loss" not in logged
+    assert stored.history[0].get("server") is None
+
+
+def test_overlap_is_one_where_the_upload_is_what_comes_back():
+    literal = play(autoencoder="none", eta=1.0).history[-1]["server"]
+    assert literal["overlap"] == [1.0] * 4
+
+
 def test_a_smaller_eta_moves_clients_further():
     moved = [
         np.mean(play(autoencoder="none", eta=eta).history[-1]["server"]["moved"])

@@ -143,9 +143,24 @@ def test_a_fit_says_what_the_autoencoder_leaves(played, tmp_path):
     assert played.found["held_out_loss"] != played.found["seen_loss"]
 
 
+def test_a_density_is_asked_of_so_many_uploads_of_each(played):
+    settings = SETTINGS | {"density": [1, 3]}
+    _, found = played.fit(settings)
+    one, three = found["by_uploads"]
+    assert [one["uploads"], three["uploads"]] == [1, 3]
+    whole = ("held_out_loss", "seen_loss", "held_out_error")
+    assert [three[name] for name in whole] == [found[name] for name in whole]
+    study = played.study()
+    twin = Generator(study.layout, study.settings, study.seed, "cpu")
+    first = study.buffer.vectors[::3]  # three of each client, oldest first
+    twin.fit(study.buffer.first(1).without(CLIENTS - 1))
+    assert one["seen_loss"] == twin.loss(first[:-1])
+    assert one["held_out_loss"] == twin.loss(first[-1:])
+
+
 # Aggregation ----------------------------------------------------------------------------------------
 def test_the_exact_code_without_an_autoencoder_returns_the_uploads(rows):
-    own, exact = rows[0], rows[2]
+    own, exact = rows[0], rows[3]
     assert own["rule"] == "own"
     assert own["eta"] is None
     assert own["change"] == own["moved"] == own["gap"] == [0.0] * CLIENTS
@@ -163,7 +178,7 @@ def test_the_mean_row_is_the_weighted_mean_of_the_uploads(tmp_path, monkeypatch)
     uneven = dataclasses.replace(partition, clients=(poorer, *partition.clients[1:]))
     played = Played(tmp_path, partition=uneven)
     played.fit()
-    (_, mean, _) = played.aggregate(EXACT)
+    (_, mean, _, _) = played.aggregate(EXACT)
     study = played.study()
     expected = np.average(study.vectors.numpy(), axis=0, weights=[7, 20, 20, 20, 20])
     model = study.layout.restore(torch.tensor(expected, dtype=torch.float32).expand(CLIENTS, -1))
@@ -173,13 +188,35 @@ def test_the_mean_row_is_the_weighted_mean_of_the_uploads(tmp_path, monkeypatch)
     np.testing.assert_allclose(made, np.tile(expected, (CLIENTS, 1)), atol=1e-6)
 
 
+def test_the_stored_row_is_the_mean_of_each_clients_own_uploads(played, rows):
+    study, stored = played.study(), rows[2]
+    assert stored["rule"] == "stored"
+    means = study.buffer.vectors.reshape(CLIENTS, 3, -1).mean(1)
+    assert stored["generated"] == study.clients.accuracy(study.layout.restore(means))
+    step = (means - study.vectors).norm(dim=1) / study.vectors.norm(dim=1)
+    np.testing.assert_allclose(stored["change"], step, rtol=1e-4)
+
+
+def test_beside_each_row_stands_noise_that_leads_as_far(played, rows):
+    own, mean, _, _, pulled, _ = rows
+    assert own["noised"] == own["generated"]
+    assert own["overlap"] == own["noised_overlap"] == [1.0] * CLIENTS
+    assert pulled["noised"] != mean["noised"]
+    sizes = played.said["answers"]["images"]
+    for row in (mean, pulled):
+        right = {name: unpacked(bits, sizes) for name, bits in row["answers"].items()}
+        for model, name in (("generated", "overlap"), ("noised", "noised_overlap")):
+            wrong = [(~a, ~b) for a, b in zip(right[model], right["before"], strict=True)]
+            assert row[name] == [(a & b).sum() / (a | b).sum() for a, b in wrong]
+
+
 def test_a_row_does_not_depend_on_which_others_are_asked_for(played, rows):
-    assert played.aggregate(PULLED)[2] == rows[3]
-    assert played.aggregate(FRESH, PULLED)[2:] == [rows[4], rows[3]]
+    assert played.aggregate(PULLED)[3] == rows[4]
+    assert played.aggregate(FRESH, PULLED)[3:] == [rows[5], rows[4]]
 
 
 def test_a_row_says_what_happened(rows):
-    own, mean, exact, pulled, _ = rows
+    own, mean, _, exact, pulled, _ = rows
     assert (pulled["rule"], pulled["eta"], pulled["start"]) == ("dpm_encoder", 0.5, 300)
     assert all(a > b for a, b in zip(pulled["moved"], exact["moved"], strict=True))
     assert mean["moved"] == pytest.approx([1.0] * CLIENTS, abs=1e-5)
@@ -307,7 +344,7 @@ def test_a_fit_has_the_runs_settings_with_its_own_over_them():
         {"fits": {"linear": {"generator": generator, "rows": [EXACT, PULLED]}}}
     )
     settings = study.of_fit("linear", SETTINGS)
-    assert settings == changed(**generator) | {"rows": [EXACT, PULLED]}
+    assert settings == changed(**generator) | {"rows": [EXACT, PULLED], "density": []}
     assert SETTINGS["method_settings"]["autoencoder"] == "none"
 
 

@@ -11,6 +11,7 @@ from fedgenbench.systems.pfedgpa.figures import figures as pfedgpa_figures
 from fedgenbench.systems.pfedgpa.numbers import by_round, played
 from fedgenbench.systems.pfedgpa.section import section
 from fedgenbench.systems.pfedgpa.section import text as pfedgpa_text
+from fedgenbench.systems.pfedgpa.size_tables import cost_table, gain_table
 
 # Half the 95 % t-interval of 0.2, 0 and −0.2 points: t(0.975, 2) = 4.302653.
 HALF = 4.302653 * 0.2 / sqrt(3)
@@ -43,9 +44,9 @@ def texts(figure):
 
 def test_tables_in_the_order_of_the_report(tables):
     assert list(tables) == [
-        *("pfedgpa_main", "pfedgpa_worth", "pfedgpa_gain", "pfedgpa_rounds"),
+        *("pfedgpa_main", "pfedgpa_worth", "pfedgpa_gain", "pfedgpa_cost", "pfedgpa_rounds"),
         *("pfedgpa_ablations", "pfedgpa_diagnostics", "pfedgpa_oneshot", "pfedgpa_fits"),
-        *("pfedgpa_newcomers", "pfedgpa_guidance", "tuning"),
+        *("pfedgpa_density", "pfedgpa_newcomers", "pfedgpa_guidance", "tuning"),
     ]
 
 
@@ -96,7 +97,10 @@ def test_what_generation_is_worth(tables):
     assert cells(table, "pFedGPA") == {
         **{"Received": "80.5 ± 2.0", "Trained": "82.0 ± 2.0", "Generated": "79.0 ± 2.0"},
         **{"pFedGPA's lead": "n/a", "Moved": "35.0 ± 0.0", "Own nearest": "75.0 ± 0.0"},
+        "Overlap": "60.0 ± 0.0",
     }
+    noise = cells(table, "own upload with noise")
+    assert (noise["pFedGPA's lead"], noise["Overlap"]) == ("+0.8 ± 0.5", "60.0 ± 0.0")
     # 0.82 against 0.81: one point, and on CIFAR-10 three quarters of it.
     own = next(row for row in table.rows if row.id == "pfedgpa_own").cells[3]
     assert own.text == "+1.0 ± 0.5"
@@ -120,11 +124,35 @@ def test_variants_against_the_main_setting(tables):
 def test_gain_names_the_best_other(tables, grid):
     assert cells(tables["pfedgpa_gain"], "Fashion-MNIST, 10 clients") == {
         **{"Clients": "10", "pFedGPA": "82.0 ± 2.0", "Local": "+2.0 ± 0.5"},
+        **{"own upload": "+1.0 ± 0.5", "with noise": "+0.8 ± 0.5"},
         **{"FedAvg + FT": "−2.0 ± 0.5", "best other": "−3.0 ± 0.5", "Best other": "FedPAC"},
     }
     experiments = {e: v | {"generated_weights": 117066} for e, v in grid.experiments.items()}
-    sized = pfedgpa_tables.gain_table(synthetic_pfedgpa.results(experiments=experiments))
+    sized = gain_table(synthetic_pfedgpa.results(experiments=experiments))
     assert cells(sized, "CIFAR-10, 10 clients")["Weights"] == "117,066"
+
+
+def test_an_experiment_beside_another_one_is_in_the_table_of_leads_and_in_no_other(grid):
+    beside = {e: v | {"role": "scale"} for e, v in grid.experiments.items() if e == "cifar10-10"}
+    results = synthetic_pfedgpa.results(experiments=grid.experiments | beside)
+    tables = {table.id: table for table in pfedgpa_tables.tables(results)}
+    assert [row.id for row in tables["pfedgpa_gain"].rows] == ["fashion_mnist-10", "cifar10-10"]
+    assert {row.group for row in tables["pfedgpa_worth"].rows} == {"Fashion-MNIST, 10 clients"}
+
+
+def test_server_time_stands_beside_saved_rounds(tables, grid):
+    # 52 seconds with generation, 40 without, in six rounds. FedAvg + FT reaches its end in round 6,
+    # pFedGPA, two points below, in none.
+    assert cells(tables["pfedgpa_cost"], "Fashion-MNIST, 10 clients") == {
+        **{"All clients": "6.67 ± 0.00", "Server": "2.00 ± 0.00"},
+        **{"Saved": "−1.0 ± 0.0", "Pays above": "never"},
+    }
+    assert all(column.measured for column in tables["pfedgpa_cost"].columns)
+    rounds = grid.rounds.copy()
+    rounds.loc[rounds["method"] == "pfedgpa", "value"] += 0.05  # there in round 4, and saves two
+    faster = cost_table(synthetic_pfedgpa.results(rounds=rounds))
+    assert cells(faster[0], "Fashion-MNIST, 10 clients")["Pays above"] == "6"
+    assert cost_table(grid.select(methods=["pfedgpa", "fedavg_ft"])) == []
 
 
 def test_rounds_to_targets_that_do_not_look_at_pfedgpa(tables, grid):
@@ -145,7 +173,12 @@ def test_diagnostics_of_the_last_round(tables):
     table = tables["pfedgpa_diagnostics"]
     assert cells(table, "pFedGPA") == {
         **{"Change": "1.0 ± 0.0", "Moved": "35.0 ± 0.0", "Own nearest": "75.0 ± 0.0"},
-        **{"Gap": "0.25 ± 0.00", "Kept": "97.0 ± 0.0", "Unseen error": "95.0 ± 0.0"},
+        **{
+            "Gap": "0.25 ± 0.00",
+            "Overlap": "60.0 ± 0.0",
+            "Kept": "97.0 ± 0.0",
+            "Unseen error": "95.0 ± 0.0",
+        },
         **{"in use": "0.40 ± 0.00", "seen": "0.45 ± 0.00", "unseen": "0.90 ± 0.00"},
     }
     assert cells(table, "η = 1 (literal)")["Moved"] == "0.0 ± 0.0"
@@ -158,17 +191,28 @@ def test_rules_of_the_one_shot_study(tables):
     # η = 0.5 from 1000 pulls by 0.45: 80 − 4.5, 80 + 1.35, and 1.35 points over the upload.
     assert [cell.text for cell in row.cells] == [
         *("0.5", "1000", "75.5 ± 2.5", "81.3 ± 2.5", "+1.3 ± 0.0"),
-        *("45.0 ± 0.0", "100.0 ± 0.0", "100.0 ± 0.0"),
+        *("45.0 ± 0.0", "100.0 ± 0.0", "100.0 ± 0.0", "77.5 ± 0.0"),
+        *("77.8 ± 2.5", "91.0 ± 0.0"),
     ]
     assert [row.label for row in table.rows[:2]] == ["own upload, unchanged", "FedAvg mean"]
     assert cells(table, "FedAvg mean")["Own nearest"] == "25.0 ± 0.0"
     settings = {row.label: [cell.text for cell in row.cells[:2]] for row in table.rows}
     assert settings["SDEdit"] == ["", "100"]
     assert settings["mean code"] == settings["own upload, unchanged"] == ["", ""]
+    assert settings["mean of own stored uploads"] == ["", ""]
     fits = tables["pfedgpa_fits"]
     assert [row.label for row in fits.rows] == ["linear", "conv"]
-    assert [cell.text for cell in fits.rows[0].cells[:4]] == [
-        *("90.0 ± 0.0", "88.0 ± 0.0", "80.0 ± 0.0", "79.0 ± 0.0")
+    assert [cell.text for cell in fits.rows[0].cells[:5]] == [
+        *("90.0 ± 0.0", "88.0 ± 0.0", "97.8 ± 0.0", "80.0 ± 0.0", "79.0 ± 0.0")
+    ]
+
+
+def test_how_many_uploads_the_density_takes(tables):
+    rows = tables["pfedgpa_density"].rows
+    assert [row.label for row in rows] == ["Fashion-MNIST, 10 clients: linear"] * 2
+    assert [[cell.text for cell in row.cells] for row in rows] == [
+        ["1", "9", "0.45 ± 0.00", "0.90 ± 0.00", "2.00 ± 0.00", "45.0 ± 0.0"],
+        ["3", "27", "0.45 ± 0.00", "0.60 ± 0.00", "1.33 ± 0.00", "30.0 ± 0.0"],
     ]
 
 

@@ -119,7 +119,8 @@ class Conv:
         self, width: int, settings: GeneratorSettings, seed: int, device: str | torch.device
     ):
         self.batch_size = settings.batch_size
-        self.network = build(Autoencoder, width, seed).to(device)
+        kind = partial(Autoencoder, channels=settings.autoencoder_channels)
+        self.network = build(kind, width, seed).to(device)
         self.training = Training(self.network)
         self.latent = self.network.latent
 

@@ -50,15 +50,25 @@ class ReplayBuffer:
         last = self.clients.bincount().cumsum(0)[ids] - 1
         return self.vectors[last.to(self.vectors.device)], ids
 
+    def means(self, clients: Sequence[int]) -> Tensor:
+        """[K, D]: the plain mean of the stored vectors of each of ``clients``."""
+        owned = [(self.clients == client).to(self.vectors.device) for client in clients]
+        return torch.stack([self.vectors[rows].mean(0) for rows in owned])
+
+    def first(self, count: int) -> ReplayBuffer:
+        """The buffer with the ``count`` oldest stored vectors of each client alone."""
+        place = torch.arange(len(self.clients)) - torch.searchsorted(self.clients, self.clients)
+        return self._part(place < count)
+
     def without(self, client: int) -> ReplayBuffer:
         """The buffer as if ``client`` had never uploaded."""
-        other = ReplayBuffer(self.layout, self.capacity)
-        others = self.clients != client
-        other.vectors, other.clients = (
-            self.vectors[others.to(self.vectors.device)],
-            self.clients[others],
-        )
-        return other
+        return self._part(self.clients != client)
+
+    def _part(self, kept: Tensor) -> ReplayBuffer:
+        """The rows where ``kept`` [M] is true."""
+        part = ReplayBuffer(self.layout, self.capacity)
+        part.vectors, part.clients = self.vectors[kept.to(self.vectors.device)], self.clients[kept]
+        return part
 
     def state(self) -> State:
         """Tensors that say it all, ready for a safetensors file."""

@@ -5,8 +5,8 @@ from fedgenbench.report.results import Results
 from fedgenbench.report.table_specs import Numbers, TableSpec, beside, lead, number, share
 from fedgenbench.report.tables import Table
 from fedgenbench.systems.pfedgpa.numbers import (
+    CONTROLS,
     PFEDGPA,
-    SIMPLER,
     by_round,
     last_round,
     played,
@@ -23,6 +23,10 @@ MOVED = (
 GAP = (
     "Gap: distance to the nearest stored upload, both as codes, in units of the codes' own spread; 0 is "
     "a copy."
+)
+OVERLAP = (
+    "Overlap: of the test images that the generated model or the client's upload gets wrong, those that "
+    "both get wrong; 100 is a copy."
 )
 KEPT = "Kept: the share of training accuracy that the autoencoder leaves."
 UNSEEN = (
@@ -45,13 +49,17 @@ WORTH = TableSpec(
         lead("lead", "pFedGPA's lead"),
         share("moved", "Moved", "Generation"),
         share("own", "Own nearest", "Generation"),
+        share("overlap", "Overlap", "Generation"),
     ),
     (
         "Received: the model as the last round sent it, before local training. Trained: after it, "
         "the method's score. Generated: what the server then made of it, before any new training.",
         "Layers that are not generated are averaged in all rows; where the whole model is generated, "
         "sending back the own upload is pure local training.",
-        *(MOVED, NEAREST, DIFFERENCES),
+        "Noise leads as far from the own upload as the diffusion model would have led; the mean of "
+        "stored uploads is of the client's own. Both are controls of a study of weight generators (Zeng "
+        "et al., CVPR 2026).",
+        *(MOVED, NEAREST, OVERLAP, DIFFERENCES),
     ),
     "What is sent",
 )
@@ -78,13 +86,14 @@ DIAGNOSTICS = TableSpec(
         share("moved", "Moved", "Generated weights"),
         share("own", "Own nearest", "Generated weights"),
         number("gap", "Gap", "Generated weights"),
+        share("overlap", "Overlap", "Generated weights"),
         share("reconstruction", "Kept", "Autoencoder"),
         share("held_out_error", "Unseen error", "Autoencoder"),
         *LOSSES,
     ),
     (
         "Change: in % of the whole weights, of which the shared start makes up most.",
-        *(MOVED, NEAREST, GAP, KEPT, UNSEEN),
+        *(MOVED, NEAREST, GAP, OVERLAP, KEPT, UNSEEN),
     ),
     "Variant",
 )
@@ -96,7 +105,7 @@ def worth_table(results: Results) -> Table:
     for experiment in played(results):
         title = results.experiments[experiment]["title"]
         scores = results.by_seed(experiment, "personal")
-        for method in (PFEDGPA, *(m for m in SIMPLER if m in scores)):
+        for method in (PFEDGPA, *(m for m in CONTROLS if m in scores)):
             numbers = beside(
                 last_round(by_round(results, experiment, method)), score=scores[method]
             )

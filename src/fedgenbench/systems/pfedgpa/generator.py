@@ -108,13 +108,7 @@ class Generator:
         Raises:
             UserError: a client's code is not finite, as when the denoiser diverged.
         """
-        settings = self.settings
-        draws = [
-            torch.Generator().manual_seed(
-                torch_seed(self.seed, "generator", "invert", self.fits, client)
-            )
-            for client in clients
-        ]
+        settings, draws = self.settings, self.draws("invert", clients)
         steps = grid(settings.inversion_steps, settings.start)
         made = invert(settings.rule, codes, self.epsilon, steps, settings.eta, draws)
         finite = made.isfinite().all(1)
@@ -125,6 +119,11 @@ class Generator:
                 "diverged. Give it more denoiser_steps or a larger buffer, or start lower."
             )
         return made
+
+    def draws(self, purpose: str, clients: list[int]) -> list[torch.Generator]:
+        """A generator per client, the same until the next fit."""
+        address = self.seed, "generator", purpose, self.fits
+        return [torch.Generator().manual_seed(torch_seed(*address, client)) for client in clients]
 
     # Looking at itself ----------------------------------------------------------------------
     @torch.no_grad()

@@ -23,6 +23,9 @@ def _of_a_fit(metrics: Mapping[str, Any]) -> Iterator[Measurement]:
     for name, quantity in (("reconstructed", "reconstruction"), ("uploads", "upload")):
         for part, values in metrics[name].items():
             yield Measurement(f"{quantity}_{part}", float(np.mean(values)), "fit")
+    for entry in metrics["by_uploads"]:
+        for name in ("held_out_loss", "seen_loss", "held_out_error"):
+            yield Measurement(name, entry[name], "density", step=entry["uploads"])
 
 
 def _of_aggregates(metrics: Mapping[str, Any]) -> Iterator[Measurement]:

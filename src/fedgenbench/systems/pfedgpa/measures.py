@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -40,25 +39,32 @@ class Accuracy(Compared):
 @measure(Accuracy, unit="points")
 def accuracy(results: Results, of: Accuracy) -> Measured:
     """Personalised accuracy after the last round, of the method less each baseline's."""
-    results, measured = results.main_runs, Measured()
+    from fedgenbench.systems.pfedgpa.numbers import of_all_sizes
+
+    results, measured = of_all_sizes(results), Measured()
     personal = partial(results.by_seed, metric="personal")
     there = {entry["dataset"] for entry in results.experiments.values()}
     absent = [dataset for dataset in of.optional if dataset not in there]
     if absent:
         measured.notes.append(f"Not run here: {', '.join(absent)}.")
     for dataset in (*of.datasets, *(each for each in of.optional if each in there)):
-        only = {"dataset": dataset} | ({"clients": of.clients} if of.clients else {})
-        tables = scored(results, of, measured, personal, only=only)
+        tables = scored(results, of, measured, personal, only=_only(dataset, of.clients))
         for name, table in tables.items():
             measured.differences += of.differences(results, name, table, model="personal")
     return measured
 
 
+def _only(dataset: str, clients: int | None) -> dict[str, Any]:
+    return {"dataset": dataset} | ({"clients": clients} if clients else {})
+
+
 class Rounds(Compared):
-    """On ``datasets``; the target is the final accuracy of ``reference`` in the same seed."""
+    """On ``datasets``; the target is the final accuracy of ``reference`` in the same seed. ``clients``
+    as of ``Accuracy``."""
 
     datasets: Names
     reference: MethodName
+    clients: Annotated[int, Field(ge=1)] | None = None
 
 
 @measure(Rounds, unit="rounds")
@@ -68,18 +74,20 @@ def rounds_to_accuracy(results: Results, of: Rounds) -> Measured:
     The target looks at no result of the method. Nothing is interpolated: the first evaluated round
     at or above it counts, and one more than all rounds where there is none.
     """
+    from fedgenbench.systems.pfedgpa.numbers import rounds_to_reach
+
     results, measured = results.main_runs, Measured()
     reference, method = label(results, of.reference), label(results, of.method)
     personal = partial(results.by_seed, metric="personal")
     for dataset in of.datasets:
-        for name, table in scored(
-            results, of, measured, personal, only={"dataset": dataset}
-        ).items():
+        only = _only(dataset, of.clients)
+        for name, table in scored(results, of, measured, personal, only=only).items():
             title = results.experiments[name]["title"]
             if of.reference not in table:
                 measured.missing.append(f"the target, set by {reference}, on {title}")
                 continue
-            counts, step = _counts(results, name, table, of.reference)
+            counts, step = rounds_to_reach(results, name, table[of.reference].dropna())
+            counts = counts.reindex(columns=table.columns)
             measured.differences += [
                 Difference(
                     f"rounds of {label(results, baseline)} − {method}",
@@ -99,28 +107,6 @@ def rounds_to_accuracy(results: Results, of: Rounds) -> Measured:
                 f"({title}; intervals widened by the {counted(step, 'round')} between evaluations)."
             )
     return measured
-
-
-def _counts(
-    results: Results, experiment: str, table: pd.DataFrame, reference: str
-) -> tuple[pd.DataFrame, int]:
-    """Rounds to the target, shaped as ``table``, and the widest step between evaluations."""
-    target = table[reference].dropna()
-    frame = results.rounds
-    frame = frame[
-        (frame["experiment"] == experiment)
-        & (frame["metric"] == "personal")
-        & (frame["client"] == -1)
-        & frame["seed"].isin(target.index)
-    ]
-    ran = frame.groupby(["seed", "method"]).size().index
-    reached = frame[frame["value"] >= frame["seed"].map(target)]
-    first = reached.groupby(["seed", "method"])["round"].min()
-    never = results.experiments[experiment]["rounds"] + 1
-    evaluated = sorted({0, *frame["round"]})
-    step = max(int(b - a) for a, b in pairwise(evaluated))
-    counts = first.reindex(ran, fill_value=never).unstack()
-    return counts.reindex(columns=table.columns), step
 
 
 class NewClients(Strict):
@@ -164,6 +150,7 @@ def _local_rounds(
     results: Results, rounds: int
 ) -> Iterator[tuple[Mapping[str, Any], pd.DataFrame]]:
     """An experiment's entry, and its accuracies in per cent: (seed, round) by arms."""
+
     from fedgenbench.systems.pfedgpa.numbers import trained_newcomers
 
     frame = trained_newcomers(results)

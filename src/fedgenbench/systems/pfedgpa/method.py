@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from fedgenbench.systems.pfedgpa.vectors import Layout
 
 
+# What the diffusion model is learnt for.
+GENERATED = ("diffusion", "noise")
+
+
 class PFedGPA(Method):
     """Algorithm 1: the server learns from the uploads, then inverts each one; FedAvg until round W.
 
@@ -39,13 +43,15 @@ class PFedGPA(Method):
         others: Literal["averaged", "local"] = Field(
             description="What happens to the layers that are not generated."
         )
-        generation: Literal["diffusion", "own", "mean"] = Field(
+        generation: Literal["diffusion", "own", "mean", "noise", "stored"] = Field(
             description="Where a client's weights come from after the warm-up: the diffusion model; or, "
-            "to see what generation is worth, its own upload or FedAvg's mean in their place."
+            "to see what generation is worth, in their place its own upload, FedAvg's mean, its own "
+            "upload with noise as far as the diffusion model would have moved it, or the mean of its own "
+            "stored uploads."
         )
 
         def fault(self, clients: int, rounds: int) -> str | None:
-            if self.generation != "diffusion":
+            if self.generation not in GENERATED:
                 return None
             if self.warmup >= rounds:
                 return f"warmup {self.warmup} leaves no round of {rounds} for generation"
@@ -88,7 +94,10 @@ class PFedGPA(Method):
         self, server: Slots, uploads: Slots, weights: Tensor, clients: list[int]
     ) -> Slots:
         """Warm-up: FedAvg for everybody. Then only the clients that sent something receive anew."""
+        import torch
+
         from fedgenbench.systems.pfedgpa.buffer import ReplayBuffer
+        from fedgenbench.systems.pfedgpa.diagnostics import movement
 
         server = super().aggregate(server, uploads, weights, clients)
         count = server["count"] | {"round": server["count"]["round"] + 1}
@@ -105,18 +114,25 @@ class PFedGPA(Method):
             mean = {name: server["model"][name].expand_as(t) for name, t in generated.items()}
             return server | {"generated": mean}
         made = vectors
-        if self.settings.generation == "diffusion":
+        if self.settings.generation in GENERATED:
             made, news = self._generate(server, buffer, vectors.float(), clients)
             server |= news
+        elif self.settings.generation == "stored":
+            made = buffer.means(clients)
+            log = movement(vectors.float(), made) | {"clients": torch.tensor(clients)}
+            server |= {"log": log}
         return server | {"generated": _placed(generated, self.layout.restore(made), clients)}
 
     def _generate(
         self, server: Slots, buffer: ReplayBuffer, vectors: Tensor, clients: list[int]
     ) -> tuple[Tensor, Slots]:
-        """Learns from the buffer, then inverts the uploads ``vectors`` [K, D]."""
+        """Learns from the buffer, then inverts the uploads ``vectors`` [K, D].
+
+        With ``generation`` "noise", what is made is an upload with noise that leads as far.
+        """
         import torch
 
-        from fedgenbench.systems.pfedgpa.diagnostics import generation_log
+        from fedgenbench.systems.pfedgpa.diagnostics import movement, nearness, noised
         from fedgenbench.systems.pfedgpa.generator import Generator
 
         seed = int(server["count"]["seed"])
@@ -127,7 +143,12 @@ class PFedGPA(Method):
         log = {"loss": torch.tensor(generator.fit(buffer))}
         codes = generator.generate(generator.encode(vectors), clients)
         made = generator.decode(codes)
-        log |= generation_log(vectors, made, codes, buffer, generator.encode(buffer.vectors))
+        if self.settings.generation == "noise":
+            draws = generator.draws("noise", clients)
+            made = noised(vectors, made, generator.normaliser.scale, draws)
+            codes = generator.encode(made)
+        log |= movement(vectors, made)
+        log |= nearness(codes, buffer, generator.encode(buffer.vectors))
         log["clients"] = torch.tensor(clients)
         if "log" not in server:  # once: a twin costs as much as the first fit
             present = sorted(set(buffer.clients.tolist()))
@@ -137,20 +158,23 @@ class PFedGPA(Method):
         return made, {"generator": generator.state(), "log": server.get("log", {}) | log}
 
     def audit(
-        self, server: Slots, clients: Slots, accuracy: Callable[[Slots, str], list[float]]
+        self, server: Slots, clients: Slots, right: Callable[[Slots, str], list[Tensor]]
     ) -> dict[str, Any]:
-        """The diagnostics of papers/pfedgpa.md §8, last list but one; empty before the first fit.
+        """The diagnostics of papers/pfedgpa.md §8, last list but one; empty before the first generation.
 
-        Per client: what generation changed (``diagnostics``), and the test accuracy of
-        what was ``generated`` and ``reconstructed`` in place of the trained models ``clients``.
+        Per client: what generation changed (``diagnostics``), the test accuracy of
+        what was ``generated`` and ``reconstructed`` in place of the trained models ``clients``, and the
+        ``overlap`` of what generated and trained models get wrong.
         ``reconstruction`` is the share of training accuracy that the autoencoder leaves.
 
         Raises:
             UserError: that share is below the gate ``reconstruction``.
         """
-        if "generator" not in server:
+        if "log" not in server:
             return {}
+        from fedgenbench.core.answers import shares
         from fedgenbench.systems.pfedgpa.buffer import ReplayBuffer
+        from fedgenbench.systems.pfedgpa.diagnostics import overlap
         from fedgenbench.systems.pfedgpa.generator import Generator
 
         seed, floor = int(server["count"]["seed"]), self.settings.reconstruction
@@ -160,8 +184,10 @@ class PFedGPA(Method):
         }
         entry: dict[str, Any] = {name: t.tolist() for name, t in server["log"].items()}
         generated = clients | {"model": model | shared | server["generated"]}
-        entry["generated"] = accuracy(generated, "test")
-        if self.settings.autoencoder == "none":
+        answers = right(generated, "test")
+        entry["generated"] = shares(answers)
+        entry["overlap"] = overlap(answers, right(clients, "test"))
+        if self.settings.autoencoder == "none" or "generator" not in server:
             return entry
         generator = Generator.load(self.layout, self.settings, seed, server["generator"])
         buffer = ReplayBuffer.load(self.layout, self.settings.buffer, server["buffer"])
@@ -170,8 +196,8 @@ class PFedGPA(Method):
             "model": model
             | _placed(model, self.layout.restore(generator.rebuild(vectors)), present)
         }
-        entry["reconstructed"] = accuracy(rebuilt, "test")
-        kept = sum(accuracy(rebuilt, "train")) / sum(accuracy(clients, "train"))
+        entry["reconstructed"] = shares(right(rebuilt, "test"))
+        kept = sum(shares(right(rebuilt, "train"))) / sum(shares(right(clients, "train")))
         if kept < floor:
             raise UserError(
                 f"the {self.settings.autoencoder} autoencoder leaves {100 * kept:.0f} % of the "

@@ -18,7 +18,8 @@ from fedgenbench.core.errors import UserError
 FOLD = 5
 KERNEL = 5
 ENCODER = (4, 4, 4, 4)
-DECODER = (4, 256, 256, 8)
+DECODER_ENDS = 4, 8
+CHANNELS = 256  # of its widest layers
 INPUT_NOISE = 0.001
 LATENT_NOISE = 0.1
 
@@ -60,13 +61,14 @@ class Autoencoder(nn.Module):
 
     The vector is a signal of one channel, padded with zeros to a multiple of 5⁴; the latent is 4
     channels of ⌈D/625⌉ places, 752 numbers for 117,066 weights. A block convolves, normalises each
-    client by itself (instance norm) and changes the length by a strided convolution.
+    client by itself (instance norm) and changes the length by a strided convolution. The two middle
+    layers of the decoder have ``channels`` channels.
 
     Raises:
         UserError: D is at most 625, for which instance norm has a single place left.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, channels: int = CHANNELS):
         super().__init__()
         fold = FOLD ** len(ENCODER)
         if width <= fold:
@@ -78,8 +80,10 @@ class Autoencoder(nn.Module):
         self.padding = -width % fold
         self.latent = ENCODER[-1] * (width + self.padding) // fold
         self.down = _blocks((1, *ENCODER), nn.Conv1d)
-        self.up = _blocks((ENCODER[-1], *DECODER), nn.ConvTranspose1d)
-        self.out = nn.Conv1d(DECODER[-1], 1, KERNEL, padding=KERNEL // 2)
+        first, last = DECODER_ENDS
+        decoder = (ENCODER[-1], first, channels, channels, last)
+        self.up = _blocks(decoder, nn.ConvTranspose1d)
+        self.out = nn.Conv1d(last, 1, KERNEL, padding=KERNEL // 2)
 
     def encode(self, x: Tensor) -> Tensor:
         signal = F.pad(x, (0, self.padding))[:, None]

@@ -6,6 +6,7 @@ well as local training or FedAvg do, and still look like a method.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,14 @@ SIMPLER = {
     "pfedgpa_own": "sending back the client's own upload",
     "pfedgpa_mean": "sending FedAvg's mean",
 }
+# These beside, in tables: what a study of weight generators found that they did not beat (Zeng et al.,
+# CVPR 2026, arXiv 2506.07998).
+CONTROLS = SIMPLER | {
+    "pfedgpa_noise": "sending the client's own upload with noise",
+    "pfedgpa_stored": "sending the mean of the client's own stored uploads",
+}
+# Rules that are no way of generating: what a fit learnt, and learnt from fewer uploads.
+OF_A_FIT, OF_UPLOADS = "fit", "density"
 
 
 def absent(results: Results) -> dict[str, Mapping[str, Any]]:
@@ -34,6 +43,13 @@ def absent(results: Results) -> dict[str, Mapping[str, Any]]:
 def played(results: Results) -> list[str]:
     """The experiments scored on test images that pFedGPA was run on."""
     return [e for e in results.main.experiments if PFEDGPA in results.by_seed(e, "personal")]
+
+
+def of_all_sizes(results: Results) -> Results:
+    """The part that is scored on test images and played by many methods or by few: an experiment may
+    stand beside another one, with other clients, another model or other data."""
+    entries = results.experiments.items()
+    return results.select([key for key, v in entries if v.get("role", "main") in ("main", "scale")])
 
 
 def variants(results: Results, experiment: str) -> list[str]:
@@ -67,6 +83,31 @@ def by_round(results: Results, experiment: str, method: str) -> pd.DataFrame:
 def last_round(frame: pd.DataFrame) -> pd.DataFrame:
     """The last evaluated round of each seed, of a frame by (seed, round)."""
     return frame.groupby("seed").tail(1).droplevel("round")
+
+
+def rounds_to_reach(
+    results: Results, experiment: str, target: pd.Series
+) -> tuple[pd.DataFrame, int]:
+    """Rounds until each method's personalised accuracy is at or above ``target`` of the same seed, seeds
+    by methods, and the widest step between evaluations.
+
+    Nothing is interpolated: the first evaluated round counts, and one more than all rounds where there
+    is none.
+    """
+    frame = results.rounds
+    frame = frame[
+        (frame["experiment"] == experiment)
+        & (frame["metric"] == "personal")
+        & (frame["client"] == -1)
+        & frame["seed"].isin(target.index)
+    ]
+    ran = frame.groupby(["seed", "method"]).size().index
+    reached = frame[frame["value"] >= frame["seed"].map(target)]
+    first = reached.groupby(["seed", "method"])["round"].min()
+    never = results.experiments[experiment]["rounds"] + 1
+    evaluated = sorted({0, *frame["round"]})
+    step = max(int(b - a) for a, b in pairwise(evaluated))
+    return first.reindex(ran, fill_value=never).unstack(), step
 
 
 def one_shot(

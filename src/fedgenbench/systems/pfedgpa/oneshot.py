@@ -28,7 +28,7 @@ from fedgenbench.federated.server import finite_faults, weighted_mean
 from fedgenbench.federated.types import State
 from fedgenbench.systems.pfedgpa.buffer import ReplayBuffer
 from fedgenbench.systems.pfedgpa.clients import Clients
-from fedgenbench.systems.pfedgpa.diagnostics import generation_log
+from fedgenbench.systems.pfedgpa.diagnostics import movement, nearness, noised, overlap
 from fedgenbench.systems.pfedgpa.generator import Generator
 from fedgenbench.systems.pfedgpa.method import PFedGPA
 from fedgenbench.systems.pfedgpa.settings import GeneratorSettings
@@ -148,16 +148,21 @@ class Study:
         """What there is to say of ``made`` [N, D], whose codes [N, L] are ``codes``; per client,
         and the packed ``answers`` of the models."""
         model, stored = self.received(made), generator.encode(self.buffer.vectors)
+        draws = generator.draws("noise", self.clients.ids)
+        beside = noised(self.vectors, made, generator.normaliser.scale, draws)
         right = {
             "before": self.clients.right(self.own),
             "generated": self.clients.right(model),
+            "noised": self.clients.right(self.received(beside)),
             "trained": self.clients.right(self.clients.train(model, self.next_round)),
         }
-        log = generation_log(self.vectors, made, codes, self.buffer, stored)
+        log = movement(self.vectors, made) | nearness(codes, self.buffer, stored)
         entry: dict[str, Any] = {
             **{name: shares(each) for name, each in right.items()},
             "answers": {name: packed(each) for name, each in right.items()},
             **{name: values.tolist() for name, values in log.items()},
+            "overlap": overlap(right["generated"], right["before"]),
+            "noised_overlap": overlap(right["noised"], right["before"]),
         }
         if groups := self.partition.settings.get("groups"):
             kept = [c % len(groups) == n % len(groups) for c, n in enumerate(entry["nearest"])]
@@ -172,7 +177,8 @@ def fit(
 
     Returns its tensors, the settings that it depends on (for ``save``), and what can be said of it:
     the denoiser's ``loss``, the diagnostics of a twin that never saw the last client, and per client
-    the accuracies of its last ``uploads`` and of these ``reconstructed`` by the autoencoder alone.
+    the accuracies of its last ``uploads`` and of these ``reconstructed`` by the autoencoder alone;
+    ``by_uploads``: the twin's diagnostics, learnt from so many uploads of each client alone.
 
     Raises:
         UserError: too few uploads for the autoencoder, a diverged denoiser, or a bad file.
@@ -195,6 +201,10 @@ def fit(
         right = study.clients.right(models)
         rows[name] = packed(right)
         found[name] = {"train": study.clients.accuracy(models, "train"), "test": shares(right)}
+    found["by_uploads"] = [
+        {"uploads": count, **generator.held_out(study.buffer.first(count), study.clients.ids[-1])}
+        for count in settings["density"]
+    ]
     found |= answers(rows, partition, settings["score_on"])
     return generator.state(), study.fitted, found
 
@@ -210,10 +220,13 @@ def aggregate(
     """Rows of what every client gets from its last upload, for each of ``settings["rows"]``.
 
     ``path`` holds the uploads, ``fitted`` the generator. Before them stand the references: rule "own"
-    (the upload itself) and "mean" (FedAvg's mean of the uploads), without eta and start. Lists are per
-    client: test accuracies ``before``, ``generated`` and ``trained`` (one more local training, in the
+    (the upload itself), "mean" (FedAvg's mean of the uploads) and "stored" (the mean of the client's own
+    stored uploads), without eta and start. Lists are per
+    client: test accuracies ``before``, ``generated``, ``noised`` (the upload with noise that leads as
+    far) and ``trained`` (one more local training of what was generated, in the
     same batch order for all rows), ``change``, ``moved``, ``nearest`` and ``gap`` (see
-    ``diagnostics.generation_log``), and, where the partition has groups, ``group_kept``: is the
+    ``diagnostics``), the ``overlap`` and ``noised_overlap`` of what these models and the upload get
+    wrong, and, where the partition has groups, ``group_kept``: is the
     nearest stored upload of a client with the same distribution?
 
     Raises:
@@ -239,7 +252,11 @@ def aggregate(
     rows = [
         {"rule": rule, "eta": None, "start": None}
         | study.row(generator, made, generator.encode(made))
-        for rule, made in (("own", study.vectors), ("mean", mean))
+        for rule, made in (
+            ("own", study.vectors),
+            ("mean", mean),
+            ("stored", study.buffer.means(study.clients.ids)),
+        )
     ]
     for row in settings["rows"]:
         generator = load(**row)

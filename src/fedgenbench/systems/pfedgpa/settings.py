@@ -31,6 +31,9 @@ class GeneratorSettings(MethodSettings):
         "uploads; conv: the 1-D convolutional network of p-diff."
     )
     components: int = Field(ge=1, description="Latent numbers of the linear autoencoder.")
+    autoencoder_channels: int = Field(
+        ge=1, description="Channels of the widest layers of the conv autoencoder; p-diff: 256."
+    )
     autoencoder_steps: tuple[Count, Count] = Field(
         strict=False, description="Training steps of the conv autoencoder: first fit, later rounds."
     )

@@ -45,6 +45,11 @@ class Fit(MethodSettings):
     rows: Annotated[list[AggregateRow], Distinct] = Field(
         min_length=1, description="What is generated with it."
     )
+    density: Annotated[list[Annotated[int, Field(ge=1)]], Distinct] = Field(
+        default=[],
+        description="How many stored uploads of each client, the oldest first, it is asked of what the "
+        "density learnt from them knows of a client that it never saw.",
+    )
 
     @field_validator("generator")
     @classmethod
@@ -70,6 +75,7 @@ class OneShotSettings(MethodSettings):
         return run | {
             "method_settings": run["method_settings"] | fit.generator,
             "rows": [row.model_dump() for row in fit.rows],
+            "density": fit.density,
         }
 
 
@@ -119,6 +125,7 @@ class PFedGPA(Block):
             yield from _refused(f"{where}.oneshot.fits.{name}.generator", values | fit.generator)
 
     def client_problems(self, place: Place) -> Iterator[str]:
+        yield from self._density_problems(place)
         if not self.newcomers:
             return
         where, joining, clients = f"{place.where}.pfedgpa.newcomers", self.newcomers, place.sizes[0]
@@ -133,6 +140,24 @@ class PFedGPA(Block):
         if max(joining.steps) > settings.inversion_steps:
             most = settings.inversion_steps
             yield f"{where}.steps: {max(joining.steps)} is more than inversion_steps {most}"
+
+    def _density_problems(self, place: Place) -> Iterator[str]:
+        """Counts that are not stored, or too few for an autoencoder."""
+        _, values = place.settings.played(place.name, "pfedgpa")
+        for name, fit in self.oneshot.fits.items() if self.oneshot else ():
+            if not fit.density:
+                continue
+            where, least = f"{place.where}.pfedgpa.oneshot.fits.{name}.density", min(fit.density)
+            made, most = values | fit.generator, max(fit.density)
+            stored = min(made["buffer"], place.experiment.rounds)
+            if most > stored:
+                yield f"{where}: {most} is more than the {stored} uploads stored of each client"
+            uploads = (place.sizes[0] - 1) * least
+            if made["autoencoder"] == "linear" and uploads <= made["components"]:
+                yield (
+                    f"{where}: {least} of each client but one are {uploads} uploads, and the "
+                    f"autoencoder needs more than its {made['components']} components"
+                )
 
 
 def _refused(where: str, values: dict[str, Any]) -> Iterator[str]:

@@ -9,12 +9,22 @@ from fedgenbench.report.table_specs import (
     TableSpec,
     beside,
     lead,
+    number,
     share,
     words,
 )
 from fedgenbench.report.tables import Table
-from fedgenbench.systems.pfedgpa.generation_tables import LOSSES, MOVED, NEAREST, UNSEEN
+from fedgenbench.systems.pfedgpa.generation_tables import (
+    KEPT,
+    LOSSES,
+    MOVED,
+    NEAREST,
+    OVERLAP,
+    UNSEEN,
+)
 from fedgenbench.systems.pfedgpa.numbers import (
+    OF_A_FIT,
+    OF_UPLOADS,
     by_local_round,
     newcomers,
     one_shot,
@@ -24,6 +34,7 @@ from fedgenbench.systems.pfedgpa.study_settings import ARMS
 RULES = {
     "own": "own upload, unchanged",
     "mean": "FedAvg mean",
+    "stored": "mean of own stored uploads",
     "dpm_encoder": "DPM-Encoder",
     "edit_friendly": "edit-friendly",
     "ddim": "DDIM",
@@ -48,12 +59,17 @@ ONE_SHOT = TableSpec(
         share("moved", "Moved", "Generation"),
         share("group_kept", "Group kept", "Generation"),
         share("own", "Own nearest", "Generation"),
+        share("overlap", "Overlap", "Generation"),
+        share("noised", "Accuracy", "Noise as far"),
+        share("noised_overlap", "Overlap", "Noise as far"),
     ),
     (
         "Generated: right after generation. Trained: after one local training from there.",
+        "Noise as far: the own upload with Gaussian noise that leads as far from it as generation did, "
+        "in proportion to how uploads differ in each layer.",
         "Group kept: clients whose generated weights are nearest to an upload of a client with the "
         "same distribution.",
-        *(MOVED, NEAREST, DIFFERENCES),
+        *(MOVED, NEAREST, OVERLAP, DIFFERENCES),
     ),
     "Rule",
 )
@@ -63,13 +79,36 @@ FITS = TableSpec(
     (
         share("upload_train", "upload", "Training accuracy"),
         share("reconstruction_train", "rebuilt", "Training accuracy"),
+        share("kept", "Kept", "Training accuracy"),
         share("upload_test", "upload", "Test accuracy"),
         share("reconstruction_test", "rebuilt", "Test accuracy"),
         *LOSSES,
         share("held_out_error", "Unseen error"),
     ),
-    ("Rebuilt: the upload through the autoencoder alone.", UNSEEN),
+    (
+        f"Rebuilt: the upload through the autoencoder alone. {KEPT} In the rounds a run stops where it "
+        "is below the gate `reconstruction`.",
+        UNSEEN,
+    ),
     "Fit",
+)
+DENSITY = TableSpec(
+    "pfedgpa_density",
+    "How many uploads the density takes",
+    (
+        words("each", "of each client", "Uploads", unit=""),
+        words("all", "in all", "Uploads", unit=""),
+        *LOSSES[1:],
+        number("ratio", "unseen / seen", "Denoising loss"),
+        share("held_out_error", "Unseen error"),
+    ),
+    (
+        "A generator is learnt anew from so many stored uploads, the oldest first, of all clients but "
+        "one. It knows a density, and not the uploads by heart, where the unseen client's loss is that "
+        "of the seen ones, and the autoencoder loses little of what is the client's own.",
+        UNSEEN,
+    ),
+    "Experiment",
 )
 GUIDANCE = TableSpec(
     "pfedgpa_guidance",
@@ -98,7 +137,7 @@ def oneshot_table(results: Results) -> Table:
     for experiment, fit in _fits(results):
         uploads = None
         for rule, eta, start, numbers in one_shot(results, experiment, fit):
-            if rule == "fit":
+            if rule in (OF_A_FIT, OF_UPLOADS):
                 continue
             if rule == "own":
                 uploads = numbers
@@ -119,12 +158,29 @@ def fits_table(results: Results) -> Table:
     rows = []
     for experiment, fit in _fits(results):
         studied = one_shot(results, experiment, fit)
-        of_fit = [numbers for rule, _, _, numbers in studied if rule == "fit"]
+        of_fit = [numbers for rule, _, _, numbers in studied if rule == OF_A_FIT]
         title = results.experiments[experiment]["title"]
-        rows.append(
-            Numbers(f"{experiment}-{fit}", fit, of_fit[0] if of_fit else pd.DataFrame(), title)
-        )
+        numbers = of_fit[0] if of_fit else pd.DataFrame()
+        if of_fit:
+            kept = numbers["reconstruction_train"] / numbers["upload_train"]
+            numbers = beside(numbers, kept=kept)
+        rows.append(Numbers(f"{experiment}-{fit}", fit, numbers, title))
     return FITS.table(results, rows, study_notes(results, results.weights))
+
+
+def density_table(results: Results) -> list[Table]:
+    """What generators would have learnt from fewer rounds of uploads; empty where it was not asked."""
+    rows = []
+    for experiment, fit in _fits(results):
+        entry = results.experiments[experiment]
+        for rule, _, each, numbers in one_shot(results, experiment, fit):
+            if rule != OF_UPLOADS:
+                continue
+            numbers = beside(numbers, ratio=numbers["held_out_loss"] / numbers["seen_loss"])
+            texts = {"each": f"{each:.0f}", "all": f"{(entry['clients'] - 1) * each:.0f}"}
+            id = f"{experiment}-{fit}-{each:.0f}"
+            rows.append(Numbers(id, f"{entry['title']}: {fit}", numbers, texts=texts))
+    return [DENSITY.table(results, rows, study_notes(results, results.weights))] if rows else []
 
 
 def newcomer_table(results: Results) -> Table:

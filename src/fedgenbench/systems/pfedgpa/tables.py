@@ -7,11 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from fedgenbench.report.method_tables import accuracies, by_method
-from fedgenbench.report.notes import DIFFERENCES, table_notes
+from fedgenbench.report.notes import table_notes
 from fedgenbench.report.published import Published, published
 from fedgenbench.report.published_tables import published_tables
 from fedgenbench.report.results import FAMILIES, Results
-from fedgenbench.report.table_specs import Numbers, TableSpec, lead, share, words
 from fedgenbench.report.tables import (
     Cell,
     Column,
@@ -22,14 +21,12 @@ from fedgenbench.report.tables import (
 from fedgenbench.systems.pfedgpa.generation_tables import (
     ablation_table,
     diagnostics_table,
-    run_notes,
     worth_table,
 )
-from fedgenbench.systems.pfedgpa.numbers import (
-    PFEDGPA,
-    played,
-)
+from fedgenbench.systems.pfedgpa.numbers import played
+from fedgenbench.systems.pfedgpa.size_tables import cost_table, gain_table
 from fedgenbench.systems.pfedgpa.study_tables import (
+    density_table,
     fits_table,
     guidance_table,
     newcomer_table,
@@ -50,11 +47,11 @@ def tables(results: Results) -> list[Table]:
     made = []
     if played(results):
         made += [main_table(results), worth_table(results), gain_table(results)]
-        made += [rounds_table(results), ablation_table(results)]
+        made += [*cost_table(results), rounds_table(results), ablation_table(results)]
         if not results.server.empty:
             made.append(diagnostics_table(results))
     if not results.weights.empty:
-        made += [oneshot_table(results), fits_table(results)]
+        made += [oneshot_table(results), fits_table(results), *density_table(results)]
     if not results.newcomers.empty:
         made += [newcomer_table(results), guidance_table(results)]
     if any(entry["role"] == "tuning" for entry in results.experiments.values()):
@@ -79,47 +76,6 @@ def main_table(results: Results) -> Table:
     notes = ["Accuracies in %, mean over clients, of the models that clients use in the end."]
     caption = "Personalised accuracy by data set and number of clients"
     return by_method(shown, "pfedgpa_main", caption, columns, contents, notes)
-
-
-def gain_table(results: Results) -> Table:
-    """pFedGPA's lead by number of clients and, where it is known, of generated weights."""
-    entries = {e: results.experiments[e] for e in played(results)}
-    sized = any("generated_weights" in entry for entry in entries.values())
-    main, rows = results.main, []
-    for experiment, entry in entries.items():
-        scores = main.by_seed(experiment, "personal")
-        others = scores.drop(columns=[PFEDGPA, *main.family("control")], errors="ignore")
-        best = None if others.empty else others.mean().idxmax()
-        leads = {
-            key: scores[PFEDGPA] - scores[method]
-            for key, method in {"local": "local", "fedavg_ft": "fedavg_ft", "best": best}.items()
-            if method in scores
-        }
-        texts = {"clients": str(entry["clients"])} | ({"name": results.label(best)} if best else {})
-        if sized:
-            texts["weights"] = f"{entry['generated_weights']:,}"
-        numbers = pd.DataFrame({"score": scores[PFEDGPA], **leads})
-        rows.append(Numbers(experiment, entry["title"], numbers, texts=texts))
-    spec = TableSpec(
-        "pfedgpa_gain",
-        "Lead of pFedGPA by number of clients",
-        (
-            words("clients", "Clients", unit=""),
-            *([words("weights", "Weights", unit="")] if sized else []),
-            share("score", "pFedGPA"),
-            lead("local", "Local", "Lead over"),
-            lead("fedavg_ft", "FedAvg + FT", "Lead over"),
-            lead("best", "best other", "Lead over"),
-            words("name", "Best other"),
-        ),
-        (
-            "Best other: the highest mean of all other methods that are no controls.",
-            *(["Weights: numbers that the server generates for a client."] if sized else []),
-            DIFFERENCES,
-        ),
-        "Experiment",
-    )
-    return spec.table(results, rows, run_notes(results))
 
 
 def rounds_table(results: Results) -> Table:

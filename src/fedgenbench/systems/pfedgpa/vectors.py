@@ -99,15 +99,16 @@ class Layout:
 class Normaliser:
     """Deviations from the buffer's mean, in units of one standard deviation per tensor.
 
-    ``centre`` is [D], ``std`` [tensors]. Weights share a random start that is an order of magnitude
-    larger than what tells clients apart; a mean per tensor alone would leave it in the vectors
-    (docs/weightspace.md). Kept as they are, both freeze the frame that the networks see.
+    ``centre`` is [D], ``std`` [tensors], ``scale`` [D] the same by weight. Weights share a random start
+    that is an order of magnitude larger than what tells clients apart; a mean per tensor alone would
+    leave it in the vectors (docs/weightspace.md). Kept as they are, both freeze the frame that the
+    networks see.
     """
 
     def __init__(self, layout: Layout, centre: Tensor, std: Tensor):
         self.centre, self.std = centre, std
         sizes = torch.tensor(layout.sizes, device=std.device)
-        self._scale = std.repeat_interleave(sizes)
+        self.scale = std.repeat_interleave(sizes)
 
     @classmethod
     def fit(cls, layout: Layout, vectors: Tensor) -> Normaliser:
@@ -125,11 +126,11 @@ class Normaliser:
 
         ``columns`` are those of the D that ``vectors`` holds.
         """
-        return (vectors - self.centre[columns]) / self._scale[columns]
+        return (vectors - self.centre[columns]) / self.scale[columns]
 
     def invert(self, vectors: Tensor) -> Tensor:
         """The inverse of ``apply``, to rounding."""
-        return vectors * self._scale + self.centre
+        return vectors * self.scale + self.centre
 
     def state(self) -> State:
         """What the constructor needs beside the layout."""

@@ -168,7 +168,7 @@ class WarmFed(FGL):
         return kept
 
     # The record ------------------------------------------------------------------------------
-    def audit(self, server: Slots, clients: Slots, accuracy: Any) -> dict[str, Any]:
+    def audit(self, server: Slots, clients: Slots, right: Any) -> dict[str, Any]:
         """Means over a round's samples, per client; what did not happen in the round is left out."""
         noted = {name: values.double() for name, values in clients["log"].items()}
         found: dict[str, Tensor] = {}
