@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from fedgenbench.report.notes import DIFFERENCES, table_notes
+from fedgenbench.report.notes import table_notes
 from fedgenbench.report.results import Results
 from fedgenbench.report.table_specs import Numbers, TableSpec, share
 from fedgenbench.report.tables import Table
@@ -38,7 +38,6 @@ def robustness_tables(results: Results) -> list[Table]:
         (
             f"A poisoned client sends its update times {factor:g}. Accuracy on clients' own "
             "test images, of poisoned ones too, mean over clients, after the last round.",
-            DIFFERENCES,
         ),
         "Rule",
     )
