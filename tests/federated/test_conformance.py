@@ -133,7 +133,9 @@ def test_what_is_kept_has_the_statistics_of_its_weights(name):
     settled = federation.engine.recalibrated(kept, data.train)
     assert_close(kept, settled)  # each client took part in some round
     if name not in ("local", "centralised", "fedbn", "lg_fedavg", "pfedhn"):
-        last = torch.cat([data.train[client] for client in federation._participants()])
+        last = torch.cat(
+            [data.train[client] for client in federation.participants(federation.round)]
+        )
         rows = data.synthetic if federation.method.refine() else last
         features = torch.nn.functional.conv2d(data.images(rows), server["conv.weight"]).numpy()
         for kind, function in (("mean", np.mean), ("var", np.var)):

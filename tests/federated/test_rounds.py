@@ -118,7 +118,7 @@ def test_idle_clients_stay_as_they_are(engine):
     federation = make_federation("fedper", engine=engine, rounds=1, participation=0.5)
     initial = federation.method.task.initial_state()
     federation.run()
-    chosen = federation._participants()  # of the round just played
+    chosen = federation.participants(federation.round)  # of the round just played
     assert len(chosen) == federation.history[0]["clients"] == 2
     for client in range(len(TRAIN)):
         same = torch.equal(federation.clients["model"]["head.bias"][client], initial["head.bias"])
@@ -130,11 +130,11 @@ def test_participants_are_drawn_without_replacement_anew_each_round():
     draws = []
     for round_ in range(1, 21):
         federation.round = round_
-        draws.append(federation._participants())
+        draws.append(federation.participants(federation.round))
     assert all(len(set(d)) == 2 and d == sorted(d) for d in draws)
     assert len({tuple(d) for d in draws}) > 3
-    assert len(make_federation("fedavg", participation=0.01)._participants()) == 1
-    assert make_federation("fedavg")._participants() == [0, 1, 2, 3]
+    assert len(make_federation("fedavg", participation=0.01).participants(0)) == 1
+    assert make_federation("fedavg").participants(0) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

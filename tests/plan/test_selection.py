@@ -86,8 +86,13 @@ def test_blocks_belong_to_their_method(scales):
 @pytest.mark.parametrize(
     ("paper", "experiments"),
     [
-        ("pfedgpa", {FASHION, "cifar10-10", "emnist-10"}),
-        ("warmfed", {EMOJI, SIXTY, f"{EMOJI}-strict"}),
+        (
+            "pfedgpa",
+            {FASHION, "cifar10-10", "cifar10-20-small", "cifar10-100-small", "emnist-10"}
+            | {f"fashion_mnist-{clients}-mlp" for clients in (2, 5, 20, 100)}
+            | {"fashion_mnist-20-wide", "fashion_mnist-20-disjoint"},
+        ),
+        ("warmfed", {EMOJI, SIXTY, f"{EMOJI}-strict", f"{EMOJI}-subset"}),
         (
             "fedlmg",
             {

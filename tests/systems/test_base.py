@@ -145,7 +145,7 @@ def test_models_are_named_by_their_keys(settings, system):
     for key, source in block.loaded().items():
         value = block
         for part in key.split("."):
-            value = getattr(value, part)
+            value = value[part] if isinstance(value, dict) else getattr(value, part)
         assert value == source
 
 

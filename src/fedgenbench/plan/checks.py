@@ -43,8 +43,9 @@ def faults(settings: Settings, overridden: Mapping[str, list[str]]) -> list[str]
     found += _forecast(settings)
     found += image_faults(settings)
     found += model_faults(settings)
-    found += hostility_faults(settings)
-    return found or list(partition_faults(settings)) or list(_rounds(settings))
+    if found := found or list(partition_faults(settings)):
+        return found
+    return list(hostility_faults(settings)) or list(_rounds(settings))
 
 
 # Names ---------------------------------------------------------------------------------------------

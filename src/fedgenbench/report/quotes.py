@@ -25,7 +25,9 @@ SOURCES = {
     "metrics": "results/embedded/metrics.json",
     "runs": "results/embedded/tables/tables-*.json",
     "foundation": "models/foundation/evidence.json",
+    "foundation strict": "models/foundation_strict/evidence.json",
     "foundation training": "models/foundation/provenance.json",
+    "foundation early": "models/foundation_early/provenance.json",
     "unclip": "models/unclip/evidence.json",
     "params": "params.yaml",
 }

@@ -220,11 +220,16 @@ def test_the_first_images_of_each_client_and_class():
 
 def test_the_plan_names_every_row():
     ways = ["fedlmg_ft", "fedlmg_md", "fedlmg_sd"]
-    assert planned({"ways": ways, "sizes": [1], "rivals": ["fgl"]}, True) == [
+    assert planned(
+        {"ways": ways, "sizes": [1], "rivals": ["fgl"], "unseen_domains": False}, True
+    ) == [
         *(*ways, "fedlmg_ft@1", "fedlmg_sd@1"),
         *("prompts", "prompts@1", "fgl", "ceiling", "ceiling_head"),
     ]
-    assert planned({"ways": ways[:1], "sizes": [], "rivals": []}, False) == ways[:1]
+    assert (
+        planned({"ways": ways[:1], "sizes": [], "rivals": [], "unseen_domains": False}, False)
+        == ways[:1]
+    )
 
 
 def test_a_score_comes_with_its_answers():

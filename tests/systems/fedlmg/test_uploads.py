@@ -68,10 +68,10 @@ ANY = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-2, 40),
-    st.floats(),
+    st.floats(allow_nan=False, allow_infinity=False),  # JSON has no others
     st.sampled_from(["mlp", "fedpac_cnn", "mini_vit", "mini_vgg", ""]),
     st.lists(st.integers(-1, 20), max_size=4),
-    st.lists(st.floats(), max_size=3),
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3),
 )
 
 

@@ -18,7 +18,7 @@ from fedgenbench.systems.foundation.unclip_settings import UnCLIP, UnCLIPPlan
 
 POOL = pool()
 MODEL = Path(__file__).parents[3] / "models/unclip"
-FOUNDATION = Path(__file__).parents[3] / "models/foundation"
+FOUNDATION = Path(__file__).parents[3] / "models/foundation_strict"
 
 
 class Killed(Exception):

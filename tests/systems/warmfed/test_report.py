@@ -493,6 +493,7 @@ def test_times_stand_apart_in_tables_of_their_own(grid):
     assert [table.id for table in measured] == [
         "measured_warmfed_adapters",
         "measured_warmfed_warm_start",
+        "measured_warmfed_dsd_cost",
     ]
     adapters = measured[0]
     assert [column.label for column in adapters.columns] == ["Tuning", "an image"]
