@@ -328,7 +328,8 @@ def test_a_model_moves_the_jobs_that_use_its_file(code, grid):
     of_model = {
         key
         for key in run_digests(grid)
-        if grid.settings.experiments[grid.left_out.get(key[0], key)[0]].model.startswith("mlp")
+        if MODELS[grid.settings.experiments[grid.left_out.get(key[0], key)[0]].model][0]
+        == "fedgenbench.models.mlp"
     }
     for file, runs in (("mlp", of_model), ("cnn", set(run_digests(grid)) - of_model)):
         jobs, _, _ = code(f"{PACKAGE}models/{file}.py")
@@ -442,7 +443,9 @@ def test_the_jobs_beside_a_method_follow_it(raw, load_raw, grid):
     # CIFAR-10's rows are the same list in the file.
     assert {key[0] for key in moved(grid, after, digests)} == {"fit", "aggregate"}
     raw["methods"]["pfedgpa"]["buffer"] = 9
-    assert moved(after, grid_of(load_raw(raw)), digests) == set(digests(after))
+    # Elsewhere the size of the buffer is the experiment's own.
+    everywhere = {key for key in digests(after) if key[1] in (FASHION, CIFAR)}
+    assert everywhere <= moved(after, grid_of(load_raw(raw)), digests)
 
 
 # Optional data ------------------------------------------------------------------------------------

@@ -30,11 +30,11 @@ def text(folder: Path) -> str:
     record, pool = read_json(folder / "provenance.json"), read_json(folder / "pool.json")
     sets = pool["drawings"]["train"]
     steps = record["history"][-1]["step"]
-    hours = (record["vae"]["cpu_seconds"] + record["cpu_seconds"]) / 3600
+    hours = record["cpu_seconds"] / 3600
     return (
         "A miniature Stable Diffusion stands in for the large one. It was trained on "
         f"{sum(map(len, sets.values())):,} drawings of {len(sets)} public sets, of which none is a "
-        "client's style and none redraws a client's or a test picture, for "
+        "client's style and none redraws a client's or a test picture, its U-Net for "
         f"{steps:,} steps in {hours:.1f} hours of a core. All that stands here was recorded with its "
         "weights."
     )

@@ -1,6 +1,6 @@
 """The foundation models' evidence, as it is recorded with their weights."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,44 +47,44 @@ def _per_cent(value: float) -> str:
 
 def _rows(found: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
     """A measure a row: its value for each model, and for real images."""
-    first = found[0]
-    real = first["accuracy_trained_on"]["real"]
-    distance, near = first["kernel_distance_to_training"], first["nearest_training_image"]
-    unseen = first["inception"]["validation"]
+    yield from _accuracies(found)
+    yield from _distances(found)
+    for id, label, images in (
+        ("psnr", "Autoencoder, validation drawings given back", "validation"),
+        ("psnr-clients", "The same, clients' drawings", "clients"),
+    ):
+        given_back = [f"{each['autoencoder_psnr_db'][images]:.1f} dB" for each in found]
+        yield _row(id, label, given_back, "–")
+    times = [f"{each['seconds_per_image']:.2f} s" for each in found]
+    yield _row("time", "Time for an image", times, "–")
 
-    def row(id: str, label: str, of_model: Callable[[Any], str], of_real: str) -> Row:
-        return Row(id, label, (*(Cell(of_model(each)) for each in found), Cell(of_real)))
 
-    def trained(tested: str) -> Callable[[Any], str]:
-        return lambda each: _per_cent(each["accuracy_trained_on"]["generated"][tested])
+def _row(id: str, label: str, of_models: Sequence[str], of_real: str) -> Row:
+    return Row(id, label, tuple(map(Cell, (*of_models, of_real))))
 
-    def inception(key: str, digits: int) -> Callable[[Any], str]:
-        return lambda each: f"{each['inception']['generated'][key]:.{digits}f}"
 
-    yield row(
-        "accuracy-validation",
-        "Accuracy of a CNN trained on them, validation names",
-        trained("validation"),
-        _per_cent(real["validation"]),
-    )
-    yield row(
-        "accuracy-clients",
-        "The same, clients' training images (unseen styles)",
-        trained("clients"),
-        _per_cent(real["clients"]),
-    )
-    yield row(
-        "recognised",
-        "Recognised by the CNN of real images",
-        lambda each: _per_cent(each["accuracy_trained_on"]["real"]["generated"]),
-        "–",
-    )
-    yield row(
+def _accuracies(found: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+    scores = [each["accuracy_trained_on"] for each in found]
+    for tested, label in (
+        ("validation", "Accuracy of a CNN trained on them, validation names"),
+        ("clients", "The same, clients' training images (unseen styles)"),
+    ):
+        trained = [_per_cent(each["generated"][tested]) for each in scores]
+        yield _row(f"accuracy-{tested}", label, trained, _per_cent(scores[0]["real"][tested]))
+    recognised = [_per_cent(each["real"]["generated"]) for each in scores]
+    yield _row("recognised", "Recognised by the CNN of real images", recognised, "–")
+
+
+def _distances(found: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+    kernel = [each["kernel_distance_to_training"] for each in found]
+    real = f"{kernel[0]['validation']:.2f} (clients' {kernel[0]['clients']:.2f})"
+    yield _row(
         "kernel",
         "Kernel distance to the training images",
-        lambda each: f"{each['kernel_distance_to_training']['generated']:.2f}",
-        f"{distance['validation']:.2f} (clients' {distance['clients']:.1f})",
+        [f"{each['generated']:.2f}" for each in kernel],
+        real,
     )
+    inception = [each["inception"] for each in found]
     for key, label, digits in (
         ("kernel", "Inception, kernel distance", 3),
         ("frechet", "Inception, Fréchet distance", 1),
@@ -92,30 +92,20 @@ def _rows(found: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
         ("recall", "Inception, recall", 2),
         ("coverage", "Inception, coverage", 2),
     ):
-        shown = f"{unseen[key]:.{digits}f}"
-        yield row(f"inception-{key}", label, inception(key, digits), shown)
-    yield row(
+        values = [f"{each['generated'][key]:.{digits}f}" for each in inception]
+        yield _row(
+            f"inception-{key}", label, values, f"{inception[0]['validation'][key]:.{digits}f}"
+        )
+    near = [each["nearest_training_image"] for each in found]
+    yield _row(
         "nearest",
         "Median distance to the nearest training image",
-        lambda each: f"{each['nearest_training_image']['generated']:.3f}",
-        f"{near['validation']:.3f}",
+        [f"{each['generated']:.3f}" for each in near],
+        f"{near[0]['validation']:.3f}",
     )
-    yield row(
+    yield _row(
         "copied",
         "Nearer to one than 95 % of unseen real images",
-        lambda each: _per_cent(each["nearest_training_image"]["copied_share"]),
+        [_per_cent(each["copied_share"]) for each in near],
         "5.0 % by definition",
     )
-    yield row(
-        "psnr",
-        "Autoencoder, validation drawings given back",
-        lambda each: f"{each['autoencoder_psnr_db']['validation']:.1f} dB",
-        "–",
-    )
-    yield row(
-        "psnr-clients",
-        "The same, clients' drawings",
-        lambda each: f"{each['autoencoder_psnr_db']['clients']:.1f} dB",
-        "–",
-    )
-    yield row("time", "Time for an image", lambda each: f"{each['seconds_per_image']:.2f} s", "–")
