@@ -48,7 +48,7 @@ def test_a_word_is_read_as_dvc_reads_it(tmp_path, word, value):
 @pytest.mark.parametrize(
     ("override", "place", "value"),
     [
-        (f"{RANK}=16", RANK, 16),
+        (f"{RANK}=8", RANK, 8),
         ("confidence=0.9", "confidence", 0.9),
         ("methods.fedprox.mu=0.00001", "methods.fedprox.mu", 1e-5),
         ("seeds=[7,8]", "seeds", [7, 8]),

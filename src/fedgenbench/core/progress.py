@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 
 
 class Progress:
@@ -29,3 +30,7 @@ class Progress:
         print(text, file=sys.stderr, flush=True)
         if sys.stdout.isatty() and done < self.total:  # the job's last line tells the rest
             print(text, flush=True)
+
+    def after(self, before: int) -> Callable[[int, str], None]:
+        """Itself for a part of the job that begins when ``before`` steps are done."""
+        return lambda done, note: self(before + done, note)

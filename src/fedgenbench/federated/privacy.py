@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from fedgenbench.core.settings import Strict
+from fedgenbench.core.settings import SGDSettings, Strict
 from fedgenbench.federated.types import Batch, State
 
 if TYPE_CHECKING:
@@ -31,6 +31,14 @@ class Privacy(Strict):
     max_grad_norm: float = Field(gt=0, description="Largest norm C of a sample's gradient.")
     delta: float = Field(
         gt=0, lt=1, description="δ at which ε is told; below one over the samples."
+    )
+
+
+class Local(SGDSettings):
+    """A client's local training, the same for every method of an experiment."""
+
+    privacy: Privacy | None = Field(
+        default=None, description="Differential privacy by DP-SGD (docs/robustness.md); null: none."
     )
 
 

@@ -47,24 +47,24 @@ class Reception:
         """``server.admit`` of what ``clients`` send; ``model`` is the server's, as they got it."""
         from fedgenbench.federated.server import admit
 
-        rows = [row for row, client in enumerate(clients) if client in self.clients]
-        if not rows:
-            pass
-        elif isinstance(uploads, list):
-            uploads = [
-                upload | {"model": self._poisoned(upload["model"], model)}
-                if row in rows
-                else upload
+        if rows := [row for row, client in enumerate(clients) if client in self.clients]:
+            uploads = self._with_lies(uploads, rows, model)
+        return admit(uploads, model, clients, self.on_bad_upload, self.largest)
+
+    def _with_lies(
+        self, uploads: Slots | list[Slots], rows: list[int], model: State
+    ) -> Slots | list[Slots]:
+        """The uploads, one by one or stacked, of which ``rows`` are poisoned."""
+        if isinstance(uploads, list):
+            lies = {row: self._poisoned(uploads[row]["model"], model) for row in rows}
+            return [
+                upload | {"model": lies.get(row, upload["model"])}
                 for row, upload in enumerate(uploads)
             ]
-        else:
-            honest = uploads["model"]
-            lies = self._poisoned({name: t[rows] for name, t in honest.items()}, model)
-            sent = {name: t.clone() for name, t in honest.items()}
-            for name, values in lies.items():
-                sent[name][rows] = values
-            uploads = uploads | {"model": sent}
-        return admit(uploads, model, clients, self.on_bad_upload, self.largest)
+        sent = {name: t.clone() for name, t in uploads["model"].items()}
+        for name, values in self._poisoned({n: t[rows] for n, t in sent.items()}, model).items():
+            sent[name][rows] = values
+        return uploads | {"model": sent}
 
     def _poisoned(self, sent: State, model: State) -> State:
         def lie(name: str, tensor: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from pydantic import TypeAdapter
 
 from fedgenbench.core.checkpoint import Checkpoint
 from fedgenbench.core.errors import UserError
-from fedgenbench.core.settings import SGDSettings
 from fedgenbench.core.streams import torch_seed
 from fedgenbench.data.answers import answers, scored_images
 from fedgenbench.data.dataset import Dataset
@@ -21,7 +20,7 @@ from fedgenbench.data.partition import Partition
 from fedgenbench.federated.aggregation import Aggregation
 from fedgenbench.federated.data import FederatedData, normalised
 from fedgenbench.federated.method import method_class
-from fedgenbench.federated.privacy import Privacy, epsilon
+from fedgenbench.federated.privacy import Local, epsilon
 from fedgenbench.federated.reception import Poisoned, Reception
 from fedgenbench.federated.rounds import Federation
 from fedgenbench.federated.synthetic import Synthetic, subset
@@ -96,9 +95,9 @@ def federation(
     module = build(
         settings["model"], data.shape, classes, torch_seed(seed, "weights", settings["model"])
     )
-    local = _local(settings)
+    local = Local.model_validate(settings["local"])
     sgd = SGD(local.lr, local.momentum, local.weight_decay)
-    task = Task(module, classes, sgd, local.statistics, _privacy(settings))
+    task = Task(module, classes, sgd, local.statistics, local.privacy)
     cls = method_class(settings["method"])
     chosen = cls.Settings.model_validate(settings["method_settings"])
     return Federation(
@@ -116,21 +115,12 @@ def federation(
     )
 
 
-def _local(settings: dict[str, Any]) -> SGDSettings:
-    values = {key: value for key, value in settings["local"].items() if key != "privacy"}
-    return SGDSettings.model_validate(values)
-
-
-def _privacy(settings: dict[str, Any]) -> Privacy | None:
-    values = settings["local"].get("privacy")
-    return Privacy.model_validate(values) if values else None
-
-
 def spent(settings: dict[str, Any], run: Federation) -> dict[str, Any]:
     """What each client's uploads of the whole run have spent, if it trained privately: ε at δ."""
-    if (privacy := _privacy(settings)) is None:
+    local = Local.model_validate(settings["local"])
+    if (privacy := local.privacy) is None:
         return {}
-    local, sizes = _local(settings), [len(rows) for rows in run.data.train]
+    sizes = [len(rows) for rows in run.data.train]
     played = Counter(
         client for round_ in range(1, run.rounds + 1) for client in run.participants(round_)
     )

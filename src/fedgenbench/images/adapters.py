@@ -199,12 +199,15 @@ def low_rank(
 
 
 @contextlib.contextmanager
-def attached(pipeline: Any, adapter: Adapter) -> Iterator[None]:
-    """``pipeline`` draws with ``adapter`` inside the block, and is itself again afterwards.
+def attached(pipeline: Any, adapter: Adapter | None) -> Iterator[None]:
+    """``pipeline`` draws with ``adapter``, if there is one, in the block, and is itself again afterwards.
 
     Raises:
         UserError: the adapter is of another base model.
     """
+    if adapter is None:
+        yield
+        return
     unet = pipeline.unet
     with low_rank(unet, adapter.rank, adapter.alpha, adapter.targets, unet.dtype) as parameters:
         whose = f"the adapter of client {adapter.client} does not fit the base model"

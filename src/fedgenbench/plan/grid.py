@@ -127,14 +127,8 @@ class Grid:
         experiment = self.settings.experiments[name]
         dataset = self.settings.datasets[experiment.dataset]
         method, method_settings = self.settings.played(name, row)
-        variant, local = self.settings.variants.get(row), experiment.local.model_dump()
-        if variant and variant.statistics:
-            local["statistics"] = variant.statistics
-        privacy = (variant and variant.privacy) or experiment.local.privacy
-        # Settings that nobody has set are in no digest.
-        local = {key: value for key, value in local.items() if key != "privacy"}
-        local |= {"privacy": privacy.model_dump()} if privacy else {}
-        aggregation = (variant and variant.aggregation) or experiment.aggregation
+        aggregation = self.settings.aggregation_of(experiment, row)
+        # What nobody has set is in no digest.
         chosen = {"aggregation": aggregation, "poisoned": experiment.poisoned}
         return method, {
             "method": method,
@@ -143,7 +137,7 @@ class Grid:
             "mean": dataset.mean,
             "std": dataset.std,
             "augment": dataset.augment,
-            "local": local,
+            "local": self.settings.local_of(experiment, row).model_dump(exclude_none=True),
             "score_rounds": self.settings.score_rounds_of(experiment),
             "on_bad_upload": self.settings.on_bad_upload,
             "upload_rms": self.settings.upload_rms,

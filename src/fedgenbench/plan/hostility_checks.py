@@ -31,8 +31,7 @@ def hostility_faults(settings: Settings) -> Iterator[str]:
 
 def _privacy(where: str, experiment: Experiment, settings: Settings, train: int) -> Iterator[str]:
     for row in experiment.rows:
-        variant = settings.variants.get(row)
-        privacy = (variant and variant.privacy) or experiment.local.privacy
+        privacy = settings.local_of(experiment, row).privacy
         if privacy is None:
             continue
         if experiment.model in BATCH_NORM:
@@ -42,7 +41,7 @@ def _privacy(where: str, experiment: Experiment, settings: Settings, train: int)
                 "many samples at once, so that no sample has a gradient of its own: choose a model "
                 f"without, {others}"
             )
-        if not method_class(variant.method if variant else row).private:
+        if not method_class(settings.method_of(row)).private:
             able = ", ".join(name for name in METHODS if method_class(name).private)
             yield f"{where}: {row}: privacy: it sends more than private steps; those that do not: {able}"
         if privacy.delta >= 1 / train:
@@ -54,9 +53,8 @@ def _privacy(where: str, experiment: Experiment, settings: Settings, train: int)
 
 def _rules(where: str, experiment: Experiment, settings: Settings, present: int) -> Iterator[str]:
     for row in experiment.rows:
-        variant = settings.variants.get(row)
-        rule = (variant and variant.aggregation) or experiment.aggregation
-        averages = method_class(variant.method if variant else row).averages
+        rule = settings.aggregation_of(experiment, row)
+        averages = method_class(settings.method_of(row)).averages
         for name, value in (("aggregation", rule), ("poisoned", experiment.poisoned)):
             if value and not averages:
                 yield f"{where}.{name}: {row} averages no uploads: take it out, or leave {name} out"

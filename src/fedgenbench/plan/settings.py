@@ -19,7 +19,6 @@ from fedgenbench.core.settings import (
     PathName,
     PlainName,
     Seed,
-    SGDSettings,
     Strict,
     explain,
 )
@@ -27,7 +26,7 @@ from fedgenbench.core.wording import counted, unknown
 from fedgenbench.data.partition import Scheme
 from fedgenbench.federated.aggregation import Aggregation
 from fedgenbench.federated.method import method_class
-from fedgenbench.federated.privacy import Privacy
+from fedgenbench.federated.privacy import Local
 from fedgenbench.federated.reception import Poisoned
 from fedgenbench.models.registry import FederatedModel
 from fedgenbench.plan.checks import faults, not_finite
@@ -37,14 +36,6 @@ from fedgenbench.plan.variant import Variant
 from fedgenbench.systems.base import Block, systems
 from fedgenbench.systems.foundation.settings import Foundation
 from fedgenbench.systems.foundation.unclip_settings import UnCLIP
-
-
-class Local(SGDSettings):
-    """A client's local training, the same for every method of an experiment."""
-
-    privacy: Privacy | None = Field(
-        default=None, description="Differential privacy by DP-SGD (docs/robustness.md); null: none."
-    )
 
 
 class Dataset(Strict):
@@ -216,17 +207,32 @@ class Settings(Strict):
     def score_rounds_of(self, experiment: Experiment) -> int:
         return experiment.score_rounds or self.score_rounds
 
+    def method_of(self, name: str) -> str:
+        """The method behind ``name``, a method or a variant."""
+        return self.variants[name].method if name in self.variants else name
+
+    def local_of(self, experiment: Experiment, name: str) -> Local:
+        """How clients train in a row of an experiment, with what a variant changes."""
+        variant = self.variants.get(name)
+        own = {"statistics": variant.statistics, "privacy": variant.privacy} if variant else {}
+        changed = {key: value for key, value in own.items() if value}
+        return experiment.local.model_copy(update=changed)
+
+    def aggregation_of(self, experiment: Experiment, name: str) -> Aggregation | None:
+        """How the server averages uploads in a row of an experiment."""
+        variant = self.variants.get(name)
+        return (variant and variant.aggregation) or experiment.aggregation
+
     def played(self, experiment: str, name: str) -> tuple[str, dict[str, Any]]:
         """The method behind ``name``, a method or a variant, and its settings in an experiment."""
-        variant = self.variants.get(name)
-        method = variant.method if variant else name
+        variant, method = self.variants.get(name), self.method_of(name)
         values = merge(self.methods[method], self.experiments[experiment].overrides.get(method, {}))
         return method, merge(values, variant.settings) if variant else values
 
     def images(self, name: str) -> Literal["adapters", "prompts"] | None:
         """Which synthetic images ``name``, a method or a variant, makes use of, if any."""
         variant = self.variants.get(name)
-        own = method_class(variant.method if variant else name).images
+        own = method_class(self.method_of(name)).images
         own = variant.images if own and variant and variant.images else own
         return "adapters" if variant and variant.start == "warm" and not own else own
 

@@ -281,6 +281,11 @@ class Results:
         table = frame.groupby(["seed", "method"])["value"].mean().unstack()
         return table[[method for method in self.methods if method in table]]
 
+    def run_seconds(self, experiment: str) -> pd.DataFrame:
+        """Wall-clock seconds of whole runs, seeds by methods."""
+        runs = self.runs[self.runs["experiment"] == experiment]
+        return runs.pivot(index="seed", columns="method", values="wall_seconds")
+
     def domains(self, experiment: str) -> list[str]:
         frame = self.scores[self.scores["experiment"] == experiment].sort_values("client")
         return frame["domain"].dropna().unique().tolist()

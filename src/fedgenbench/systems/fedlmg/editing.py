@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 
-from fedgenbench.core.progress import Progress
 from fedgenbench.images.adapters import base_model
 from fedgenbench.images.prompts import class_embeddings
 from fedgenbench.images.uploads import Upload
@@ -47,7 +46,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
             embeddings,
             seed=context.seed,
             checkpoint=context.checkpoint.below(f"trial-{number}"),
-            tell=_after(number * each, progress),
+            tell=progress.after(number * each),
         )
         entropy, distance = final_losses(generated, uploads)
         rows.append(
@@ -58,11 +57,6 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
         key=lambda row: row["cross_entropy"] + settings.guidance.batch_norm * row["batch_norm"],
     )
     return {"trials": rows}, f"lowest loss with {best['steps']} steps of {best['size']:g}"
-
-
-def _after(before: int, tell: Progress) -> Callable[[int, str], None]:
-    """Tells of a trial when ``before`` images of others are there."""
-    return lambda done, note: tell(before + done, note)
 
 
 def final_losses(generated: Generated, uploads: Sequence[Upload]) -> tuple[float, float]:

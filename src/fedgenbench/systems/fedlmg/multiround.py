@@ -29,12 +29,8 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
     methods = list(settings["methods"])
     tell = context.progress(rounds * (len(methods) + 1))
 
-    def after(others: int) -> Callable[[int, str], None]:
-        """``tell`` for a method that begins when so many others are done."""
-        return lambda done, note: tell(rounds * others + done, note)
-
-    rows = {each: _played(context, each, after(n)) for n, each in enumerate(methods)}
-    rows["feddf"] = _taught(context, after(len(methods)))
+    rows = {each: _played(context, each, tell.after(rounds * n)) for n, each in enumerate(methods)}
+    rows["feddf"] = _taught(context, tell.after(rounds * len(methods)))
     said = answers({row: each.pop("answers") for row, each in rows.items()}, partition)
     means = {row: np.mean(each["accuracy"]) for row, each in rows.items()}
     line = ", ".join(f"{row} {100 * value:.1f}" for row, value in means.items())

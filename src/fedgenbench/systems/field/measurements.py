@@ -28,8 +28,8 @@ def _of_a_run(metrics: Mapping[str, Any]) -> Iterator[Measurement]:
     for quantity in OF_A_RUN:
         yield Measurement(quantity, metrics[quantity])
     if "epsilon" in metrics:  # of the client that has spent most
-        yield Measurement("epsilon", max(metrics["epsilon"]))
-        yield Measurement("delta", metrics["delta"])
+        for quantity, value in zip(SPENT, (max(metrics["epsilon"]), metrics["delta"]), strict=True):
+            yield Measurement(quantity, value)
     refused = sum(len(entry.get("refused", {})) for entry in metrics["rounds"])
     yield Measurement("refused", refused)
 

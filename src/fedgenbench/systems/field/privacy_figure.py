@@ -4,10 +4,8 @@ import matplotlib
 import pandas as pd
 from matplotlib.ticker import NullFormatter
 
-from fedgenbench.report.figures import COLOURS, STYLE, Figure, label_right, lay_out, level
+from fedgenbench.report.figures import BROKEN, COLOURS, STYLE, Figure, label_right, lay_out, level
 from fedgenbench.report.results import Results
-
-BROKEN = (0, (4, 3))
 
 
 def privacy_figures(results: Results) -> list[Figure]:

@@ -83,10 +83,10 @@ def cost_table(results: Results) -> list[Table]:
     """Seconds of the server beside saved rounds; empty where pFedGPA was never played without
     generation, of which its server's time is known."""
     compared = of_all_sizes(results)
-    entries = {e: v for e, v in _with_scores(compared).items() if OWN in _seconds(compared, e)}
+    entries = {e: v for e, v in _with_scores(compared).items() if OWN in compared.run_seconds(e)}
     rows = []
     for experiment, entry in entries.items():
-        seconds = _seconds(compared, experiment) / entry["rounds"]
+        seconds = compared.run_seconds(experiment) / entry["rounds"]
         numbers = pd.DataFrame({"clients": seconds[OWN], "server": seconds[PFEDGPA] - seconds[OWN]})
         texts = {}
         scores = compared.by_seed(experiment, "personal")
@@ -102,12 +102,6 @@ def cost_table(results: Results) -> list[Table]:
 def _with_scores(results: Results) -> dict[str, dict]:
     entries = results.experiments.items()
     return {e: dict(v) for e, v in entries if PFEDGPA in results.by_seed(e, "personal")}
-
-
-def _seconds(results: Results, experiment: str) -> pd.DataFrame:
-    """Of a whole run, seeds by methods."""
-    runs = results.runs[results.runs["experiment"] == experiment]
-    return runs.pivot(index="seed", columns="method", values="wall_seconds")
 
 
 def _notes(results: Results, experiments: dict[str, dict]) -> list[str]:

@@ -8,7 +8,6 @@ the same style and served no training. WarmFed names no attack (sheet §2).
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from math import sqrt
 from typing import Any
@@ -21,7 +20,7 @@ from fedgenbench.core.streams import stream, torch_seed
 from fedgenbench.images.adapters import Adapter, attached, embedded
 from fedgenbench.images.lora import prepared
 from fedgenbench.images.pixels import encoded, to_tensor
-from fedgenbench.systems.warmfed.examination import Client, row
+from fedgenbench.systems.warmfed.examination import Client, Part, row
 
 BATCH = 32  # images encoded, or latents denoised, at once
 FALSE_POSITIVES = 0.05
@@ -62,6 +61,17 @@ def balanced(
         for labels in (members, non_members)
     )
     return first, second
+
+
+def both_sides(
+    seen: Part, unseen: Part, most: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Images and labels of members, then of as many others, as ``balanced`` chooses; and how many are
+    members."""
+    chosen = balanced(seen.labels, unseen.labels, most, generator)
+    sides = list(zip((seen, unseen), chosen, strict=True))
+    images = np.concatenate([part.images[rows] for part, rows in sides])
+    return images, np.concatenate([part.labels[rows] for part, rows in sides]), len(chosen[0])
 
 
 def attack(members: np.ndarray, non_members: np.ndarray) -> dict[str, float]:
@@ -140,21 +150,18 @@ def membership(
     embeddings = embedded(pipeline, prompts)
     rows = []
     for number, client in enumerate(clients):
-        sides = (client.real, client.held_out)
-        address = (seed, "examine", "membership", number)
-        chosen = balanced(client.real.labels, client.held_out.labels, most, stream(*address))
-        images = np.concatenate([s.images[i] for s, i in zip(sides, chosen, strict=True)])
-        labels = np.concatenate([s.labels[i] for s, i in zip(sides, chosen, strict=True)])
+        draws_of = stream(seed, "examine", "membership", number)
+        images, labels, members = both_sides(client.real, client.held_out, most, draws_of)
         latents = latents_of(pipeline, prepared(images, resolution))
         context = embeddings[torch.from_numpy(labels).to(embeddings.device)]
 
         def losses(adapter: Adapter | None, latents=latents, context=context) -> np.ndarray:
-            with attached(pipeline, adapter) if adapter else contextlib.nullcontext():
+            with attached(pipeline, adapter):
                 return denoising_losses(
                     pipeline, latents, context, draws, torch_seed(seed, "examine", "denoising")
                 )
 
-        rows += attacked(number, len(chosen[0]), losses, adapters)
+        rows += attacked(number, members, losses, adapters)
     return rows
 
 

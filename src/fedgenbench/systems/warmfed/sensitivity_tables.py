@@ -129,8 +129,7 @@ def dsd_cost_table(results: Results) -> Table:
         for client, name in enumerate(client_names(results, experiment)):
             each = {"samples": samples.groupby("seed").max()[client], "pool": pool[client] / 1e3}
             rows.append(Numbers(f"client-{client}", name, pd.DataFrame(each), title, unsaid))
-        runs = results.runs[results.runs["experiment"] == experiment]
-        seconds = runs.pivot(index="seed", columns="method", values="wall_seconds")
+        seconds = results.run_seconds(experiment)
         if PLAIN in seconds:
             taught = samples.sum(axis=1).groupby("seed").sum()
             each = {"with": seconds[WARMFED], "without": seconds[PLAIN]}

@@ -85,7 +85,7 @@ class Trials(Strict):
 
     client: int = Field(ge=0, description="The client.")
     ranks: Annotated[list[Annotated[int, Field(ge=1)]], Distinct] = Field(
-        description="Ranks beside that of `lora`."
+        description="Ranks beside that of `lora`, whose adapter is there."
     )
     memorised: Memorised = Field(description="One that knows its images by heart.")
 
@@ -120,8 +120,6 @@ class WarmFed(Block, AdapterSettings, SamplingSettings, PromptSettings, Examinat
         if place.experiment.rows:
             training = self.warm_start
             yield from alone(f"{where}.warm_start.batch_size", place.experiment.model, training)
-        if self.trials and self.lora.rank in self.trials.ranks:
-            yield f"{where}.trials.ranks: {self.lora.rank} is that of lora; leave it out"
         yield from missing_targets(f"{where}.lora.targets", self.lora, Path(self.base.source))
 
     def client_problems(self, place: Place) -> Iterator[str]:

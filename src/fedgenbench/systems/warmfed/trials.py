@@ -6,7 +6,6 @@ adapter is tuned beside on a few of a client's images, for long, and meets the s
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,7 +22,7 @@ from fedgenbench.images.prompts import class_embeddings
 from fedgenbench.images.settings import Lora
 from fedgenbench.systems.job import Context
 from fedgenbench.systems.warmfed.examination import Part
-from fedgenbench.systems.warmfed.membership import attack, balanced, denoising_losses, latents_of
+from fedgenbench.systems.warmfed.membership import attack, both_sides, denoising_losses, latents_of
 from fedgenbench.systems.warmfed.settings import TrialSettings
 
 
@@ -34,7 +33,7 @@ def run(context: Context) -> tuple[dict[str, Any], str]:
     (path,) = context.inputs["adapter"]
     usual, trials = Adapter.load(path), bench.settings.trials
     adapters = {bench.settings.lora.rank: usual}
-    for rank in trials.ranks:
+    for rank in (each for each in trials.ranks if each != usual.rank):
         adapters[rank] = bench.tuned(f"rank-{rank}", bench.real, of_rank(bench.settings.lora, rank))
     rows = {
         f"rank_{rank}": bench.judged(adapter, bench.real)
@@ -126,23 +125,18 @@ class Bench:
         and of the client's others, equally many of each class; and the attack's area."""
         settings, seed = self.settings, self.context.seed
         address = (seed, "trials", "attack", len(seen.labels))
-        sides = (seen, self.held_out)
-        chosen = balanced(
-            seen.labels, self.held_out.labels, settings.examine.members, stream(*address)
-        )
-        images = np.concatenate([s.images[i] for s, i in zip(sides, chosen, strict=True)])
-        labels = np.concatenate([s.labels[i] for s, i in zip(sides, chosen, strict=True)])
+        most = settings.examine.members
+        images, labels, members = both_sides(seen, self.held_out, most, stream(*address))
         latents = latents_of(self.pipeline, images)
         noise = torch_seed(seed, "trials", "denoising")
 
         def losses(adapter: Adapter | None) -> np.ndarray:
-            with attached(self.pipeline, adapter) if adapter else contextlib.nullcontext():
+            with attached(self.pipeline, adapter):
                 context = self.embeddings[labels]
                 draws = settings.examine.draws
                 return denoising_losses(self.pipeline, latents, context, draws, noise)
 
         base, own = losses(None), losses(adapter)
-        members = len(chosen[0])
         fall, shares = base - own, {}
         for name, part in (("seen", slice(members)), ("held_out", slice(members, None))):
             shares[f"fall_{name}"] = float(fall[part].mean() / base[part].mean())
@@ -170,7 +164,7 @@ class Bench:
             )
             for label in np.unique(few.labels)
         ]
-        with attached(self.pipeline, adapter) if adapter else contextlib.nullcontext():
+        with attached(self.pipeline, adapter):
             drawn = draw(
                 self.pipeline,
                 shards,
