@@ -2,6 +2,7 @@
 
 from html.parser import HTMLParser
 
+import axe
 import pytest
 import synthetic_runs
 from browser import CHROMIUM, Browser
@@ -38,6 +39,34 @@ def test_a_page_fits_its_window_and_nothing_complains(browser, folder, name, wid
     window = browser.value("document.documentElement.clientWidth")
     assert page <= window
     assert browser.errors == []
+
+
+@pytest.fixture(scope="module")
+def rules(request):
+    return axe.script(request.config.cache.mkdir("axe-core"))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_breaks_no_rule_of_accessibility(browser, folder, rules, name, dark):
+    browser.open(folder / f"{name}.html", 1280, dark)
+    assert axe.violations(browser, rules) == []
+
+
+def test_the_runs_behind_a_number_break_no_rule_on_a_narrow_screen(browser, folder, rules):
+    browser.open(folder / "pfedgpa.html", 390)
+    browser.value("document.querySelector('td[data-seeds]').click()")
+    assert axe.violations(browser, rules) == []
+
+
+def test_a_broken_rule_is_seen(browser, folder, rules):
+    browser.open(folder / "report.html", 1280)
+    browser.value(
+        "document.querySelector('main').insertAdjacentHTML('afterbegin',"
+        '\'<img src="data:,"><p style="color: #ddd; background: #fff">Too pale to read</p>\')'
+    )
+    broken = axe.violations(browser, rules)
+    assert {each.partition(":")[0] for each in broken} == {"image-alt", "color-contrast"}
 
 
 @pytest.mark.parametrize("name", PAGES)
