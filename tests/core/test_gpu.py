@@ -1,17 +1,20 @@
 """GPU leases: one job per device, freed by the kernel when a job dies."""
 
 import contextlib
+import itertools
+import multiprocessing
 import os
 import select
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import pytest
 
 from fedgenbench.core.errors import UserError
-from fedgenbench.core.gpu import lease, visible_gpus
+from fedgenbench.core.gpu import JOBS_PER_GPU, jobs_per_gpu, lease, visible_gpus
 
 HOLDER = """
 import os, sys
@@ -31,7 +34,7 @@ SCHEDULERS = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST")
 @pytest.fixture(autouse=True)
 def _no_scheduler(monkeypatch, tmp_path):
     """A bare host with locks of its own."""
-    for name in (*SCHEDULERS, "CUDA_VISIBLE_DEVICES"):
+    for name in (*SCHEDULERS, "CUDA_VISIBLE_DEVICES", JOBS_PER_GPU):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(tempfile, "tempdir", None)
     (tmp_path / "tmp").mkdir()
@@ -118,6 +121,33 @@ def test_two_allocations_may_share_a_card(driver):
             assert waits(again)
 
 
+def test_small_jobs_share_devices_when_all_are_taken(driver):
+    driver(TWO)
+    with contextlib.ExitStack() as stack:
+        four = [stack.enter_context(holder(**{JOBS_PER_GPU: "2"})) for _ in range(4)]
+        given = [process.stdout.readline().split()[1] for process in four]
+        assert sorted(given) == ["GPU-aa", "GPU-aa", "GPU-bb", "GPU-bb"]
+        fifth = stack.enter_context(holder(**{JOBS_PER_GPU: "2"}))
+        assert waits(fifth)
+        os.kill(four[3].pid, signal.SIGKILL)
+        assert fifth.stdout.readline().split()[1] == given[3]
+
+
+def test_no_card_is_shared_while_another_is_idle(driver):
+    driver(TWO)
+    with holder(**{JOBS_PER_GPU: "2"}) as one:
+        assert one.stdout.readline().split() == ["cuda:0", "GPU-aa"]
+        with holder(**{JOBS_PER_GPU: "2"}) as two:
+            assert two.stdout.readline().split() == ["cuda:0", "GPU-bb"]
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "two", "1.5", ""])
+def test_a_number_of_jobs_that_is_none_is_refused(monkeypatch, said):
+    monkeypatch.setenv(JOBS_PER_GPU, said)
+    with pytest.raises(UserError, match=rf"{JOBS_PER_GPU}='{said}' .* set it to 1, 2"):
+        jobs_per_gpu()
+
+
 def test_a_finished_job_frees_its_gpu(tmp_path, driver, monkeypatch):
     driver(TWO)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
@@ -195,3 +225,41 @@ def test_locks_that_cannot_be_written_are_an_error_that_says_where(driver, tmp_p
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"could not lock a GPU in .*file/x.*set TMPDIR"):
         lease("auto", tmp_path / "file/x").__enter__()
+
+
+FOUR = "\n".join(f"GPU {index}: A (UUID: GPU-{index}{index})" for index in range(4))
+JOBS, SECONDS = 12, 2.0
+
+
+def _job(folder, number):
+    with lease("cuda", folder, poll_seconds=0.02):
+        start = time.monotonic()
+        time.sleep(SECONDS)
+        said = f"{os.environ['CUDA_VISIBLE_DEVICES']} {start} {time.monotonic()}"
+        (folder / f"{number}.txt").write_text(said)
+
+
+def test_four_devices_are_busy_throughout_a_grid_of_equal_jobs(driver, tmp_path):
+    """At least 95 % of the time from the first job's start to the last one's end.
+
+    All jobs are forked at once, as those of an array may be, so that eight wait for a device.
+    """
+    driver(FOUR)
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=_job, args=(tmp_path, number)) for number in range(JOBS)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=120)
+    said = [path.read_text().split() for path in tmp_path.glob("*.txt")]
+    leases = [(gpu, float(start), float(end)) for gpu, start, end in said]
+    assert len(leases) == JOBS
+    by_device = {}
+    for gpu, start, end in sorted(leases):
+        by_device.setdefault(gpu, []).append((start, end))
+    assert len(by_device) == 4
+    for held in by_device.values():
+        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(held))
+    busy = sum(end - start for _, start, end in leases)
+    span = max(end for *_, end in leases) - min(start for _, start, _ in leases)
+    assert busy / (4 * span) >= 0.95, f"{busy:.1f} s held of 4 x {span:.1f} s"

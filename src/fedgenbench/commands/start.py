@@ -16,7 +16,7 @@ from joblib import cpu_count
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.files import read_json, write_json
-from fedgenbench.core.gpu import NO_GPU, visible_gpus, without_gpu
+from fedgenbench.core.gpu import NO_GPU, jobs_per_gpu, visible_gpus, without_gpu
 
 STATE = Path(".snakemake")
 # Who holds Snakemake's lock: it says nothing about that itself.
@@ -44,6 +44,7 @@ def started(device: str, local: bool, cores: int | None) -> None:
     Raises:
         UserError: no job, or none with a GPU, could run.
     """
+    jobs_per_gpu()
     if local and cores == 0:
         raise UserError(
             "--cores 0 leaves no core for a job, and Snakemake would wait for ever: give 1"

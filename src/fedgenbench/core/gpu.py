@@ -3,6 +3,8 @@
 Snakemake counts GPUs (``resources: gpu=1``) but never says which one. A lease is a file lock per
 device below the system's temporary folder; the kernel frees it when the process dies. A device goes
 by its UUID: indices depend on who counts, and each of two jobs of a cluster may see its own card as 0.
+Where jobs are small, several share a device: ``FEDGENBENCH_JOBS_PER_GPU`` says how many. It is a
+variable of the machine, not a setting of an experiment, for no result depends on it.
 """
 
 import contextlib
@@ -22,6 +24,8 @@ from fedgenbench.core.errors import UserError
 
 # An allocation of its own per job, on devices that no other allocation has.
 ALLOCATIONS = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST")
+
+JOBS_PER_GPU = "FEDGENBENCH_JOBS_PER_GPU"
 
 NO_GPU = (
     "device: cuda, but no GPU is visible here; set device: auto or cpu in params.yaml, or look at "
@@ -84,16 +88,32 @@ def without_gpu() -> str:
     return f"CUDA_VISIBLE_DEVICES={allowed}, but {reason}: this runs on the CPU"
 
 
+def jobs_per_gpu() -> int:
+    """How many jobs a device takes at once: 1 unless ``FEDGENBENCH_JOBS_PER_GPU`` says otherwise.
+
+    Raises:
+        UserError: it is not a whole number above 0.
+    """
+    said = os.environ.get(JOBS_PER_GPU, "1")
+    if not re.fullmatch(r"0*[1-9][0-9]*", said):
+        raise UserError(
+            f"{JOBS_PER_GPU}={said!r} is not a number of jobs: set it to 1, 2, …, or unset it"
+        )
+    return int(said)
+
+
 @contextlib.contextmanager
 def lease(device: str, folder: Path | None = None, poll_seconds: float = 1.0) -> Iterator[str]:
     """Yields ``"cuda:0"`` with exactly one GPU visible, or ``"cpu"``.
 
-    ``device`` is ``auto``, ``cpu`` or ``cuda``. Waits for a free GPU; jobs of different allocations of
+    ``device`` is ``auto``, ``cpu`` or ``cuda``. Waits for a free GPU, or for a free place on one
+    where several jobs share it; jobs of different allocations of
     a scheduler never wait for each other. Must be entered before torch is imported, since it narrows
     CUDA_VISIBLE_DEVICES.
 
     Raises:
-        UserError: ``cuda`` was asked for and no GPU is visible, or locks cannot be written.
+        UserError: ``cuda`` was asked for and no GPU is visible, locks cannot be written, or
+            ``FEDGENBENCH_JOBS_PER_GPU`` is no number of jobs.
     """
     gpus = [] if device == "cpu" else visible_gpus()
     if not gpus:
@@ -132,11 +152,13 @@ def _folder() -> Path:
 
 
 def _locked(gpus: list[str], folder: Path, poll_seconds: float) -> tuple[FileLock, str]:
+    # Devices before places: no two jobs share a card while another one is idle.
+    places = [(gpu, place) for place in range(jobs_per_gpu()) for gpu in gpus]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         while True:
-            for gpu in gpus:
-                lock = FileLock(folder / f"{gpu}.lock")
+            for gpu, place in places:
+                lock = FileLock(folder / f"{gpu}.{place}.lock")
                 with contextlib.suppress(Timeout):
                     lock.acquire(timeout=0)
                     return lock, gpu
