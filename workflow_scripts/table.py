@@ -6,7 +6,8 @@ from fedgenbench.core.job import job
 
 with job(snakemake):
     from fedgenbench.core.errors import UserError
-    from fedgenbench.report.tables import apart, emit
+    from fedgenbench.report.table_formats import emit
+    from fedgenbench.report.tables import apart
     from fedgenbench.systems.base import parts
     from fedgenbench.systems.collected import results_of
     from fedgenbench.systems.collecting import Collection, collected

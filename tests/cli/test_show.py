@@ -4,7 +4,8 @@ from pathlib import Path
 from cli_places import EXPERIMENT
 
 from fedgenbench.report.statistics import Interval
-from fedgenbench.report.tables import Cell, Column, Row, Table, emit
+from fedgenbench.report.table_formats import emit
+from fedgenbench.report.tables import Cell, Column, Row, Table
 
 
 def test_a_table_and_a_row_of_it(folder, call):

@@ -1,31 +1,21 @@
-"""Tables: built from results once, written as LaTeX, Markdown, HTML and CSV by one emitter.
+"""Tables: built from results once, written by ``table_formats``.
 
 Accuracies are in per cent, communication in MB (10^6 bytes) per client and round.
 """
 
-import csv
 import hashlib
-import io
-import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 
 import pandas as pd
 
-from fedgenbench.core.files import write_text
-from fedgenbench.report.rendering import HTML, LATEX, MARKDOWN, latex_document_part
 from fedgenbench.report.results import Results
 from fedgenbench.report.statistics import Interval
 from fedgenbench.report.words import signed
 
 MISSING = "n/a"
 _NOTHING = (MISSING, "", "not run", "no data")
-_CSV_COLUMNS = (
-    *("block", "row", "label", "header", "column", "unit"),
-    *("mean", "low", "high", "n", "bold", "text"),
-)
 
 
 @dataclass(frozen=True)
@@ -178,54 +168,6 @@ def _columns(table: Table, measured: bool) -> Table:
 def _with_columns(table: Table, kept: Sequence[int]) -> Table:
     rows = [replace(row, cells=tuple(row.cells[place] for place in kept)) for row in table.rows]
     return replace(table, columns=tuple(table.columns[place] for place in kept), rows=tuple(rows))
-
-
-def emit(table: Table, folder: Path) -> list[Path]:
-    """Writes ``<id>.tex``, ``.md``, ``.html`` (a fragment) and ``.csv`` and returns their paths."""
-    texts = {
-        "tex": latex_document_part(LATEX.get_template("table.tex").render(table=table)),
-        "md": MARKDOWN.get_template("table.md").render(table=table),
-        "html": HTML.get_template("table.html").render(table=table),
-        "csv": _csv(table),
-    }
-    paths = [Path(folder) / f"{table.id}.{suffix}" for suffix in texts]
-    for path, text in zip(paths, texts.values(), strict=True):
-        write_text(path, text)
-    return paths
-
-
-def write_paper(parts: Sequence[tuple[str, Sequence[str]]], folder: Path) -> Path:
-    """``paper.tex`` beside the tables' own files: parts as (title, names of tables), each a section."""
-    path = Path(folder) / "paper.tex"
-    write_text(path, LATEX.get_template("paper.tex").render(parts=parts))
-    return path
-
-
-def _csv(table: Table) -> str:
-    """One line per cell; numbers in full precision, empty where there is none.
-
-    An apostrophe stands before a text that a spreadsheet would take for a formula.
-    """
-    out = io.StringIO()
-    lines = csv.writer(out, lineterminator="\n")
-    lines.writerow(_CSV_COLUMNS)
-    for row in table.rows:
-        for column, cell in zip(table.columns, row.cells, strict=True):
-            i = cell.interval
-            numbers = ("", "", "", "") if i is None else (i.mean, i.low, i.high, i.n)
-            lines.writerow(
-                (
-                    *map(_no_formula, (row.group, row.id, row.label)),
-                    *map(_no_formula, (column.group, column.label, column.unit or "")),
-                    *(*numbers, int(cell.bold), _no_formula(cell.text)),
-                )
-            )
-    return out.getvalue()
-
-
-def _no_formula(text: str) -> str:
-    number = re.fullmatch(r"[+-]?[\d.,]+( ± [\d.,]+)?", text)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not number else text
 
 
 def percent(interval: Interval, bold: bool = False) -> Cell:

@@ -122,7 +122,7 @@ class System:
     Args:
         name: of its folder, and of its block in an experiment.
         order: its place in reports.
-        title: of its paper.
+        title: of its paper, or of its part of the report.
         settings: the type of that block; None where it has none.
         kinds: its jobs.
         plan: adds an experiment's jobs in one repetition to a grid: (grid, experiment, seed).

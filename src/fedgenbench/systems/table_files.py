@@ -7,7 +7,8 @@ from pathlib import Path
 from fedgenbench.core.files import write_json, write_text
 from fedgenbench.report.collect import summary
 from fedgenbench.report.results import Results
-from fedgenbench.report.tables import apart, emit, write_paper
+from fedgenbench.report.table_formats import emit, write_paper
+from fedgenbench.report.tables import apart
 from fedgenbench.systems.base import parts, systems
 
 

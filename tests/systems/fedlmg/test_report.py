@@ -11,7 +11,7 @@ import synthetic_fedlmg
 import synthetic_pfedgpa
 import synthetic_warmfed
 
-from fedgenbench.report import figures, tables
+from fedgenbench.report import figures, table_formats
 from fedgenbench.report.overview import provenance, what_ran
 from fedgenbench.report.tables import apart
 from fedgenbench.systems.fedlmg.figures import figures as fedlmg_figures
@@ -351,7 +351,7 @@ def test_what_ran_and_its_digests(made):
 
 def test_every_table_goes_through_the_emitter(made, tmp_path):
     for table in made.values():
-        tables.emit(table, tmp_path)
+        table_formats.emit(table, tmp_path)
     with (tmp_path / f"fedlmg_{EMOJI}.csv").open() as file:
         (row,) = [
             r for r in csv.DictReader(file) if (r["row"], r["column"]) == ("fedlmg_sd", "Avg")

@@ -2,4 +2,4 @@
 
 from fedgenbench.systems.base import System
 
-SYSTEM = System(name="foundation", order=4)
+SYSTEM = System(name="foundation", order=4, title="The foundation model")
