@@ -53,6 +53,8 @@ class Browser:
         self.session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self.ask(f"{domain}.enable")
+        # A page without a window has no focus else.
+        self.ask("Emulation.setFocusEmulationEnabled", enabled=True)
         return self
 
     def __exit__(self, *_: object) -> None:

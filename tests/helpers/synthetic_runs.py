@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fedgenbench.report import figures
+from fedgenbench.report.contact import ClientImages, ContactSheet, Tile
 from fedgenbench.report.document import Report
 from fedgenbench.report.results import Results
 from fedgenbench.report.section import Section, read_figure
@@ -159,6 +160,25 @@ def results(
     return Results(**(inputs | changes))
 
 
+def images() -> ContactSheet:
+    """Two clients' images of noise, and a pair of each."""
+    rng = np.random.default_rng(3)
+
+    def tile(words: str, twin: Tile | None = None) -> Tile:
+        return Tile(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), words, twin)
+
+    clients = [
+        ClientImages(
+            name,
+            ("real", "adapter"),
+            [(label, (tile(f"{name}, {label}: real"), None)) for label in ("face", "hand")],
+            [tile(f"{name}, 0.09", tile(f"training image of {name}"))],
+        )
+        for name in DOMAINS[:2]
+    ]
+    return ContactSheet("emoji_domains", "Images by client and class.", clients)
+
+
 def report(folder: Any) -> Report:
     """A whole report with pictures drawn into ``folder``."""
     grid = results()
@@ -211,6 +231,7 @@ def report(folder: Any) -> Report:
                 )
             ],
             claims=claims[2:],
+            sheets=[images()],
             name="warmfed",
         ),
     ]

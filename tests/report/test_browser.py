@@ -69,6 +69,21 @@ def test_a_broken_rule_is_seen(browser, folder, rules):
     assert {each.partition(":")[0] for each in broken} == {"image-alt", "color-contrast"}
 
 
+def test_a_client_opens_and_a_synthetic_image_shows_the_private_one_nearest_to_it(browser, folder):
+    browser.open(folder / "warmfed.html", 1280)
+    seen = "[...document.querySelectorAll('.contact details')].map(each => each.open)"
+    assert browser.value(seen) == [True, False]
+    browser.value("document.querySelectorAll('.contact summary')[1].click()")
+    assert browser.value(seen) == [False, True]
+    image = "document.querySelectorAll('.contact details')[1].querySelector('td img')"
+    browser.value(f"{image}.decode()")
+    assert browser.value(f"[{image}.naturalWidth, {image}.width]") == [8, 128]
+    twin = "getComputedStyle(document.querySelectorAll('.pairs .twin')[1]).opacity"
+    assert browser.value(twin) == "0"
+    browser.value("document.querySelectorAll('.pairs button')[1].focus()")
+    assert browser.value(twin) == "1"
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_no_link_is_broken(folder, name):
     class Links(HTMLParser):

@@ -128,6 +128,7 @@ def _paper(report: Report, section: Section) -> Page:
         Section("What it shows", "\n\n".join(shown), forests=section.forests),
         Section("Tables", tables=kept),
         Section("Figures", figures=section.figures),
+        Section("Images by client and class", sheets=section.sheets, printed=section.printed),
         Section("Claims and their evidence", claims=section.claims),
         Section("What the paper prints", bullets=section.bullets),
         Section("Not run here, and how", absent=section.absent),
@@ -227,7 +228,7 @@ def _plain(section: Section) -> dict[str, Any]:
         "paragraphs": section.paragraphs,
         "bullets": list(section.bullets),
         "tables": [asdict(table) for table in section.tables],
-        "figures": [asdict(figure) for figure in section.figures],
+        "figures": [asdict(figure) for figure in (*section.figures, *section.printed)],
         "forests": [_drawn(forest) for forest in section.forests],
         "claims": [
             {

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fedgenbench.core.files import read_json
 from fedgenbench.report.answers import Answer
+from fedgenbench.report.contact import ContactSheet
 from fedgenbench.report.figures import DARK, ORDER
 from fedgenbench.report.forest import Forest
 from fedgenbench.report.tables import Table
@@ -63,6 +64,7 @@ class Section:
     overview.
 
     name: the system that it is of.
+    sheets: images to browse, on the page alone; its PDF has ``printed`` in their place.
     absent: experiments of the paper without runs here, as entries of ``Results.absent``.
     """
 
@@ -76,6 +78,8 @@ class Section:
     answer: Answer | None = None
     absent: Sequence[Mapping[str, Any]] = ()
     name: str = ""
+    sheets: Sequence[ContactSheet] = ()
+    printed: Sequence[Illustration] = ()
 
     @property
     def paragraphs(self) -> list[str]:

@@ -10,6 +10,7 @@ from fedgenbench.report.results import Results, distinct
 from fedgenbench.report.section import Illustration, Section
 from fedgenbench.report.statistics import Interval
 from fedgenbench.report.words import difference, listed, signed
+from fedgenbench.systems.fedlmg.contact import contact_sheets
 from fedgenbench.systems.fedlmg.numbers import (
     ABLATIONS,
     LABELS,
@@ -42,6 +43,7 @@ def section(results: Results, figures: Sequence[Illustration]) -> Section:
         bullets=bullets(results, fedlmg_published()),
         tables=tables(results),
         figures=figures,
+        sheets=contact_sheets(results),
         forests=[effects(results, experiment) for experiment in experiments_of(results)],
         answer=answer(results),
         absent=list(absent(results).values()),

@@ -15,6 +15,7 @@ from fedgenbench.report.results import Picture, Results, distinct
 from fedgenbench.report.section import Illustration, Section, read_sheet
 from fedgenbench.report.statistics import Interval
 from fedgenbench.report.words import difference, listed
+from fedgenbench.systems.warmfed.contact import contact_sheets
 from fedgenbench.systems.warmfed.numbers import (
     WARMFED,
     absent,
@@ -44,7 +45,9 @@ def section(results: Results, figures: Sequence[Illustration]) -> Section:
         text=text(results),
         bullets=published_bullets(stated()),
         tables=tables(results),
-        figures=[*figures, *sheets],
+        figures=figures,
+        sheets=contact_sheets(results),
+        printed=sheets,
         forests=[effects(results, experiment) for experiment in played(results)],
         answer=answer(results),
         absent=list(absent(results).values()),
