@@ -17,21 +17,24 @@ from fedgenbench.report.tables import Cell, Column, Row, Table
 def jobs_behind(
     results: Results, sections: Sequence[Section]
 ) -> dict[str, dict[str, list[list[Any]]]]:
-    """Experiment -> name -> [seed, digest, folder] of the jobs behind the tables of ``sections``."""
+    """Experiment -> name -> [seed, digest, folder] of the jobs behind the tables of ``sections``.
+
+    A name is a row's, or one of its ``jobs``.
+    """
     wanted = {
-        each
+        (experiment, name)
         for section in sections
         for table in section.tables
-        for each in (
-            *(column.experiment for column in table.columns),
-            *(row.experiment for row in table.rows),
-        )
+        for row in table.rows
+        for experiment in {row.experiment, *(column.experiment for column in table.columns)} - {""}
+        for name in row.jobs or (row.id,)
     }
     known: dict[str, dict[str, list[list[Any]]]] = {}
     for job in _jobs(results).itertuples():
-        if job.experiment in wanted:
-            place = [job.seed, job.digest, job.folder]
-            known.setdefault(str(job.experiment), {}).setdefault(str(job.name), []).append(place)
+        for name in (str(job.name), f"{job.job}-{job.name}"):
+            if (job.experiment, name) in wanted:
+                place = [job.seed, job.digest, job.folder]
+                known.setdefault(str(job.experiment), {}).setdefault(name, []).append(place)
     return known
 
 

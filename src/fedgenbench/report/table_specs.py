@@ -37,7 +37,7 @@ class Numbers:
 
     by_seed: seeds by keys; a key that lacks prints as n/a.
     texts: key -> what is printed as it is.
-    experiment: whose runs are behind it; ``id`` is then a method's.
+    experiment: whose runs are behind it; ``id`` is then a method's, or ``jobs`` are as of ``Row``.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Numbers:
     group: str = ""
     texts: Mapping[Any, str] = field(default_factory=dict)
     experiment: str = ""
+    jobs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class TableSpec:
                 cells.append(Cell(row.texts[shown.key]))
             else:
                 cells += cells_of(results, row.by_seed, shown.show, shown.key)
-        return Row(row.id, row.label, tuple(cells), row.group, row.experiment)
+        return Row(row.id, row.label, tuple(cells), row.group, row.experiment, jobs=row.jobs)
 
 
 def beside(by_seed: pd.DataFrame, **more: pd.Series) -> pd.DataFrame:

@@ -66,6 +66,7 @@ class Row:
     """``group`` is the block of rows it stands in; blocks are set apart by rules.
 
     experiment: as of ``Column``. link: an address of what the row is about.
+    jobs: what is behind its cells, each as ``kind-name``; where empty, the job that is called as the row.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Row:
     group: str = ""
     experiment: str = ""
     link: str = ""
+    jobs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ function show(cell) {
   }
   box.append(values);
   const named = jobs[head.dataset.experiment ?? row.dataset.experiment] ?? {};
-  const behind = named[row.dataset.row] ?? [];
+  const behind = row.dataset.jobs.split(" ").flatMap((name) => named[name] ?? []);
   if (behind.length) {
     const list = make("ul");
     for (const [seed, digest, folder] of behind) {

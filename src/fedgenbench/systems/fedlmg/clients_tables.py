@@ -9,6 +9,7 @@ from fedgenbench.report.results import Results
 from fedgenbench.report.table_specs import Numbers, TableSpec, lead, share, words
 from fedgenbench.report.tables import Table
 from fedgenbench.systems.fedlmg.numbers import (
+    SERVER,
     SHIFTED,
     WAYS,
     accuracies,
@@ -38,7 +39,15 @@ def clients_table(results: Results, crowds: Sequence[str]) -> Table:
             clients = len(setup(results, experiment)["names"])
             total = {"images": f"{images['fedlmg_ft']:.0f}"}
             known = table[[way for way in WAYS if way in table]]
-            row = Numbers(str(clients), f"{clients} clients", known, dataset, total)
+            row = Numbers(
+                str(clients),
+                f"{clients} clients",
+                known,
+                dataset,
+                total,
+                experiment,
+                SERVER,
+            )
             rows[experiment, *total.values()] = row
     spec = TableSpec(
         "fedlmg_clients",
@@ -79,7 +88,7 @@ def shifted_table(results: Results) -> Table:
             table["lead"] = by_client[-1][row] - without
             texts = {"lead": ""} if row == "unseen_sd" else {}
             title = results.experiments[experiment]["title"]
-            rows.append(Numbers(row, label, table, title, texts))
+            rows.append(Numbers(row, label, table, title, texts, experiment, SERVER))
     heads = setup(results, used[0])["names"]
     spec = TableSpec(
         "fedlmg_unseen",

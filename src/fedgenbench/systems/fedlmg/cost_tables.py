@@ -118,7 +118,9 @@ def upload_table(results: Results) -> Table:
         for model, clients in architectures(results, experiment).items():
             means = {key: table[clients].mean(axis=1) for key, table in of_all.items()}
             texts = {"clients": ", ".join(names[client] for client in clients)}
-            rows.append(Numbers(model, model, pd.DataFrame(means), title, texts))
+            numbers = pd.DataFrame(means)
+            behind = ("classifiers-all",)
+            rows.append(Numbers(model, model, numbers, title, texts, experiment, behind))
     return UPLOADS.table(results, rows, job_notes(results, experiments_of(results)))
 
 
@@ -171,8 +173,22 @@ def asked_table(results: Results) -> Table:
                 texts = {"sends": sent}
                 if row not in MULTI_ROUND:
                     texts |= dict.fromkeys(NOTHING - {*costs}, "0")
-                rows.append(Numbers(row, label, pd.DataFrame(costs), title, texts))
+                behind = tuple(f"{kind}-{name}" for kind, name in _asking(row))
+                numbers = pd.DataFrame(costs)
+                rows.append(Numbers(row, label, numbers, title, texts, experiment, behind))
     return ASKED.table(results, rows, (_printed_costs(), *job_notes(results, used)))
+
+
+def _asking(row: str) -> list[tuple[str, str]]:
+    """Kind and name of the jobs that say what a method asks."""
+    if row == "prompts":
+        return [("guided", row)]
+    if row in SENT:
+        return [("rival", row)]
+    classifiers = ("classifiers", "all")
+    if row in MULTI_ROUND:
+        return [classifiers, ("rounds", "all")]
+    return [classifiers, ("dense", "main") if row == "dense" else ("guided", "main")]
 
 
 def compared_baselines(results: Results, experiment: str) -> set[str]:
@@ -211,7 +227,17 @@ def cost_table(results: Results) -> Table:
         }
         skipped = {"skipped": f"{100 * skipped_share(results, experiment):.2f}"}
         title = results.experiments[experiment]["title"]
-        rows.append(Numbers(experiment, title, pd.DataFrame(numbers), texts=skipped))
+        behind = ("classifiers-all", "guided-main", "guided-prompts", "server-main")
+        rows.append(
+            Numbers(
+                experiment,
+                title,
+                pd.DataFrame(numbers),
+                texts=skipped,
+                experiment=experiment,
+                jobs=behind,
+            )
+        )
     return COST.table(results, rows, job_notes(results, experiments_of(results)))
 
 

@@ -16,6 +16,7 @@ from fedgenbench.report.table_specs import (
 from fedgenbench.report.tables import Table
 from fedgenbench.systems.fedlmg.numbers import (
     LABELS,
+    SERVER,
     accuracies,
     beside_ablations,
     changed,
@@ -105,16 +106,22 @@ def ablation_table(results: Results) -> Table:
         title = f"{results.experiments[experiment]['title']}: {size} per client and class"
         full = beside_ablations(results, experiment)
         nothing = dict.fromkeys((f"{way} lost" for way in VARIED), "")
-        rows.append(Numbers("main", "full guidance", full[list(VARIED)], title, nothing))
+        ways = full[list(VARIED)]
+        rows.append(Numbers("main", "full guidance", ways, title, nothing, experiment, SERVER))
         if "prompts" in full:
             plain = pd.DataFrame({"fedlmg_ft": full["prompts"]})
             lost = {"fedlmg_ft lost": full["fedlmg_ft"] - full["prompts"]}
-            rows.append(Numbers("prompts", "none (prompts alone)", beside(plain, **lost), title))
+            both = beside(plain, **lost)
+            rows.append(
+                Numbers("prompts", "none (prompts alone)", both, title, {}, experiment, SERVER)
+            )
         for name in names:
             table = accuracies(results, experiment, name)
             lost = {f"{way} lost": full[way] - table[way] for way in VARIED if way in table}
             label = changed(results, experiment, name)
-            rows.append(Numbers(name, label, beside(table, **lost), title))
+            both = beside(table, **lost)
+            behind = (f"server-{name}", *SERVER)
+            rows.append(Numbers(name, label, both, title, {}, experiment, behind))
         for name in setup(results, experiment)["asked"]:
             if name not in names:
                 missing.append(f"{name.removeprefix('base_')} ({title.split(':')[0]})")
@@ -163,7 +170,14 @@ def size_table(results: Results) -> Table:
         ),
     )
     rows = [
-        Numbers(way, LABELS[way], table, results.experiments[experiment]["title"])
+        Numbers(
+            way,
+            LABELS[way],
+            table,
+            results.experiments[experiment]["title"],
+            experiment=experiment,
+            jobs=SERVER,
+        )
         for (experiment, way), table in by_size.items()
     ]
     used = dict.fromkeys(experiment for experiment, _ in by_size)
@@ -191,6 +205,8 @@ def editing_table(results: Results) -> Table:
                     pd.DataFrame([values.to_dict() | {"loss": loss}], index=[seed]),
                     results.experiments[experiment]["title"],
                     {"used": "yes" if here else ""},
+                    experiment,
+                    ("editing-trials",),
                 )
             )
     return EDITING.table(results, rows, job_notes(results, used))
@@ -216,5 +232,6 @@ def similarity_table(results: Results) -> Table:
                 key: f"{name}_{key}" for key in ("distance", "nearest", "copied", "frechet")
             }
             known = {key: table[column] for key, column in measures.items() if column in table}
-            rows.append(Numbers(name, label, pd.DataFrame(known), title))
+            table = pd.DataFrame(known)
+            rows.append(Numbers(name, label, table, title, {}, experiment, SERVER))
     return SIMILARITY.table(results, rows, job_notes(results, experiments_of(results)))

@@ -53,6 +53,7 @@ SETTINGS = (
     *("feature skew", "label skew", "overlapping labels", "different architectures"),
     "number of clients",
 )
+SERVER = ("server-main",)  # the job that trains on guided images and on those of baselines
 MULTI_ROUND = ("fedavg", "fedprox", "feddyn", "feddf")
 
 
@@ -90,6 +91,17 @@ def accuracies(
     frame = pd.concat(parts)
     frame = frame[(frame["quantity"] == "accuracy") & (frame["client"] == client)]
     return frame.pivot(index="seed", columns="row", values="value")
+
+
+def jobs_behind(results: Results, experiment: str, row: str, name: str = "main") -> tuple[str, ...]:
+    """The job that gives ``row`` of ``accuracies``, as ``kind-name``; none where there is none."""
+    frame = results.fedlmg
+    frame = frame[(frame["experiment"] == experiment) & (frame["row"] == row)]
+    frame = frame[
+        (frame["quantity"] == "accuracy") & frame["kind"].isin(["server", "dense", "rounds"])
+    ]
+    frame = frame[frame["name"].isin([name, "all"] if name == "main" else [name])]
+    return tuple((frame["kind"] + "-" + frame["name"]).unique())
 
 
 def sized(results: Results, experiment: str, way: str) -> pd.DataFrame:

@@ -35,8 +35,7 @@ def beside(
         theirs = [Column(table.dataset, APART, table.unit) for table in tables]
         note = f"{APART}: averages; {'; '.join(dict.fromkeys(map(source, tables)))}."
     joined = [
-        Row(row.id, row.label, (*row.cells, *_numbers(tables, row.id, bool(same))), row.group)
-        for row in rows
+        replace(row, cells=(*row.cells, *_numbers(tables, row.id, bool(same)))) for row in rows
     ]
     ours = [Column(column.label, column.group or "Here", column.unit) for column in columns]
     return [*ours, *theirs], joined, [note]

@@ -1,6 +1,7 @@
 """The tables of FedLMG, in the order of the report; what ran, and accuracies in the published layout."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -33,6 +34,7 @@ from fedgenbench.systems.fedlmg.numbers import (
     architectures,
     experiments_of,
     job_notes,
+    jobs_behind,
     of_clients,
     setup,
     similarity,
@@ -141,9 +143,14 @@ def skew_table(results: Results, experiment: str, published: FedLMGPublished) ->
     of_their_own[-1] = of_their_own.mean(axis=1)
     rows = [
         Row("random_guess", "Random guess", _same(percent(results.guess(experiment)), places)),
-        Row(OWN, "Client's own model", tuple(cells_of(results, of_their_own, percent, *places))),
+        Row(
+            OWN,
+            "Client's own model",
+            tuple(cells_of(results, of_their_own, percent, *places)),
+            jobs=("classifiers-all",),
+        ),
     ]
-    rows = [Row(row.id, row.label, row.cells, "Controls") for row in rows]
+    rows = [replace(row, group="Controls", experiment=experiment) for row in rows]
     for block, labels in BLOCKS.items():
         for row, label in labels.items():
             if row not in tables[-1]:
@@ -152,7 +159,8 @@ def skew_table(results: Results, experiment: str, published: FedLMGPublished) ->
                 percent(results.interval(table[row]), bold=row in bold)
                 for table, bold in zip(tables, best, strict=True)
             ]
-            rows.append(Row(row, label, tuple(cells), block))
+            behind = jobs_behind(results, experiment, row)
+            rows.append(Row(row, label, tuple(cells), block, experiment, jobs=behind))
     notes = [
         "Top-1 accuracy in %, each column on the test images of one client; Avg: plain mean over "
         "clients.",
