@@ -300,7 +300,6 @@ def test_the_recorded_settings_are_those_of_its_history():
     chosen = UnCLIP.model_validate(record["settings"])
     assert record["encoder_history"][-1]["step"] == chosen.encoder.training.steps
     assert record["history"][-1]["step"] == chosen.conditioning.training.steps
-    assert record["digest"] == read_json(MODEL / "evidence.json")["digest"]
 
 
 def test_what_is_new_in_the_recorded_model_is_small():
@@ -312,7 +311,9 @@ def test_the_recorded_embeddings_carry_class_and_style():
     evidence = read_json(MODEL / "evidence.json")
     encoder = evidence["encoder"]
     for kind in ("class", "caption", "view"):
-        assert encoder[f"{kind}_accuracy"] > 3 * encoder[f"{kind}_chance"], kind
+        chance = encoder[f"{kind}_chance"]
+        error = (chance * (1 - chance) / encoder["images"]) ** 0.5
+        assert encoder[f"{kind}_accuracy"] > chance + 10 * error, kind
     for level in ("0", "200"):
         for kind in ("other_style_same_name", "other_style_other_name"):
             found = evidence["levels"][level][kind]
