@@ -11,7 +11,6 @@ import synthetic_runs
 from fedgenbench.core.errors import UserError
 from fedgenbench.report import figures
 from fedgenbench.systems.field.figures import (
-    _colour,
     accuracy_curves,
     communication,
     final_accuracies,
@@ -80,8 +79,8 @@ def test_labels_keep_apart(grid):
 
 def test_a_method_keeps_its_colour_in_a_part_of_the_results(grid):
     part = grid.select(methods=["fedavg", "warmfed"])
-    whole = {m: _colour(grid, m) for m in part.methods}
-    assert {m: _colour(part, m) for m in part.methods} == whole
+    whole = {m: figures.colour_of(grid, m) for m in part.methods}
+    assert {m: figures.colour_of(part, m) for m in part.methods} == whole
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -99,7 +98,9 @@ def test_small_grids_draw(tmp_path, seeds):
 def test_controls_alone_give_what_they_can(tmp_path):
     grid = synthetic_runs.results(3, 2, ("fashion_mnist-10",), ("local", "centralised"))
     drawn = field_figures(grid)
-    assert [figure.id for figure in drawn] == ["communication_personal", "final_personal"]
+    assert [figure.id for figure in drawn] == [
+        *("communication_personal", "final_personal", "clients_personal")
+    ]
     assert all(path.stat().st_size for figure in drawn for path in figures.emit(figure, tmp_path))
 
 

@@ -155,6 +155,13 @@ def lay_out(
     return drawing, panels
 
 
+def colour_of(results: Results, method: str) -> str:
+    """The method's colour in all figures; controls are grey."""
+    if results.methods[method]["family"] == "control":
+        return GREY
+    return COLOURS[results.place(method) % len(COLOURS)]
+
+
 def labelled_height(lines: int) -> float:
     """Inches that a panel needs for its column of labels, and at least a good shape."""
     return max(2.0, lines * LINE)

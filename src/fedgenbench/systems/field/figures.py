@@ -13,16 +13,17 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.report.figures import (
-    COLOURS,
     FAINT,
     GREY,
     STYLE,
     Figure,
+    colour_of,
     label_right,
     labelled_height,
     lay_out,
 )
 from fedgenbench.report.results import FAMILIES, METRICS, Results
+from fedgenbench.systems.field.clients_figure import client_figures
 from fedgenbench.systems.field.privacy_figure import privacy_figures
 
 # More bands than these on each other show none.
@@ -47,6 +48,7 @@ def figures(results: Results) -> list[Figure]:
         ),
         communication(results, "personal"),
         final_accuracies(results, "personal"),
+        *client_figures(results, "personal"),
         *private,
     ]
 
@@ -86,7 +88,7 @@ def accuracy_curves(results: Results, experiment: str) -> Figure:
             if method not in of_family and method not in controls:
                 axes.plot(curve["mean"], color=FAINT, linewidth=0.8, zorder=1)
         for method in of_family:
-            curve, colour = curves[method], _colour(results, method)
+            curve, colour = curves[method], colour_of(results, method)
             if len(of_family) <= BANDS:
                 axes.fill_between(
                     curve.index, curve["low"], curve["high"], color=colour, alpha=0.08, linewidth=0
@@ -122,7 +124,7 @@ def final_accuracies(results: Results, metric: str) -> Figure:
             if method not in tables[experiment]:
                 continue
             values = tables[experiment][method].dropna() * 100
-            interval, colour = results.interval(values), _colour(results, method)
+            interval, colour = results.interval(values), colour_of(results, method)
             if interval.low is not None and interval.high is not None:
                 axes.plot([interval.low, interval.high], [row, row], color=colour)
             axes.plot(interval.mean, row, _marker(results, method), color=colour, markersize=4)
@@ -173,7 +175,7 @@ def communication(results: Results, metric: str) -> Figure:
         front = points[points["y"] > points["y"].cummax().shift(fill_value=-1)]
         axes.step(front["x"], front["y"], where="post", color=GREY, linewidth=0.8)
         for method, (x, y) in points.iterrows():
-            colour = _colour(results, method)
+            colour = colour_of(results, method)
             axes.plot(x, y, _marker(results, method), color=colour, markersize=4.5)
             labels.append((y, results.label(method), colour))
         right = axes.get_xlim()[1]
@@ -203,12 +205,6 @@ def _by_round(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
     intervals = rows.groupby("round")["value"].agg(results.interval)
     ends = [(i.mean, i.low, i.high) for i in intervals]
     return 100 * pd.DataFrame(ends, intervals.index, ["mean", "low", "high"], dtype=float)
-
-
-def _colour(results: Results, method: str) -> str:
-    if results.methods[method]["family"] == "control":
-        return GREY
-    return COLOURS[results.place(method) % len(COLOURS)]
 
 
 def _marker(results: Results, method: str) -> str:
