@@ -171,4 +171,7 @@ onstart:
     except UserError as error:
         sys.exit(f"\n{error}\n")
     if workflow.local_exec:
+        # Every job that ended would have Snakemake (9.27) select jobs once more a second, for ever: after
+        # hundreds its thread does nothing else, on a core that jobs want.
+        workflow.scheduler.job_rate_limiter = None
         sys.executable = forkserver.start()
