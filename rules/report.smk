@@ -107,3 +107,31 @@ rule report:
         cuts=lambda wildcards: GRIDS[wildcards.scale].differences,
     script:
         "../workflow_scripts/report.py"
+
+
+# `snakemake results/SCALE/annotated`, then the same with `--report FILE.zip`: Snakemake's own report.
+rule annotated:
+    input:
+        collected=lambda wildcards: collected(wildcards.scale),
+        published=files_of_systems("published.yaml"),
+        figures=lambda wildcards: manifest(wildcards.scale, "figures"),
+        foundation=FOUNDATION_RECORD,
+    output:
+        report(
+            directory("results/{scale}/annotated"),
+            patterns=["{kind}/{system}/{name}.html"],
+            caption="captions/annotated.rst",
+            category="{kind}",
+            subcategory="{system}",
+            labels={"name": "{name}"},
+        ),
+    log:
+        "results/logs/annotated/{scale}.log",
+    localrule: True
+    conda:
+        "../environment.yml"
+    threads: 1
+    params:
+        code=lambda wildcards: GRIDS[wildcards.scale].product_code("annotated"),
+    script:
+        "../workflow_scripts/annotated.py"

@@ -29,7 +29,11 @@ PRODUCTS = {
     "report": ("collect", "figures"),
 }
 # The systems' modules of a product, where they are not called as it is.
-PARTS = {"collect": ("measurements",), "report": ("section", "measures")}
+PARTS = {
+    "collect": ("measurements",),
+    "report": ("section", "measures"),
+    "annotated": ("tables",),
+}
 
 
 class Grid:

@@ -31,8 +31,8 @@ from fedgenbench.report.overview import (
 from fedgenbench.report.rendering import HTML
 from fedgenbench.report.results import Results
 from fedgenbench.report.scoreboard import address, claim_effects, comparisons, scoreboard
-from fedgenbench.report.section import Section
-from fedgenbench.report.tables import apart
+from fedgenbench.report.section import Illustration, Section
+from fedgenbench.report.tables import Table, apart
 from fedgenbench.report.verdicts import VERDICTS
 
 TEMPLATES = resources.files("fedgenbench.report") / "templates"
@@ -170,6 +170,16 @@ def _write(page: Page, pages: Sequence[Page], results: Results, folder: Path) ->
     with atomic_path(path.with_suffix(".pdf")) as temporary:
         temporary.write_bytes(_pdf(page))
     return [path.with_suffix(".html"), path.with_suffix(".pdf")]
+
+
+def write_item(item: Table | Illustration, path: Path) -> None:
+    """A table or a figure as an HTML page of its own, in the look of the report."""
+    page = HTML.get_template("item.html").render(
+        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        table=item if isinstance(item, Table) else None,
+        figure=item if isinstance(item, Illustration) else None,
+    )
+    write_text(path, page)
 
 
 def _pdf(page: Page) -> bytes:
