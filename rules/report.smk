@@ -135,3 +135,22 @@ rule annotated:
         code=lambda wildcards: GRIDS[wildcards.scale].product_code("annotated"),
     script:
         "../workflow_scripts/annotated.py"
+
+
+# Documentation and the report as one static site; needs requirements/site.txt.
+rule site:
+    input:
+        report=asked(SCALE, lambda scale: [manifest(scale, "report")], part="the report"),
+        pages=["mkdocs.yml", "README.md", *map(str, sorted(Path("docs").rglob("*.md")))],
+    output:
+        directory("site"),
+    log:
+        "results/logs/site.log",
+    localrule: True
+    conda:
+        "../environment.yml"
+    threads: 1
+    params:
+        report=lambda wildcards, input: os.path.dirname(input.report),
+    shell:
+        "python tools/static_site.py {params.report} {output} > {log} 2>&1"
