@@ -41,6 +41,7 @@ def test_pages_keep_their_places_and_lead_to_the_report(report, tmp_path):
         "papers/fedlmg.md",
     } <= names
     assert {"models/foundation/README.md", "results/report/setup.html"} <= names
+    assert {"datasets/emoji_domains.json", "datasets/cifar10.json"} <= names
     assert "results/report/report-0123456789.json" not in names
     front = (tmp_path / "pages" / "README.md").read_text()
     assert "](results/report/report.pdf)" in front

@@ -4,6 +4,7 @@
 places in the repository, so that links between them hold.
 """
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from fedgenbench.data.croissant import croissant, described
 
 ROOT = Path(__file__).resolve().parents[1]
 # Pages, and what they show or link.
@@ -51,6 +54,11 @@ def stage(report: Path, pages: Path) -> None:
                     )
                 else:
                     shutil.copyfile(path, target)
+    records = pages / "datasets"
+    records.mkdir()
+    for name in described():
+        text = json.dumps(croissant(name), indent=1, ensure_ascii=False) + "\n"
+        (records / f"{name}.json").write_text(text, encoding="utf-8")
     place = pages / "results" / "report"
     place.mkdir(parents=True)
     shown = sorted(each for each in report.iterdir() if each.suffix in (".html", ".pdf"))
