@@ -89,12 +89,35 @@ def report(context: click.Context, scale: str | None) -> None:
 @main.command()
 @_scale
 @_selection
-def forecast(scale: str | None, **only: tuple[str, ...]) -> None:
-    """What the grid costs by experiment, finished or not."""
-    from fedgenbench.commands.plan import asked
-    from fedgenbench.plan.forecast import forecast as lines
+@click.option(
+    "--tflops",
+    type=click.FloatRange(min=0, min_open=True),
+    help="What a GPU does in a second, in 10^12 operations; `fedgenbench doctor --rate` measures it.",
+)
+@click.option(
+    "--memory", type=click.FloatRange(min=0, min_open=True), help="What a GPU has, in GiB."
+)
+def forecast(
+    scale: str | None, tflops: float | None, memory: float | None, **only: tuple[str, ...]
+) -> None:
+    """What the grid costs by experiment, finished or not.
 
-    click.echo(lines(asked(scale, only)))
+    In CPU time, measured. With --tflops and --memory on GPUs, counted on the shapes of tensors:
+    hours, the memory that each long job takes, and the largest batch that fits. Then data sets count
+    that are not here, too.
+    """
+    from fedgenbench.commands.plan import asked
+
+    if tflops is None and memory is None:
+        from fedgenbench.plan.forecast import forecast as lines
+
+        click.echo(lines(asked(scale, only)))
+        return
+    if tflops is None or memory is None:
+        raise UserError("give both --tflops and --memory: what the GPU does, and what it has")
+    from fedgenbench.plan.devices import forecast as on_devices
+
+    click.echo(on_devices(asked(scale, only, whole=True), tflops, memory))
 
 
 @main.command()
@@ -131,12 +154,18 @@ def settings(experiment: str | None, scale: str | None) -> None:
 
 
 @main.command()
+@click.option("--rate", is_flag=True, help="Measure what it does in a second instead (a minute).")
 @click.pass_context
-def doctor(ctx: click.Context) -> None:
+def doctor(ctx: click.Context, rate: bool) -> None:
     """What this machine has, and what the main job lacks.
 
     Exit status 1 when the main job cannot run.
     """
+    if rate:
+        from fedgenbench.commands.rate import measured
+
+        click.echo(measured())
+        return
     from fedgenbench.commands.doctor import examine, shown
 
     found = examine()

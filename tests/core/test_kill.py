@@ -35,3 +35,24 @@ def test_ten_kills_leave_no_trace(tmp_path, method, settings):
     assert first[-1] > 5  # it went on each time, and did not begin again
     whole, broken = told["sums"]
     assert whole == broken
+
+
+IMAGES = Path(__file__).parents[1] / "helpers/kill_images.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["adapter", "images", "guided"])
+def test_twenty_kills_of_a_job_with_images_leave_no_trace(tmp_path, kind):
+    done = subprocess.run(
+        [sys.executable, IMAGES, tmp_path, kind, "20"],
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["killed"] == 20
+    assert told["finished"] > 0
+    assert len(set(told["sums"])) == 1
+    assert told["halves"] == []

@@ -34,8 +34,9 @@ class Entry:
         return Path(self.path).is_file()
 
 
-def asked(scale: str | None, only: Mapping[str, tuple[str, ...]]) -> Grid:
+def asked(scale: str | None, only: Mapping[str, tuple[str, ...]], *, whole: bool = False) -> Grid:
     """The grid of a scale (None: the one that params.yaml names), or the part that ``only`` selects.
+    With ``whole``, experiments are in it whose data set is not here.
 
     Raises:
         UserError: the settings are faulty, a name is unknown, or nothing is left of what is asked.
@@ -46,7 +47,7 @@ def asked(scale: str | None, only: Mapping[str, tuple[str, ...]]) -> Grid:
     settings, in_vain = select(scales[chosen])
     if in_vain:
         raise UserError("\n".join(in_vain))
-    grid = Grid(settings, select(scales["paper"])[0])
+    grid = Grid(settings, select(scales["paper"])[0], whole=whole)
     grid.require_models()
     return grid
 

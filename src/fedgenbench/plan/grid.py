@@ -37,15 +37,16 @@ PARTS = {
 
 
 class Grid:
-    """All that one scale asks for; ``paper`` is what its report compares it with."""
+    """All that one scale asks for; ``paper`` is what its report compares it with. With ``whole``,
+    experiments whose data set is not here are planned all the same: to say what they would cost."""
 
-    def __init__(self, settings: Settings, paper: Settings | None = None):
+    def __init__(self, settings: Settings, paper: Settings | None = None, *, whole: bool = False):
         self.paper = paper or settings
         # Experiments on optional data that are not there are left out, and tables say so.
         self.absent = {
             name: reason
             for name, experiment in settings.experiments.items()
-            if (reason := missing(experiment.dataset))
+            if not whole and (reason := missing(experiment.dataset))
         }
         present = {n: e for n, e in settings.experiments.items() if n not in self.absent}
         self.settings, self.asked = settings.model_copy(update={"experiments": present}), settings
