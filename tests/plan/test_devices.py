@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedgenbench.plan.devices import makespan
+from fedgenbench.commands.plan import asked
+from fedgenbench.core.tracing import cost
+from fedgenbench.plan.devices import forecast, makespan
+from fedgenbench.systems.work import work
 
 HOURS = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 4.0}
 BEFORE = {"a": [], "b": ["a"], "c": ["a"], "d": []}
@@ -31,3 +34,24 @@ def test_it_lies_between_what_is_possible_and_twice_that(lengths, devices, data)
     assert least <= makespan(hours, before, devices) * (1 + 1e-9)
     # Graham's bound of any list schedule.
     assert makespan(hours, before, devices) <= (2 - 1 / devices) * least * (1 + 1e-9)
+
+
+def test_hours_are_operations_over_the_rate_and_memory_is_compared():
+    only = {"experiments": ("fashion_mnist-10",), "methods": ("fedavg",), "seeds": ("0",)}
+    grid = asked("paper", only, whole=True)
+    (part,) = [each for job in grid.jobs.values() for each in work(job, grid)]
+    flops = cost(part.program).flops / part.program.batch * part.images
+    said = forecast(grid, tflops=flops / 1e12 / 3600 / 2.5, memory=0.001)
+    (row,) = [line.split() for line in said.splitlines() if line.startswith("fashion_mnist-10")]
+    # One job of 2.5 hours, on however many devices.
+    assert row[1:] == ["1", f"{flops / 1e15:.1f}", *["2.5"] * 5]
+    assert "and 1 programs that take less than 0.25 GiB" in said
+    assert "Synthetic images on the disk: 0.0 GB." in said
+
+
+def test_large_programs_are_held_against_the_memory():
+    only = {"experiments": ("fashion_mnist-10",), "papers": ("pfedgpa",), "seeds": ("0",)}
+    grid = asked("paper", only, whole=True)
+    rows = [line for line in forecast(grid, 1.0, 4.0).splitlines() if "autoencoder step" in line]
+    # 64 vectors of 117,066 weights take 6.5 GiB.
+    assert [row.split()[-2:] for row in rows] == [["no", "39"]]

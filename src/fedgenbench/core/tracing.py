@@ -143,18 +143,10 @@ def _fused_attention() -> Iterator[None]:
     import torch
     import torch.nn.functional as F
 
-    def fused(
-        query: Any,
-        key: Any,
-        value: Any,
-        attn_mask: None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-    ) -> Any:
-        assert attn_mask is None  # no network here has one
+    def fused(query: Any, key: Any, value: Any, **options: Any) -> Any:
+        assert options.get("attn_mask") is None  # no network here has one
         return torch.ops.aten._scaled_dot_product_flash_attention(
-            query, key, value, dropout_p, is_causal, False, scale=scale
+            query, key, value, is_causal=options.get("is_causal", False), scale=options.get("scale")
         )[0]
 
     whole = F.scaled_dot_product_attention
