@@ -139,18 +139,7 @@ def skew_table(results: Results, experiment: str, published: FedLMGPublished) ->
     places = [*range(len(here["names"])), -1]
     tables = [accuracies(results, experiment, client=client) for client in places]
     best = [_best(results, table) for table in tables]
-    of_their_own = of_clients(results, experiment, "own_test")
-    of_their_own[-1] = of_their_own.mean(axis=1)
-    rows = [
-        Row("random_guess", "Random guess", _same(percent(results.guess(experiment)), places)),
-        Row(
-            OWN,
-            "Client's own model",
-            tuple(cells_of(results, of_their_own, percent, *places)),
-            jobs=("classifiers-all",),
-        ),
-    ]
-    rows = [replace(row, group="Controls", experiment=experiment) for row in rows]
+    rows = _without_server(results, experiment, places)
     for block, labels in BLOCKS.items():
         for row, label in labels.items():
             if row not in tables[-1]:
@@ -193,6 +182,16 @@ def skew_table(results: Results, experiment: str, published: FedLMGPublished) ->
         tuple(rows),
         (*notes, *job_notes(results, [experiment], bold=True)),
     )
+
+
+def _without_server(results: Results, experiment: str, places: Sequence[int]) -> list[Row]:
+    """Controls that no server trains: a guess, and each client's own model."""
+    own = of_clients(results, experiment, "own_test")
+    own[-1] = own.mean(axis=1)
+    guess = Row("random_guess", "Random guess", _same(percent(results.guess(experiment)), places))
+    cells = tuple(cells_of(results, own, percent, *places))
+    alone = Row(OWN, "Client's own model", cells, jobs=("classifiers-all",))
+    return [replace(row, group="Controls", experiment=experiment) for row in (guess, alone)]
 
 
 def _best(results: Results, table: pd.DataFrame) -> set[str]:
