@@ -91,7 +91,8 @@ def _hours(grid: Grid, hours: Mapping[str, float], flops: Mapping[str, float]) -
     groups: dict[str, list[Job]] = dict(by_experiment)
     for paper in papers():
         names = [name for name, each in experiments.items() if paper in papers_of(each)]
-        groups[f"all of {paper}"] = [job for name in names for job in by_experiment.get(name, [])]
+        if jobs := [job for name in names for job in by_experiment.get(name, [])]:
+            groups[f"all of {paper}"] = jobs
     groups["all"] = list(grid.jobs.values())
     rows: list[list[Any]] = []
     for name, jobs in groups.items():
