@@ -44,10 +44,19 @@ def shown(grid: Grid, name: str) -> str:
     rows = dict.fromkeys(cell["row"] for cell in cells)
     if row and row not in rows:
         raise UserError(f"{table} has no such row: {unknown(row, list(rows))}")
-    lines = [_cell(cell) for cell in cells if not row or cell["row"] == row]
-    behind = [job for job in grid.jobs.values() if row and job.name == row]
-    commands = [f"  snakemake {job.metrics}" for job in behind]
-    return "\n".join([*lines, *(["Jobs of this name:", *commands] if commands else [])])
+    if not row:
+        return "\n".join(map(_cell, cells))
+    cells = [cell for cell in cells if cell["row"] == row]
+    wanted = {(cell["experiment"], name) for cell in cells for name in cell["jobs"].split()}
+    commands = [
+        f"  snakemake {job.metrics}"
+        for job in grid.jobs.values()
+        if not wanted.isdisjoint(
+            (job.experiment, name) for name in (job.name, f"{job.kind.name}-{job.name}")
+        )
+    ]
+    lines = [_cell(cell) for cell in cells]
+    return "\n".join([*lines, *(["Jobs behind it:", *commands] if commands else [])])
 
 
 def _cell(cell: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ from fedgenbench.report.tables import Table
 _CSV_COLUMNS = (
     *("block", "row", "label", "header", "column", "unit"),
     *("mean", "low", "high", "n", "bold", "text"),
+    *("experiment", "jobs"),
 )
 
 
@@ -43,7 +44,8 @@ def write_paper(parts: Sequence[tuple[str, Sequence[str]]], folder: Path) -> Pat
 def _csv(table: Table) -> str:
     """One line per cell; numbers in full precision, empty where there is none.
 
-    An apostrophe stands before a text that a spreadsheet would take for a formula.
+    ``jobs`` are the names of those behind it, as ``Row`` has them, with spaces between. An apostrophe
+    stands before a text that a spreadsheet would take for a formula.
     """
     out = io.StringIO()
     lines = csv.writer(out, lineterminator="\n")
@@ -57,6 +59,7 @@ def _csv(table: Table) -> str:
                     *map(_no_formula, (row.group, row.id, row.label)),
                     *map(_no_formula, (column.group, column.label, column.unit or "")),
                     *(*numbers, int(cell.bold), _no_formula(cell.text)),
+                    *(row.experiment or column.experiment, " ".join(row.jobs or (row.id,))),
                 )
             )
     return out.getvalue()
