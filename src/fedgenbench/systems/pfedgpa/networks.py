@@ -24,7 +24,7 @@ INPUT_NOISE = 0.001
 LATENT_NOISE = 0.1
 
 UNET = (1, 64, 128, 256, 512, 256, 128, 64, 1)
-HIDDEN = 512
+HIDDEN, FEW = 512, 256  # half of the units, where a code is shorter than that
 DEPTH = 3
 FREQUENCIES = 128
 TIME = 256
@@ -147,7 +147,7 @@ class ConvUNet(nn.Module):
 
 
 class ResidualMLP(nn.Module):
-    """Noise of head vectors [K, D] at times [K]: three residual layers of 512 units.
+    """Noise of head vectors [K, D] at times [K]: three residual layers of 512 units, 256 below D = 256.
 
     A gate, one number per place and time, lets the input through: noise has full rank, which 512
     units cannot carry. For independent Gaussian coordinates the gate alone is the exact answer.
@@ -155,12 +155,13 @@ class ResidualMLP(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
+        units = FEW if width < FEW else HIDDEN
         self.time = TimeEmbedding()
-        self.enter = nn.Linear(width, HIDDEN)
-        self.norms = nn.ModuleList(nn.LayerNorm(HIDDEN) for _ in range(DEPTH))
-        self.times = nn.ModuleList(nn.Linear(TIME, HIDDEN) for _ in range(DEPTH))
-        self.layers = nn.ModuleList(nn.Linear(HIDDEN, HIDDEN) for _ in range(DEPTH))
-        self.leave = nn.Linear(HIDDEN, width)
+        self.enter = nn.Linear(width, units)
+        self.norms = nn.ModuleList(nn.LayerNorm(units) for _ in range(DEPTH))
+        self.times = nn.ModuleList(nn.Linear(TIME, units) for _ in range(DEPTH))
+        self.layers = nn.ModuleList(nn.Linear(units, units) for _ in range(DEPTH))
+        self.leave = nn.Linear(units, width)
         self.gate = nn.Linear(TIME, width)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
