@@ -399,8 +399,8 @@ def test_what_shows_results_moves_no_job(code, file, products):
 @pytest.mark.parametrize(
     ("file", "products"),
     [
-        ("table.tex", {"tables", "figures", "report"}),
-        ("paper.tex", {"tables", "figures", "report"}),
+        ("table.tex", {"tables"}),
+        ("paper.tex", {"tables"}),
         *((f"report.{suffix}", {"report"}) for suffix in ("html", "css", "js")),
         ("parts.html", {"report"}),
         ("report.typ", {"report"}),

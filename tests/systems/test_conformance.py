@@ -22,7 +22,7 @@ SYSTEMS = systems()
 KINDS = [pytest.param(kind, id=name) for name, kind in kinds().items()]
 WITH_SETTINGS = [name for name, system in SYSTEMS.items() if system.settings]
 # Beside its own modules, what a system may import of this package.
-SHARED = {"base", "comparisons", "job"}
+SHARED = {"base", "comparisons", "job", "work"}
 # Kinds that leave files for others and say nothing in numbers.
 WITHOUT_MEASURES = {"uploads"}
 SAFE = {".json", ".parquet", ".png", ".safetensors"}

@@ -85,6 +85,7 @@ def test_both_parts_saw_the_recorded_pool(model):
     assert provenance["vae"]["pool_sha256"] == record["sha256"]
 
 
+@pytest.mark.slow
 def test_its_vocabulary_comes_from_the_captions_of_those_drawings(model):
     kinds = {name: s["kind"] for name, s in source_of("public_drawings")["facts"]["sets"].items()}
     record = read_json(model / "pool.json")

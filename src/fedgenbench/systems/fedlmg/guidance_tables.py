@@ -232,6 +232,6 @@ def similarity_table(results: Results) -> Table:
                 key: f"{name}_{key}" for key in ("distance", "nearest", "copied", "frechet")
             }
             known = {key: table[column] for key, column in measures.items() if column in table}
-            table = pd.DataFrame(known)
-            rows.append(Numbers(name, label, table, title, {}, experiment, SERVER))
+            numbers = pd.DataFrame(known)
+            rows.append(Numbers(name, label, numbers, title, {}, experiment, SERVER))
     return SIMILARITY.table(results, rows, job_notes(results, experiments_of(results)))
