@@ -28,6 +28,23 @@ def test_the_forecast_grows_with_the_work(raw, grid):
     assert seconds(after, two) - start == pytest.approx(2 * (seconds(before, one) - start), rel=0.1)
 
 
+def test_a_server_that_learns_costs_its_rounds(raw, grid):
+    raw["forecast"]["server_seconds"] = {"pfedgpa": 7.0, "pfedgpa_own": 1.0}
+    with_server = grid(raw)
+    raw["forecast"]["server_seconds"] = {}
+    rounds = with_server.settings.experiments[FASHION].rounds
+    more = {
+        run.name: seconds(with_server, run) - seconds(grid(raw), run)
+        for run in with_server.of_kind("federate")
+        if run.key
+        in {
+            f"{FASHION}/{row}/seed0" for row in ("fedavg", "pfedgpa", "pfedgpa_own", "pfedgpa_mean")
+        }
+    }
+    expected = {"fedavg": 0, "pfedgpa": 7, "pfedgpa_own": 1, "pfedgpa_mean": 7}
+    assert more == pytest.approx({name: each * rounds for name, each in expected.items()})
+
+
 def test_the_forecast_is_a_table_with_a_row_per_experiment(raw, grid):
     whole = grid(raw)
     lines = forecast(whole).splitlines()

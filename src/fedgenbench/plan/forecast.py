@@ -24,7 +24,9 @@ def seconds(grid: Grid, run: Job) -> float:
     evaluations = 3 * (1 + experiment.rounds // experiment.evaluate_every)
     samples = clients * (trained * passes + test * evaluations / 3)
     per_1000 = costs.seconds_per_1000_samples[experiment.model]
-    return costs.start_seconds + samples / 1000 * per_1000
+    of_method = costs.server_seconds.get(run.settings["method"], 0.0)
+    server = costs.server_seconds.get(run.name, of_method) * experiment.rounds
+    return costs.start_seconds + samples / 1000 * per_1000 + server
 
 
 def block_seconds(grid: Grid, name: str, system: str) -> float:

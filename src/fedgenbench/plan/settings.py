@@ -156,6 +156,9 @@ class Forecast(Strict):
     passes: dict[str, float] = Field(
         description="Cost of a method's local training relative to FedAvg's; 1 if absent."
     )
+    server_seconds: dict[str, float] = Field(
+        description="What the server of a row, or of its method, takes a round; 0 if absent."
+    )
     guided_step_seconds: float = Field(
         ge=0, description="One gradient of guidance for one image, on one CPU core."
     )
