@@ -3,12 +3,10 @@
 python tools/flop_rate.py    (the table of docs/forecast.md; it takes half a minute)
 """
 
-import time
-
 import torch
 from tabulate import tabulate
 
-from fedgenbench.core.tracing import Program, cost
+from fedgenbench.commands.rate import rate
 from fedgenbench.images.programs import AdapterStep, Decoding, DenoisingStep, GuidedStep
 from fedgenbench.models.programs import ClassifierStep
 from fedgenbench.systems.pfedgpa.work import AutoencoderStep, DenoiserStep
@@ -22,26 +20,15 @@ KINDS = {
     "guidance": [GuidedStep(n, *MINIATURE, "bn_cnn", 32, False) for n in (4, 16)],
     "classifier": [ClassifierStep(n, "resnet18", (3, 64, 64), 10) for n in (4, 16)],
     "autoencoder": [AutoencoderStep(n, 20_000, 64) for n in (4, 16)],
-    "denoiser": [DenoiserStep(n, "unet", 256) for n in (4, 16)],
+    "denoiser": [DenoiserStep(n, 256, "unet") for n in (4, 16)],
 }
-
-
-def gflops(program: Program, seconds: float = 0.7) -> float:
-    """10⁹ operations a second of this process' time, after a step that warms up."""
-    with program.running("cpu") as (step, _):
-        step()
-        steps, started = 0, time.process_time()
-        while (spent := time.process_time() - started) < seconds or steps < 2:
-            step()
-            steps += 1
-    return steps * cost(program).flops / spent / 1e9
 
 
 def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for kind, programs in KINDS.items():
-        rates = [gflops(program) for program in programs]
+        rates = [rate(program, "cpu", seconds=0.7)[1] / 1e9 for program in programs]
         batches = [program.batch for program in programs]
         rows.append([kind, *rates, max(rates) / min(rates)])
     columns = ["program", *(f"GFLOP/s, batch {n}" for n in batches), "ratio"]

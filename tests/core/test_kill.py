@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 
-DRIVER = Path(__file__).parents[1] / "helpers/kill_driver.py"
+HELPERS = Path(__file__).parents[1] / "helpers"
+
+
+def printed(driver, *arguments, timeout):
+    """What a driver says that ends well."""
+    done = subprocess.run(
+        [sys.executable, HELPERS / driver, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 # State of the server and of clients that take turns; and parts that never travel.
@@ -19,40 +32,24 @@ DRIVER = Path(__file__).parents[1] / "helpers/kill_driver.py"
     ],
 )
 def test_ten_kills_leave_no_trace(tmp_path, method, settings):
-    done = subprocess.run(
-        [sys.executable, DRIVER, tmp_path, method, json.dumps(settings)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+    said = json.loads(
+        printed("kill_driver.py", tmp_path, method, json.dumps(settings), timeout=300)
     )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["killed"] == 10
-    first = told["first_rounds"]
+    assert said["killed"] == 10
+    first = said["first_rounds"]
     assert first == sorted(first)
     assert first[0] == 1
     assert first[-1] > 5  # it went on each time, and did not begin again
-    whole, broken = told["sums"]
+    whole, broken = said["sums"]
     assert whole == broken
-
-
-IMAGES = Path(__file__).parents[1] / "helpers/kill_images.py"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["adapter", "images", "guided"])
 def test_twenty_kills_of_a_job_with_images_leave_no_trace(tmp_path, kind):
-    done = subprocess.run(
-        [sys.executable, IMAGES, tmp_path, kind, "20"],
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["killed"] == 20
-    assert told["finished"] > 0
-    assert len(set(told["sums"])) == 1
-    assert told["halves"] == []
+    lines = printed("kill_images.py", tmp_path, kind, "20", timeout=1200).splitlines()
+    said = json.loads(lines[-1])
+    assert said["killed"] == 20
+    assert said["finished"] > 0
+    assert len(set(said["sums"])) == 1
+    assert said["halves"] == []

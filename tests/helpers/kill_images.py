@@ -86,16 +86,15 @@ def main(folder, kind, kills):
     seconds = time.monotonic() - started
     chance = random.Random(f"{kind} {os.getpid()}")
     killed, done = 0, 0
-    while killed < kills or not done:
-        # The last run goes on to its end.
-        delay = chance.uniform(0, 0.7 * seconds) if killed < kills else None
+    while killed < kills:
+        delay = chance.uniform(0, 0.7 * seconds)
         status = attempt(job, pipeline, folder / f"broken{done}", delay)
         assert status in (0, -signal.SIGKILL), status
         killed += status != 0
         done += status == 0
-    if not (folder / f"broken{done}/result").exists() and (folder / f"broken{done}").exists():
-        assert attempt(job, pipeline, folder / f"broken{done}", None) == 0
-        done += 1
+    # The last run goes on to its end.
+    assert attempt(job, pipeline, folder / f"broken{done}", None) == 0
+    done += 1
     places = [folder / "whole", *(folder / f"broken{number}" for number in range(done))]
     sums = [hashlib.sha256((place / "result").read_bytes()).hexdigest() for place in places]
     halves = [str(path) for path in folder.glob("broken*/.result*")]

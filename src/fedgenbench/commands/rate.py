@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from fedgenbench.core.gpu import lease
+from fedgenbench.core.tracing import Program, cost
 
 SECONDS = 20
 BATCH = 8
@@ -23,27 +24,38 @@ def measured(device: str = "auto", seconds: float = SECONDS) -> str:
         # Imported late: the lease decides which GPU torch sees.
         import torch
 
-        from fedgenbench.core.tracing import cost
         from fedgenbench.images.programs import DenoisingStep
 
         torch.set_num_threads(1)
         gpu = chosen != "cpu"
         program = DenoisingStep(BATCH, *(ON_GPU if gpu else ON_CPU))
-        # On a CPU its own time: others may be at work beside.
-        clock = time.perf_counter if gpu else time.process_time
-        with program.running(chosen) as (step, _):
-            steps, started = -1, 0.0
-            while steps < 1 or clock() - started < seconds:
-                step()
-                if gpu:
-                    torch.cuda.synchronize()
-                steps += 1
-                if not steps:  # the first one warms up
-                    started = clock()
-            spent = clock() - started
+        steps, operations = rate(program, chosen, seconds)
         name = torch.cuda.get_device_name() if gpu else "one core"
-    tflops = steps * cost(program).flops / spent / 1e12
+    tflops = operations / 1e12
     return (
         f"{name}: {tflops:.3g} TFLOP/s in {steps} sampling steps, {program.model}, {BATCH} images at a "
         f"time. `fedgenbench forecast --scale paper --tflops {tflops:.3g} --memory GIB` takes it on."
     )
+
+
+def rate(program: Program, device: str, seconds: float) -> tuple[int, float]:
+    """Steps of ``program`` that were timed, for so many seconds or two steps, and its counted operations
+    a second. On a CPU seconds are the process' own: others may be at work beside."""
+    import torch
+
+    gpu = device != "cpu"
+    clock = time.perf_counter if gpu else time.process_time
+    with program.running(device) as (step, _):
+
+        def timed() -> float:
+            step()
+            if gpu:
+                torch.cuda.synchronize()
+            return clock()
+
+        started = now = timed()  # the first one warms up
+        steps = 0
+        while steps < 2 or now - started < seconds:
+            now = timed()
+            steps += 1
+    return steps, steps * cost(program).flops / (now - started)

@@ -11,6 +11,7 @@ import yaml
 
 from fedgenbench.core.errors import UserError
 from fedgenbench.core.wording import counted, unknown
+from fedgenbench.report.tables import names_of
 from fedgenbench.systems.claims import stated
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ def shown(grid: Grid, name: str) -> str:
     commands = [
         f"  snakemake {job.metrics}"
         for job in grid.jobs.values()
-        if not wanted.isdisjoint(
-            (job.experiment, name) for name in (job.name, f"{job.kind.name}-{job.name}")
-        )
+        if any((job.experiment, each) in wanted for each in names_of(job.kind.name, job.name))
     ]
     lines = [_cell(cell) for cell in cells]
     return "\n".join([*lines, *(["Jobs behind it:", *commands] if commands else [])])

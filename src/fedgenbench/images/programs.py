@@ -150,12 +150,26 @@ class Decoding(DiffusionProgram):
         yield step, [unet, vae]
 
 
+def model_of(base: Base) -> tuple[str, str, int]:
+    """What a ``DiffusionProgram`` takes of it."""
+    return base.source, base.precision, base.resolution
+
+
+def denoising(base: Base, sampler: Sampler, images: float) -> Work:
+    """All steps of sampling of so many images."""
+    passes = 1 if sampler.guidance == 1 else 2
+    step = DenoisingStep(sampler.batch, *model_of(base), passes=passes)
+    return Work(step, images * sampler.steps)
+
+
+def decoding(base: Base, sampler: Sampler, images: float) -> Work:
+    return Work(Decoding(sampler.batch, *model_of(base)), images)
+
+
 def drawing(base: Base, sampler: Sampler, images: float) -> Iterator[Work]:
     """Plain sampling of so many images."""
-    model = base.source, base.precision, base.resolution
-    passes = 1 if sampler.guidance == 1 else 2
-    yield Work(DenoisingStep(sampler.batch, *model, passes=passes), images * sampler.steps)
-    yield Work(Decoding(sampler.batch, *model), images)
+    yield denoising(base, sampler, images)
+    yield decoding(base, sampler, images)
 
 
 @dataclass(frozen=True)

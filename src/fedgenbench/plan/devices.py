@@ -147,12 +147,13 @@ def _images(parts: Iterable[list[Work]]) -> str:
     from fedgenbench.images.folder import means_folder
     from fedgenbench.images.programs import Decoding
 
-    drawn = [w for each in parts for w in each if isinstance(w.program, Decoding)]
-    stored = sum(3 * w.images * w.program.resolution**2 for w in drawn)  # type: ignore[attr-defined]
+    works = [work for each in parts for work in each]
+    drawn = [(w.program, w.images) for w in works if isinstance(w.program, Decoding)]
+    stored = sum(3 * images * program.resolution**2 for program, images in drawn)
     models = {
-        w.program.source: cost(w.program).weights  # type: ignore[attr-defined]
-        for w in drawn
-        if not means_folder(w.program.source)  # type: ignore[attr-defined]
+        program.source: cost(program).weights
+        for program, _ in drawn
+        if not means_folder(program.source)
     }
     text = f"Synthetic images on the disk: {stored / 1e9:.1f} GB."
     if models:

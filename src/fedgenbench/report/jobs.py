@@ -11,7 +11,7 @@ import pandas as pd
 
 from fedgenbench.report.results import Results
 from fedgenbench.report.section import Section
-from fedgenbench.report.tables import Cell, Column, Row, Table
+from fedgenbench.report.tables import Cell, Column, Row, Table, names_of
 
 
 def jobs_behind(
@@ -19,7 +19,7 @@ def jobs_behind(
 ) -> dict[str, dict[str, list[list[Any]]]]:
     """Experiment -> name -> [seed, digest, folder] of the jobs behind the tables of ``sections``.
 
-    A name is a row's, or one of its ``jobs``.
+    Names are those of rows' ``behind``.
     """
     wanted = {
         (experiment, name)
@@ -27,11 +27,11 @@ def jobs_behind(
         for table in section.tables
         for row in table.rows
         for experiment in {row.experiment, *(column.experiment for column in table.columns)} - {""}
-        for name in row.jobs or (row.id,)
+        for name in row.behind
     }
     known: dict[str, dict[str, list[list[Any]]]] = {}
     for job in _jobs(results).itertuples():
-        for name in (str(job.name), f"{job.job}-{job.name}"):
+        for name in names_of(str(job.job), str(job.name)):
             if (job.experiment, name) in wanted:
                 place = [job.seed, job.digest, job.folder]
                 known.setdefault(str(job.experiment), {}).setdefault(name, []).append(place)

@@ -44,8 +44,7 @@ def write_paper(parts: Sequence[tuple[str, Sequence[str]]], folder: Path) -> Pat
 def _csv(table: Table) -> str:
     """One line per cell; numbers in full precision, empty where there is none.
 
-    ``jobs`` are the names of those behind it, as ``Row`` has them, with spaces between. An apostrophe
-    stands before a text that a spreadsheet would take for a formula.
+    An apostrophe stands before a text that a spreadsheet would take for a formula.
     """
     out = io.StringIO()
     lines = csv.writer(out, lineterminator="\n")
@@ -59,7 +58,7 @@ def _csv(table: Table) -> str:
                     *map(_no_formula, (row.group, row.id, row.label)),
                     *map(_no_formula, (column.group, column.label, column.unit or "")),
                     *(*numbers, int(cell.bold), _no_formula(cell.text)),
-                    *(row.experiment or column.experiment, " ".join(row.jobs or (row.id,))),
+                    *(row.experiment or column.experiment, " ".join(row.behind)),
                 )
             )
     return out.getvalue()

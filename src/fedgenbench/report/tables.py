@@ -61,6 +61,11 @@ class Column:
     experiment: str = ""
 
 
+def names_of(kind: str, name: str) -> tuple[str, str]:
+    """What rows call the job ``name`` of a kind."""
+    return name, f"{kind}-{name}"
+
+
 @dataclass(frozen=True)
 class Row:
     """``group`` is the block of rows it stands in; blocks are set apart by rules.
@@ -76,6 +81,11 @@ class Row:
     experiment: str = ""
     link: str = ""
     jobs: tuple[str, ...] = ()
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        """Names of the jobs behind its cells, of those that ``names_of`` gives a job."""
+        return self.jobs or (self.id,)
 
 
 @dataclass(frozen=True)

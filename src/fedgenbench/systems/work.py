@@ -4,6 +4,7 @@ kinds. What is small beside the rest of a job is left out: evaluation of images,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fedgenbench.core.tracing import Work
@@ -50,11 +51,11 @@ def training(job: Job, model: str, batch: int, images: float, *, head: bool = Fa
     return Work(ClassifierStep(batch, model, (channels, edge, edge), classes(job), head), images)
 
 
-def rounds(job: Job, grid: Grid) -> Work:
+def rounds(job: Job, grid: Grid) -> Iterator[Work]:
     """A federation: its clients' training, and its evaluations at a third of that by the image."""
     settings, (clients, train, test) = job.settings, sizes(job, grid)
     factor = grid.settings.forecast.passes.get(settings["method"], 1.0)
     passes = factor * settings["local"]["epochs"] * settings["rounds"] * settings["participation"]
     evaluations = 1 + settings["rounds"] // settings["evaluate_every"]
     images = clients * (train * passes + test * evaluations / 3)
-    return training(job, settings["model"], settings["local"]["batch_size"], images)
+    yield training(job, settings["model"], settings["local"]["batch_size"], images)

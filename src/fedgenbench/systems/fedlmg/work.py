@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from fedgenbench.core.tracing import Work
 from fedgenbench.data.sources import image_shape
-from fedgenbench.images.programs import AdapterStep, Decoding, DenoisingStep, GuidedStep, drawing
+from fedgenbench.images.programs import (
+    AdapterStep,
+    GuidedStep,
+    decoding,
+    denoising,
+    drawing,
+    model_of,
+)
 from fedgenbench.systems.fedlmg.baseline_settings import FedDEO, FedDISC
 from fedgenbench.systems.fedlmg.experiment import FedLMG
 from fedgenbench.systems.fedlmg.settings import GuidedImagesSettings
@@ -42,12 +49,10 @@ def _drawn(job: Job, grid: Grid) -> tuple[GuidedImagesSettings, int]:
 def _gradients(
     job: Job, grid: Grid, settings: GuidedImagesSettings, gradients: float
 ) -> Iterator[Work]:
-    base, (_, edge) = settings.base, image_shape(job.data.dataset)
+    _, edge = image_shape(job.data.dataset)
     step = GuidedStep(
         settings.sampler.batch,
-        base.source,
-        base.precision,
-        base.resolution,
+        *model_of(settings.base),
         _block(job, grid).clients.models[0],
         edge,
         settings.guidance.checkpointing,
@@ -71,12 +76,9 @@ def guided(job: Job, grid: Grid) -> Iterator[Work]:
         return
     gradients = chosen.editing_steps + steps * chosen.guides
     yield from _gradients(job, grid, settings, count * gradients)
-    model = settings.base.source, settings.base.precision, settings.base.resolution
     if not chosen.guides or chosen.form == "latent":
-        passes = 1 if settings.sampler.guidance == 1 else 2
-        plain = DenoisingStep(settings.sampler.batch, *model, passes=passes)
-        yield Work(plain, count * steps)
-    yield Work(Decoding(settings.sampler.batch, *model), count)
+        yield denoising(settings.base, settings.sampler, count)
+    yield decoding(settings.base, settings.sampler, count)
 
 
 def editing(job: Job, grid: Grid) -> Iterator[Work]:
@@ -94,8 +96,7 @@ def rival(job: Job, grid: Grid) -> Iterator[Work]:
         base = own.base
     if isinstance(own, FedDEO):  # descriptions are learnt image by image, through the U-Net
         clients, train, _ = sizes(job, grid)
-        model = base.source, base.precision, base.resolution
-        yield Work(AdapterStep(1, *model, 1, ("to_k",)), clients * train * own.epochs)
+        yield Work(AdapterStep(1, *model_of(base), 1, ("to_k",)), clients * train * own.epochs)
     yield from drawing(base, settings.sampler, count)
 
 

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from fedgenbench.systems.work import rounds
 
-KINDS = {"federate": lambda job, grid: [rounds(job, grid)]}
+KINDS = {"federate": rounds}

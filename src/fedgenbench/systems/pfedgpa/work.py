@@ -24,52 +24,54 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class AutoencoderStep(Program):
-    """A step of p-diff's autoencoder on vectors of ``width`` weights."""
+class GeneratorStep(Program):
+    """A step of a network that gives back vectors of ``width`` numbers."""
 
     width: int
+
+    def network(self) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+        """The network, and what it is given beside the vectors."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def running(self, device: str) -> Iterator[tuple[Step, list[nn.Module]]]:
+        with torch.random.fork_rng(devices=[]), torch.device(device):
+            network, beside = self.network()
+            vectors = torch.full((self.batch, self.width), 0.5)
+
+        def step() -> None:
+            network.zero_grad()
+            nn.functional.mse_loss(network(vectors, *beside), vectors).backward()
+
+        yield step, [network]
+
+
+@dataclass(frozen=True)
+class AutoencoderStep(GeneratorStep):
+    """Of p-diff's autoencoder on vectors of weights."""
+
     channels: int
 
     @property
     def title(self) -> str:
         return f"autoencoder step, {self.width:,} weights, {self.channels} channels"
 
-    @contextlib.contextmanager
-    def running(self, device: str) -> Iterator[tuple[Step, list[nn.Module]]]:
-        with torch.random.fork_rng(devices=[]), torch.device(device):
-            network = Autoencoder(self.width, self.channels)
-            vectors = torch.full((self.batch, self.width), 0.5)
-
-        def step() -> None:
-            network.zero_grad()
-            nn.functional.mse_loss(network(vectors), vectors).backward()
-
-        yield step, [network]
+    def network(self) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+        return Autoencoder(self.width, self.channels), ()
 
 
 @dataclass(frozen=True)
-class DenoiserStep(Program):
-    """A step of the denoiser ``kind`` on codes of ``width`` numbers."""
+class DenoiserStep(GeneratorStep):
+    """Of the denoiser ``kind`` on codes."""
 
     kind: str
-    width: int
 
     @property
     def title(self) -> str:
         return f"denoiser step, {self.kind}, {self.width:,} numbers"
 
-    @contextlib.contextmanager
-    def running(self, device: str) -> Iterator[tuple[Step, list[nn.Module]]]:
-        with torch.random.fork_rng(devices=[]), torch.device(device):
-            network = DENOISERS[self.kind](self.width)
-            codes = torch.full((self.batch, self.width), 0.5)
-            times = torch.full((self.batch,), 500)
-
-        def step() -> None:
-            network.zero_grad()
-            nn.functional.mse_loss(network(codes, times), codes).backward()
-
-        yield step, [network]
+    def network(self) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+        return DENOISERS[self.kind](self.width), (torch.full((self.batch,), 500),)
 
 
 def fit(job: Job, grid: Grid) -> Iterator[Work]:
@@ -83,7 +85,7 @@ def fit(job: Job, grid: Grid) -> Iterator[Work]:
             width = Autoencoder(step.width, step.channels).latent
     elif settings["autoencoder"] == "linear":
         width = settings["components"]
-    denoiser = DenoiserStep(batch, settings["denoiser"], width)
+    denoiser = DenoiserStep(batch, width, settings["denoiser"])
     yield Work(denoiser, batch * settings["denoiser_steps"][0])
 
 
@@ -95,8 +97,4 @@ def _width(job: Job, layers: tuple[str, ...]) -> int:
     return Layout.of(model.state_dict(), layers).width
 
 
-def one_federation(job: Job, grid: Grid) -> Iterator[Work]:
-    yield rounds(job, grid)
-
-
-KINDS = {"uploads": one_federation, "newcomers": one_federation, "fit": fit}
+KINDS = {"uploads": rounds, "newcomers": rounds, "fit": fit}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fedgenbench.core.tracing import Work
-from fedgenbench.images.programs import AdapterStep, drawing
+from fedgenbench.images.programs import AdapterStep, drawing, model_of
 from fedgenbench.images.settings import Base, Lora
 from fedgenbench.systems.warmfed.settings import (
     AdapterSettings,
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 
 def _tuning(base: Base, lora: Lora, steps: int) -> Work:
-    model = base.source, base.precision, base.resolution
-    step = AdapterStep(lora.batch_size, *model, lora.rank, tuple(lora.targets))
+    step = AdapterStep(lora.batch_size, *model_of(base), lora.rank, tuple(lora.targets))
     return Work(step, lora.batch_size * steps)
 
 
