@@ -39,7 +39,9 @@ def block_seconds(grid: Grid, name: str, system: str) -> float:
 def forecast(grid: Grid) -> str:
     """The grid and what it will cost, as lines of text; what is finished counts, too."""
     columns = ("methods", "seeds", "runs", "jobs")
-    lines = [f"{'experiment':<24}{''.join(f'{each:>9}' for each in columns)}{'core minutes':>14}"]
+    wide = max(map(len, ("experiment", *grid.settings.experiments)))
+    head = "".join(f"{each:>9}" for each in columns)
+    lines = [f"{'experiment':<{wide}}{head}{'core minutes':>14}"]
     total = 0.0
     for name, experiment in grid.settings.experiments.items():
         names = {name, *(left for left, (base, *_) in grid.left_out.items() if base == name)}
@@ -50,11 +52,11 @@ def forecast(grid: Grid) -> str:
             cost += len(grid.settings.seeds) * block_seconds(grid, name, system)
         total += cost
         counts = (len(experiment.rows), len(grid.settings.seeds), len(runs), jobs)
-        lines.append(_row(name, counts, cost))
+        lines.append(_row(f"{name:<{wide}}", counts, cost))
     all_runs = len(grid.of_kind("federate"))
-    lines.append(_row("all", ("", "", all_runs, len(grid.jobs)), total))
+    lines.append(_row(f"{'all':<{wide}}", ("", "", all_runs, len(grid.jobs)), total))
     return "\n".join(lines)
 
 
 def _row(name: str, counts: tuple[int | str, ...], cost: float) -> str:
-    return f"{name:<24}{''.join(f'{count:>9}' for count in counts)}{cost / 60:>14.1f}"
+    return f"{name}{''.join(f'{count:>9}' for count in counts)}{cost / 60:>14.1f}"
